@@ -1,0 +1,1 @@
+"""Folding, export and verification of Keras models with normalization layers."""

@@ -1,0 +1,1 @@
+"""Normalization layers for Keras 3."""
