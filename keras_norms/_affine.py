@@ -1,0 +1,87 @@
+"""What every normalization layer shares: gamma and beta, epsilon, dtypes and their configuration."""
+
+import keras
+from keras import constraints, initializers, ops, regularizers
+
+from keras_norms import _arguments
+
+
+class AffineNormalization(keras.layers.Layer):
+    """A layer that ends in `y = gamma * x_hat + beta`."""
+
+    def __init__(
+        self,
+        *,
+        epsilon,
+        center,
+        scale,
+        beta_initializer,
+        gamma_initializer,
+        beta_regularizer,
+        gamma_regularizer,
+        beta_constraint,
+        gamma_constraint,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        # Inputs arrive in their own dtype: cast to float16 first, an input of 1e5 would already be infinite.
+        self.autocast = False
+        self.supports_masking = True
+        self.epsilon = _arguments.epsilon(epsilon)
+        self.center = _arguments.flag("center", center)
+        self.scale = _arguments.flag("scale", scale)
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
+        self.gamma = None
+        self.beta = None
+
+    def _add_gamma_and_beta(self, shape):
+        if self.scale:
+            self.gamma = self.add_weight(
+                name="gamma",
+                shape=shape,
+                initializer=self.gamma_initializer,
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+                autocast=False,
+            )
+        if self.center:
+            self.beta = self.add_weight(
+                name="beta",
+                shape=shape,
+                initializer=self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+                autocast=False,
+            )
+
+    def _widen(self, x):
+        """Statistics are taken in float32 or wider, whatever the policy."""
+        x = ops.convert_to_tensor(x)
+        return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+
+    def _gamma_and_beta(self, shape, dtype):
+        gamma = ops.reshape(ops.cast(self.gamma, dtype), shape) if self.scale else None
+        beta = ops.reshape(ops.cast(self.beta, dtype), shape) if self.center else None
+        return gamma, beta
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "epsilon": self.epsilon,
+            "center": self.center,
+            "scale": self.scale,
+            "beta_initializer": initializers.serialize(self.beta_initializer),
+            "gamma_initializer": initializers.serialize(self.gamma_initializer),
+            "beta_regularizer": regularizers.serialize(self.beta_regularizer),
+            "gamma_regularizer": regularizers.serialize(self.gamma_regularizer),
+            "beta_constraint": constraints.serialize(self.beta_constraint),
+            "gamma_constraint": constraints.serialize(self.gamma_constraint),
+        }

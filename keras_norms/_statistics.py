@@ -1,0 +1,68 @@
+"""Moments that stay accurate far from zero, leave masked positions out, and survive having nothing to count.
+
+p   = stop_gradient(mean(x))            the pivot, rounded
+c   = x - p
+m   = mean(c)                           what the pivot's rounding left over
+var = mean(c^2) - m^2                   no cancellation: m is tiny
+y   = c*s + (beta - m*s)                (x - mean)*s + beta without rounding at mean*s
+"""
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+
+class Moments(NamedTuple):
+    """Mean and variance, each broadcasting against the input; mean == pivot + offset."""
+
+    centred: Any  # x - pivot, full size
+    pivot: Any
+    offset: Any
+    variance: Any
+
+    @property
+    def mean(self):
+        return self.pivot + self.offset
+
+
+def moments(x, mean_of):
+    """Moments of x, where mean_of(v) is the mean of a full-size v over the positions that count."""
+    pivot = ops.stop_gradient(mean_of(x))
+    centred = x - pivot
+    offset = mean_of(centred)
+    variance = ops.maximum(mean_of(ops.square(centred)) - ops.square(offset), 0.0)
+    return Moments(centred, pivot, offset, variance)
+
+
+def affine(centred, offset, scale, beta):
+    """(centred - offset) * scale + beta, with the small terms gathered first."""
+    if offset is None:
+        scaled = centred * scale
+        return scaled if beta is None else scaled + beta
+    shift = -offset * scale
+    return centred * scale + (shift if beta is None else shift + beta)
+
+
+def counted_sum(v, axes, mask):
+    """Sum over axes, keeping them, of the positions of v that mask allows."""
+    if mask is not None:
+        v = ops.where(mask, v, ops.zeros((), dtype=v.dtype))
+    return ops.sum(v, axis=axes, keepdims=True)
+
+
+def position_count(x, axes, mask):
+    """How many positions of x a sum over axes takes in: an int where the shape tells, else a tensor of x's dtype."""
+    if mask is None:
+        count = 1
+        for axis, size in enumerate(ops.shape(x)):
+            if axis in axes:
+                count = count * size
+        return count if isinstance(count, int) else ops.cast(count, x.dtype)
+    # Axes along which the mask is broadcast count as often as x is long there.
+    shape = [ops.shape(x)[a] if a in axes else n for a, n in enumerate(ops.shape(mask))]
+    ones = ops.broadcast_to(ops.cast(mask, x.dtype), shape)
+    return ops.sum(ones, axis=axes, keepdims=True)
+
+
+def at_least_one(count):
+    return max(count, 1) if isinstance(count, int) else ops.maximum(count, 1.0)

@@ -1,0 +1,193 @@
+"""Batch normalization.
+
+s    = gamma / sqrt(var_B + epsilon)
+y    = (x - mu_B) * s + beta                       training
+y    = (x - mu) * gamma / sqrt(var + epsilon) + beta   inference
+mu  <- mu  + (1 - momentum) * (mu_B - mu)
+var <- var + (1 - momentum) * (var_B - var)
+"""
+
+import keras
+from keras import initializers, ops
+
+from keras_norms import _arguments, _axes
+from keras_norms._affine import AffineNormalization
+from keras_norms._ghost import ghost_batches, merge_ghosts
+from keras_norms._replicas import check_synchronized, sum_over_replicas
+from keras_norms._statistics import Moments, affine, at_least_one, counted_sum, moments, position_count
+
+
+@keras.saving.register_keras_serializable(package="keras_norms")
+class BatchNormalization(AffineNormalization):
+    """Normalizes each channel by its mean and variance over the batch."""
+
+    def __init__(
+        self,
+        axis=-1,
+        momentum=0.99,
+        epsilon=1e-3,
+        center=True,
+        scale=True,
+        beta_initializer="zeros",
+        gamma_initializer="ones",
+        moving_mean_initializer="zeros",
+        moving_variance_initializer="ones",
+        beta_regularizer=None,
+        gamma_regularizer=None,
+        beta_constraint=None,
+        gamma_constraint=None,
+        *,
+        synchronized=False,
+        virtual_batch_size=None,
+        **kwargs,
+    ):
+        self._refuse_renorm(kwargs)
+        super().__init__(
+            epsilon=epsilon,
+            center=center,
+            scale=scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+            **kwargs,
+        )
+        self.axis = _arguments.axis(axis)
+        self.momentum = _arguments.momentum(momentum)
+        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
+        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
+        self.synchronized = check_synchronized(_arguments.flag("synchronized", synchronized))
+        self.virtual_batch_size = _arguments.virtual_batch_size(virtual_batch_size)
+        if self.synchronized and self.virtual_batch_size is not None:
+            raise ValueError(
+                "`synchronized` widens the statistics to all replicas, `virtual_batch_size` narrows them to a slice. "
+                f"Received: synchronized=True, virtual_batch_size={self.virtual_batch_size}. Use one of the two."
+            )
+        self.moving_mean = None
+        self.moving_variance = None
+
+    @staticmethod
+    def _refuse_renorm(kwargs):
+        # A config of keras.layers.BatchNormalization carries these three.
+        renorm = kwargs.pop("renorm", False)
+        kwargs.pop("renorm_clipping", None)
+        kwargs.pop("renorm_momentum", None)
+        if renorm:
+            raise ValueError(
+                "`renorm` is not an argument of keras_norms.BatchNormalization. Received: renorm=True. "
+                "Use keras_norms.BatchRenormalization, and its `schedule` for the clipping."
+            )
+
+    def build(self, input_shape):
+        axis = _axes.channel_axis(self.axis, input_shape, type(self).__name__)
+        shape = (input_shape[axis],)
+        self._add_gamma_and_beta(shape)
+        self.moving_mean = self._add_statistic("moving_mean", shape, self.moving_mean_initializer)
+        self.moving_variance = self._add_statistic("moving_variance", shape, self.moving_variance_initializer)
+        self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes={axis: input_shape[axis]})
+
+    def _add_statistic(self, name, shape, initializer):
+        return self.add_weight(
+            name=name, shape=shape, initializer=initializer, trainable=False, autocast=False, aggregation="mean"
+        )
+
+    def call(self, inputs, training=None, mask=None):
+        x = self._widen(inputs)
+        axis = self.axis % len(x.shape)
+        # As in Keras, a frozen layer runs in inference mode.
+        y = self._train(x, axis, mask) if training and self.trainable else self._infer(x, axis)
+        return ops.cast(y, self.compute_dtype)
+
+    def _infer(self, x, axis):
+        shape = _axes.broadcast_shape([axis], x.shape)
+        gamma, beta = self._gamma_and_beta(shape, x.dtype)
+        mean, variance = self._moving_statistics(shape, x.dtype)
+        scale = ops.rsqrt(variance + self.epsilon)
+        return affine(x - mean, None, scale if gamma is None else scale * gamma, beta)
+
+    def _moving_statistics(self, shape, dtype):
+        return tuple(ops.reshape(ops.cast(w, dtype), shape) for w in (self.moving_mean, self.moving_variance))
+
+    def _train(self, x, axis, mask):
+        if mask is not None:
+            mask = _axes.expand_mask(mask, x, axis)
+        if self.virtual_batch_size is None:
+            return self._train_on(x, axis, mask, tuple(a for a in range(len(x.shape)) if a != axis))
+        x_ghosts, mask = ghost_batches(x, mask, self.virtual_batch_size)
+        axis = axis + 1
+        y = self._train_on(x_ghosts, axis, mask, tuple(a for a in range(1, len(x_ghosts.shape)) if a != axis))
+        return merge_ghosts(y, x)
+
+    def _train_on(self, x, axis, mask, axes):
+        shape = _axes.broadcast_shape([axis], x.shape)
+        gamma, beta = self._gamma_and_beta(shape, x.dtype)
+        moving = self._moving_statistics(shape, x.dtype)
+        batch, count = self._batch_moments(x, axes, mask, moving)
+        scale = ops.rsqrt(batch.variance + self.epsilon)
+        r, d = self._correction(batch, moving)
+        if r is not None:
+            scale = scale * r
+            d = d if gamma is None else gamma * d
+            beta = d if beta is None else d + beta
+        y = affine(batch.centred, batch.offset, scale if gamma is None else scale * gamma, beta)
+        self._update(batch, count, moving)
+        return y
+
+    def _batch_moments(self, x, axes, mask, moving):
+        """Moments over axes; with nothing to count, those of the moving statistics, so that nothing moves."""
+        count = position_count(x, axes, mask)
+        if self.synchronized:
+            count = sum_over_replicas(ops.cast(count, x.dtype))
+        divisor = at_least_one(count)
+
+        def mean_of(v):
+            total = counted_sum(v, axes, mask)
+            return (sum_over_replicas(total) if self.synchronized else total) / divisor
+
+        batch = moments(x, mean_of)
+        if isinstance(count, int) and count > 0:
+            return batch, count
+        moving_mean, moving_variance = moving
+        some = ops.cast(count, x.dtype) > 0
+        return (
+            Moments(
+                batch.centred,
+                batch.pivot,
+                ops.where(some, batch.offset, moving_mean - batch.pivot),
+                ops.where(some, batch.variance, moving_variance),
+            ),
+            count,
+        )
+
+    def _correction(self, batch, moving):
+        """Batch renormalization's (r, d); none here."""
+        return None, None
+
+    def _update(self, batch, count, moving):
+        rate = 1.0 - self.momentum
+        mean, variance = moving
+        self._assign(self.moving_mean, mean + rate * (batch.mean - mean), count)
+        self._assign(self.moving_variance, variance + rate * (batch.variance - variance), count)
+
+    def _assign(self, weight, value, count):
+        """Assigns value, of which there is one for each slice when batches are virtual, to weight."""
+        if self.virtual_batch_size is not None:
+            share = ops.ones_like(value) if isinstance(count, int) else count * ops.ones_like(value)
+            total = ops.sum(share, axis=0)
+            current = ops.reshape(ops.cast(weight, value.dtype), value.shape[1:])
+            mean = ops.sum(value * share, axis=0) / ops.maximum(total, 1.0)
+            value = ops.where(total > 0, mean, current)
+        weight.assign(ops.stop_gradient(ops.cast(ops.reshape(value, weight.shape), weight.dtype)))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "axis": self.axis,
+            "momentum": self.momentum,
+            "moving_mean_initializer": initializers.serialize(self.moving_mean_initializer),
+            "moving_variance_initializer": initializers.serialize(self.moving_variance_initializer),
+            "synchronized": self.synchronized,
+            "virtual_batch_size": self.virtual_batch_size,
+        }

@@ -1,0 +1,67 @@
+"""Layer normalization: each sample over the feature axes.
+
+y = gamma * (x - mean) / sqrt(var + epsilon) + beta        mean and var over `axis`
+"""
+
+import keras
+from keras import ops
+
+from keras_norms import _arguments, _axes
+from keras_norms._affine import AffineNormalization
+from keras_norms._statistics import affine, at_least_one, counted_sum, moments, position_count
+
+
+@keras.saving.register_keras_serializable(package="keras_norms")
+class LayerNormalization(AffineNormalization):
+    """Normalizes each position of each sample over its features."""
+
+    def __init__(
+        self,
+        axis=-1,
+        epsilon=1e-3,
+        center=True,
+        scale=True,
+        beta_initializer="zeros",
+        gamma_initializer="ones",
+        beta_regularizer=None,
+        gamma_regularizer=None,
+        beta_constraint=None,
+        gamma_constraint=None,
+        **kwargs,
+    ):
+        if kwargs.pop("rms_scaling", False):
+            raise ValueError(
+                "`rms_scaling` is not supported: it scales by the variance without centring. "
+                "Received: rms_scaling=True. Use keras.layers.RMSNormalization."
+            )
+        super().__init__(
+            epsilon=epsilon,
+            center=center,
+            scale=scale,
+            beta_initializer=beta_initializer,
+            gamma_initializer=gamma_initializer,
+            beta_regularizer=beta_regularizer,
+            gamma_regularizer=gamma_regularizer,
+            beta_constraint=beta_constraint,
+            gamma_constraint=gamma_constraint,
+            **kwargs,
+        )
+        self.axis = _arguments.axes(axis)
+
+    def build(self, input_shape):
+        axes = _axes.feature_axes(self.axis, input_shape, type(self).__name__)
+        self._add_gamma_and_beta(tuple(input_shape[a] for a in axes))
+        self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes={a: input_shape[a] for a in axes})
+
+    def call(self, inputs):
+        x = self._widen(inputs)
+        axes = tuple(_axes.feature_axes(self.axis, x.shape, type(self).__name__))
+        divisor = at_least_one(position_count(x, axes, None))
+        statistics = moments(x, lambda v: counted_sum(v, axes, None) / divisor)
+        gamma, beta = self._gamma_and_beta(_axes.broadcast_shape(axes, x.shape), x.dtype)
+        centred = statistics.centred - statistics.offset
+        scale = ops.rsqrt(statistics.variance + self.epsilon)
+        return ops.cast(affine(centred, None, scale if gamma is None else scale * gamma, beta), self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "axis": self.axis}
