@@ -64,10 +64,9 @@ class AffineNormalization(keras.layers.Layer):
         x = ops.convert_to_tensor(x)
         return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
 
-    def _gamma_and_beta(self, shape, dtype):
-        gamma = ops.reshape(ops.cast(self.gamma, dtype), shape) if self.scale else None
-        beta = ops.reshape(ops.cast(self.beta, dtype), shape) if self.center else None
-        return gamma, beta
+    def _gamma_and_beta(self, dtype, shape=None):
+        """gamma and beta in dtype, in their own shape or another; None where switched off."""
+        return tuple(None if w is None else shaped(w, dtype, shape) for w in (self.gamma, self.beta))
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -85,3 +84,8 @@ class AffineNormalization(keras.layers.Layer):
             "beta_constraint": constraints.serialize(self.beta_constraint),
             "gamma_constraint": constraints.serialize(self.gamma_constraint),
         }
+
+
+def shaped(weight, dtype, shape):
+    value = ops.cast(ops.convert_to_tensor(weight), dtype)
+    return value if shape is None else ops.reshape(value, shape)

@@ -6,7 +6,7 @@ mean over positions -> [N, 1, 1, C]; only that is reshaped to [N, G, C/G], avera
 import keras
 from keras import ops
 
-from keras_norms import _arguments, _axes
+from keras_norms import _arguments, _axes, _tensorflow
 from keras_norms._affine import AffineNormalization
 from keras_norms._statistics import affine, at_least_one, counted_sum, moments, position_count
 
@@ -26,10 +26,17 @@ class GroupedNormalization(AffineNormalization):
     def call(self, inputs, mask=None):
         x = self._widen(inputs)
         axis = self.axis % len(x.shape)
-        if mask is not None:
-            mask = _axes.expand_mask(mask, x, axis)
+        if mask is None and axis == len(x.shape) - 1 and _tensorflow.is_backend():
+            gamma, beta = self._gamma_and_beta(x.dtype)
+            per_group = self._channels_per_group(x.shape[axis])
+            y = _tensorflow.group_norm(x, gamma, beta, per_group, self.epsilon)
+        else:
+            y = self._normalize(x, axis, None if mask is None else _axes.expand_mask(mask, x, axis))
+        return ops.cast(y, self.compute_dtype)
+
+    def _normalize(self, x, axis, mask):
         axes = tuple(a for a in range(1, len(x.shape)) if a != axis)
-        count = position_count(x, axes, mask)
+        count = position_count(x, axes, mask, x.dtype)
         divisor = at_least_one(count)
         per_group = self._channels_per_group(x.shape[axis])
         statistics = moments(x, lambda v: _group_means(counted_sum(v, axes, mask) / divisor, per_group))
@@ -37,9 +44,8 @@ class GroupedNormalization(AffineNormalization):
         if not isinstance(count, int):
             # A sample without a position that counts has no scale; zero makes its output beta.
             scale = ops.where(count > 0, scale, ops.zeros((), dtype=scale.dtype))
-        gamma, beta = self._gamma_and_beta(_axes.broadcast_shape([axis], x.shape), x.dtype)
-        y = affine(statistics.centred, statistics.offset, scale if gamma is None else scale * gamma, beta)
-        return ops.cast(y, self.compute_dtype)
+        gamma, beta = self._gamma_and_beta(x.dtype, _axes.broadcast_shape([axis], x.shape))
+        return affine(statistics.centred, statistics.offset, scale if gamma is None else scale * gamma, beta)
 
     def get_config(self):
         return {**super().get_config(), "axis": self.axis}

@@ -1,7 +1,8 @@
 """Sums over the replicas of a distribution strategy."""
 
 import keras
-from keras import ops
+
+from keras_norms import _tensorflow
 
 
 def check_synchronized(synchronized):
@@ -15,12 +16,5 @@ def check_synchronized(synchronized):
 
 
 def sum_over_replicas(value):
-    """Sum of value over all replicas; value itself outside of a replica context and on JAX."""
-    if keras.backend.backend() != "tensorflow":
-        return value
-    import tensorflow as tf
-
-    context = tf.distribute.get_replica_context()
-    if context is None:
-        return value
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, ops.convert_to_tensor(value))
+    """Sum of value over all replicas; value itself on JAX."""
+    return _tensorflow.sum_over_replicas(value) if _tensorflow.is_backend() else value

@@ -25,6 +25,19 @@ class Moments(NamedTuple):
         return self.pivot + self.offset
 
 
+class Statistics(NamedTuple):
+    """A mean and a variance."""
+
+    mean: Any
+    variance: Any
+
+    def where(self, count, otherwise):
+        """These statistics, or the other ones where nothing was counted, so that an update with them moves nothing."""
+        if isinstance(count, int):
+            return self if count else otherwise
+        return Statistics(*(ops.where(count > 0, a, b) for a, b in zip(self, otherwise, strict=True)))
+
+
 def moments(x, mean_of):
     """Moments of x, where mean_of(v) is the mean of a full-size v over the positions that count."""
     pivot = ops.stop_gradient(mean_of(x))
@@ -50,17 +63,17 @@ def counted_sum(v, axes, mask):
     return ops.sum(v, axis=axes, keepdims=True)
 
 
-def position_count(x, axes, mask):
-    """How many positions of x a sum over axes takes in: an int where the shape tells, else a tensor of x's dtype."""
+def position_count(x, axes, mask, dtype):
+    """How many positions of x a sum over axes takes in: an int where the shape tells, else a tensor."""
     if mask is None:
         count = 1
         for axis, size in enumerate(ops.shape(x)):
             if axis in axes:
                 count = count * size
-        return count if isinstance(count, int) else ops.cast(count, x.dtype)
+        return count if isinstance(count, int) else ops.cast(count, dtype)
     # Axes along which the mask is broadcast count as often as x is long there.
     shape = [ops.shape(x)[a] if a in axes else n for a, n in enumerate(ops.shape(mask))]
-    ones = ops.broadcast_to(ops.cast(mask, x.dtype), shape)
+    ones = ops.broadcast_to(ops.cast(mask, dtype), shape)
     return ops.sum(ones, axis=axes, keepdims=True)
 
 

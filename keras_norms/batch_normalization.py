@@ -10,11 +10,11 @@ var <- var + (1 - momentum) * (var_B - var)
 import keras
 from keras import initializers, ops
 
-from keras_norms import _arguments, _axes
-from keras_norms._affine import AffineNormalization
+from keras_norms import _arguments, _axes, _tensorflow
+from keras_norms._affine import AffineNormalization, shaped
 from keras_norms._ghost import ghost_batches, merge_ghosts
 from keras_norms._replicas import check_synchronized, sum_over_replicas
-from keras_norms._statistics import Moments, affine, at_least_one, counted_sum, moments, position_count
+from keras_norms._statistics import Statistics, affine, at_least_one, counted_sum, moments, position_count
 
 
 @keras.saving.register_keras_serializable(package="keras_norms")
@@ -94,23 +94,31 @@ class BatchNormalization(AffineNormalization):
         )
 
     def call(self, inputs, training=None, mask=None):
-        x = self._widen(inputs)
-        axis = self.axis % len(x.shape)
+        inputs = ops.convert_to_tensor(inputs)
+        axis = self.axis % len(inputs.shape)
         # As in Keras, a frozen layer runs in inference mode.
-        y = self._train(x, axis, mask) if training and self.trainable else self._infer(x, axis)
+        y = self._train(inputs, axis, mask) if training and self.trainable else self._infer(inputs, axis)
         return ops.cast(y, self.compute_dtype)
 
-    def _infer(self, x, axis):
+    def _infer(self, inputs, axis):
+        x = self._widen(inputs)
         shape = _axes.broadcast_shape([axis], x.shape)
-        gamma, beta = self._gamma_and_beta(shape, x.dtype)
-        mean, variance = self._moving_statistics(shape, x.dtype)
+        gamma, beta = self._gamma_and_beta(x.dtype, shape)
+        mean, variance = self._moving_statistics(x.dtype, shape)
         scale = ops.rsqrt(variance + self.epsilon)
         return affine(x - mean, None, scale if gamma is None else scale * gamma, beta)
 
-    def _moving_statistics(self, shape, dtype):
-        return tuple(ops.reshape(ops.cast(w, dtype), shape) for w in (self.moving_mean, self.moving_variance))
+    def _moving_statistics(self, dtype, shape=None):
+        return Statistics(*(shaped(w, dtype, shape) for w in (self.moving_mean, self.moving_variance)))
 
-    def _train(self, x, axis, mask):
+    def _train(self, inputs, axis, mask):
+        # The fused kernel takes half precision as it is, but would also round its output to it.
+        half = keras.backend.standardize_dtype(inputs.dtype) == self.compute_dtype
+        x = inputs if half else self._widen(inputs)
+        whole = mask is None and self.virtual_batch_size is None and not self.synchronized
+        if whole and _tensorflow.is_fused(x, axis, self.epsilon):
+            return self._train_fused(x)
+        x = self._widen(inputs)
         if mask is not None:
             mask = _axes.expand_mask(mask, x, axis)
         if self.virtual_batch_size is None:
@@ -120,24 +128,25 @@ class BatchNormalization(AffineNormalization):
         y = self._train_on(x_ghosts, axis, mask, tuple(a for a in range(1, len(x_ghosts.shape)) if a != axis))
         return merge_ghosts(y, x)
 
-    def _train_on(self, x, axis, mask, axes):
-        shape = _axes.broadcast_shape([axis], x.shape)
-        gamma, beta = self._gamma_and_beta(shape, x.dtype)
-        moving = self._moving_statistics(shape, x.dtype)
-        batch, count = self._batch_moments(x, axes, mask, moving)
-        scale = ops.rsqrt(batch.variance + self.epsilon)
-        r, d = self._correction(batch, moving)
-        if r is not None:
-            scale = scale * r
-            d = d if gamma is None else gamma * d
-            beta = d if beta is None else d + beta
-        y = affine(batch.centred, batch.offset, scale if gamma is None else scale * gamma, beta)
-        self._update(batch, count, moving)
+    def _train_fused(self, x):
+        gamma, beta = self._gamma_and_beta("float32")
+        moving = self._moving_statistics("float32")
+
+        def correct(mean, variance):
+            return self._correction(Statistics(mean, variance), moving)
+
+        y, mean, variance = _tensorflow.batch_norm(
+            x, gamma, beta, self.epsilon, correct if self._renormalizes else None
+        )
+        count = position_count(x, range(len(x.shape) - 1), None, "float32")
+        self._update(Statistics(mean, variance).where(count, moving), count, moving)
         return y
 
-    def _batch_moments(self, x, axes, mask, moving):
-        """Moments over axes; with nothing to count, those of the moving statistics, so that nothing moves."""
-        count = position_count(x, axes, mask)
+    def _train_on(self, x, axis, mask, axes):
+        shape = _axes.broadcast_shape([axis], x.shape)
+        gamma, beta = self._gamma_and_beta(x.dtype, shape)
+        moving = self._moving_statistics(x.dtype, shape)
+        count = position_count(x, axes, mask, x.dtype)
         if self.synchronized:
             count = sum_over_replicas(ops.cast(count, x.dtype))
         divisor = at_least_one(count)
@@ -146,40 +155,40 @@ class BatchNormalization(AffineNormalization):
             total = counted_sum(v, axes, mask)
             return (sum_over_replicas(total) if self.synchronized else total) / divisor
 
-        batch = moments(x, mean_of)
-        if isinstance(count, int) and count > 0:
-            return batch, count
-        moving_mean, moving_variance = moving
-        some = ops.cast(count, x.dtype) > 0
-        return (
-            Moments(
-                batch.centred,
-                batch.pivot,
-                ops.where(some, batch.offset, moving_mean - batch.pivot),
-                ops.where(some, batch.variance, moving_variance),
-            ),
-            count,
-        )
+        found = moments(x, mean_of)
+        batch = Statistics(found.mean, found.variance).where(count, moving)
+        scale = ops.rsqrt(batch.variance + self.epsilon)
+        if self._renormalizes:
+            r, d = self._correction(batch, moving)
+            scale = scale * r
+            d = d if gamma is None else gamma * d
+            beta = d if beta is None else d + beta
+        # The mean as pivot + offset is more exact than rounded to one number.
+        nothing = Statistics(moving.mean - found.pivot, moving.variance)
+        offset = Statistics(found.offset, found.variance).where(count, nothing).mean
+        y = affine(found.centred, offset, scale if gamma is None else scale * gamma, beta)
+        self._update(batch, count, moving)
+        return y
 
-    def _correction(self, batch, moving):
-        """Batch renormalization's (r, d); none here."""
-        return None, None
+    # Whether training applies _correction's (r, d): batch renormalization does.
+    _renormalizes = False
 
     def _update(self, batch, count, moving):
         rate = 1.0 - self.momentum
-        mean, variance = moving
-        self._assign(self.moving_mean, mean + rate * (batch.mean - mean), count)
-        self._assign(self.moving_variance, variance + rate * (batch.variance - variance), count)
+        self._assign(self.moving_mean, moving.mean + rate * (batch.mean - moving.mean), count)
+        self._assign(self.moving_variance, moving.variance + rate * (batch.variance - moving.variance), count)
 
     def _assign(self, weight, value, count):
         """Assigns value, of which there is one for each slice when batches are virtual, to weight."""
         if self.virtual_batch_size is not None:
-            share = ops.ones_like(value) if isinstance(count, int) else count * ops.ones_like(value)
+            share = count * ops.ones_like(value)
             total = ops.sum(share, axis=0)
             current = ops.reshape(ops.cast(weight, value.dtype), value.shape[1:])
             mean = ops.sum(value * share, axis=0) / ops.maximum(total, 1.0)
             value = ops.where(total > 0, mean, current)
-        weight.assign(ops.stop_gradient(ops.cast(ops.reshape(value, weight.shape), weight.dtype)))
+        if tuple(value.shape) != tuple(weight.shape):
+            value = ops.reshape(value, weight.shape)
+        weight.assign(ops.stop_gradient(ops.cast(value, weight.dtype)))
 
     def get_config(self):
         return {

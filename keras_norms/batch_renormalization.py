@@ -86,23 +86,24 @@ class BatchRenormalization(BatchNormalization):
             aggregation="only_first_replica",
         )
 
+    _renormalizes = True
+
     def _correction(self, batch, moving):
-        mean, variance = moving
-        r_max, d_max = (ops.cast(limit, variance.dtype) for limit in self.schedule(ops.convert_to_tensor(self.step)))
-        sigma_batch, sigma = ops.sqrt(batch.variance + self.epsilon), ops.sqrt(variance + self.epsilon)
+        dtype = moving.variance.dtype
+        r_max, d_max = (ops.cast(limit, dtype) for limit in self.schedule(ops.convert_to_tensor(self.step)))
+        sigma_batch, sigma = ops.sqrt(batch.variance + self.epsilon), ops.sqrt(moving.variance + self.epsilon)
         r = ops.clip(sigma_batch / sigma, 1.0 / r_max, r_max)
-        d = ops.clip((batch.mean - mean) / sigma, -d_max, d_max)
+        d = ops.clip((batch.mean - moving.mean) / sigma, -d_max, d_max)
         return ops.stop_gradient(r), ops.stop_gradient(d)
 
     def _update(self, batch, count, moving):
         rate = 1.0 - self.momentum
-        mean, variance = moving
-        sigma = ops.sqrt(variance + self.epsilon)
+        sigma = ops.sqrt(moving.variance + self.epsilon)
         # sigma_B - sigma, and below (sigma + rate * gap)^2 - epsilon, written so that epsilon does not swamp a small
         # variance.
-        gap = (batch.variance - variance) / (ops.sqrt(batch.variance + self.epsilon) + sigma)
-        moved = variance + rate * gap * (2.0 * sigma + rate * gap)
-        self._assign(self.moving_mean, mean + rate * (batch.mean - mean), count)
+        gap = (batch.variance - moving.variance) / (ops.sqrt(batch.variance + self.epsilon) + sigma)
+        moved = moving.variance + rate * gap * (2.0 * sigma + rate * gap)
+        self._assign(self.moving_mean, moving.mean + rate * (batch.mean - moving.mean), count)
         self._assign(self.moving_variance, ops.maximum(moved, 0.0), count)
         some = count > 0 if isinstance(count, int) else ops.max(count) > 0
         self.step.assign(self.step + ops.cast(some, "int32"))

@@ -3,10 +3,12 @@
 y = gamma * (x - mean) / sqrt(var + epsilon) + beta        mean and var over `axis`
 """
 
+import math
+
 import keras
 from keras import ops
 
-from keras_norms import _arguments, _axes
+from keras_norms import _arguments, _axes, _tensorflow
 from keras_norms._affine import AffineNormalization
 from keras_norms._statistics import affine, at_least_one, counted_sum, moments, position_count
 
@@ -56,12 +58,19 @@ class LayerNormalization(AffineNormalization):
     def call(self, inputs):
         x = self._widen(inputs)
         axes = tuple(_axes.feature_axes(self.axis, x.shape, type(self).__name__))
-        divisor = at_least_one(position_count(x, axes, None))
+        if axes[-1] - axes[0] == len(axes) - 1 == len(x.shape) - 1 - axes[0] and _tensorflow.is_backend():
+            features = math.prod(x.shape[a] for a in axes)
+            gamma, beta = self._gamma_and_beta(x.dtype, (features,))
+            return ops.cast(_tensorflow.layer_norm(x, gamma, beta, features, self.epsilon), self.compute_dtype)
+        return ops.cast(self._normalize(x, axes), self.compute_dtype)
+
+    def _normalize(self, x, axes):
+        divisor = at_least_one(position_count(x, axes, None, x.dtype))
         statistics = moments(x, lambda v: counted_sum(v, axes, None) / divisor)
-        gamma, beta = self._gamma_and_beta(_axes.broadcast_shape(axes, x.shape), x.dtype)
+        gamma, beta = self._gamma_and_beta(x.dtype, _axes.broadcast_shape(axes, x.shape))
         centred = statistics.centred - statistics.offset
         scale = ops.rsqrt(statistics.variance + self.epsilon)
-        return ops.cast(affine(centred, None, scale if gamma is None else scale * gamma, beta), self.compute_dtype)
+        return affine(centred, None, scale if gamma is None else scale * gamma, beta)
 
     def get_config(self):
         return {**super().get_config(), "axis": self.axis}
