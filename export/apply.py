@@ -1,0 +1,210 @@
+"""Builds the folded model: every layer anew, with its own or its planned weights, without the norms that went.
+
+The given model is only read. Layers, inputs and outputs keep their names; nested models stay nested.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import tempfile
+from typing import Any
+
+import keras
+import numpy as np
+from keras import tree
+
+from .errors import FoldError
+from .graph import functional, nodes, unwrapped
+from .plan import Plan
+
+# (the functional graph, its symbolic tensor), by identity, to the tensor of the new model
+Tensors = dict[tuple[int, int], Any]
+
+
+def apply(model: keras.Model, plan: Plan) -> tuple[keras.Model, Tensors]:
+    """The model with the plan carried out, and which new tensor stands for which old one."""
+    rebuild = _Rebuild(plan)
+    new = rebuild.model(model)
+    rebuild.copy_state()
+    if model.compiled:
+        new.compile_from_config(model.get_compile_config())
+    return new, rebuild.tensors
+
+
+class _Rebuild:
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.tensors: Tensors = {}
+        self.clones: dict[int, Any] = {}
+        # Old and new layer, enclosing ones first.
+        self.pairs: list[tuple[Any, Any]] = []
+
+    # Models
+
+    def model(self, model: Any) -> Any:
+        core = functional(model)
+        place = len(self.pairs)
+        new = self._sequential(model, core) if isinstance(model, keras.Sequential) else self._functional(model, core)
+        self.pairs.insert(place, (model, new))
+        return new
+
+    def _sequential(self, model: Any, core: Any) -> Any:
+        leaves = [x._keras_history.operation for x in core._outputs]
+        first = model._layers[0]
+        layers = [] if not isinstance(first, keras.layers.InputLayer) else [self._copy_input(first)]
+        for layer in model.layers:
+            if layer not in self.plan.removed:
+                layers.append(self.layer(layer))
+            elif layer in leaves:
+                layers.append(self._stand_in(layer))
+        cls = type(model) if _constructs(model, "layers") else keras.Sequential
+        new = cls(layers, name=model.name)
+        fresh = iter(nodes(new._functional))
+        current = new._functional._inputs
+        self._map(core, core._inputs, current)
+        for node in nodes(core):
+            if self._goes(core, node):
+                self._map(core, node.outputs, current)
+                continue
+            current = next(fresh).outputs
+            self._map(core, node.outputs, current)
+        return new
+
+    def _functional(self, model: Any, core: Any) -> Any:
+        inputs = tree.map_structure(self._input, core._inputs_struct)
+        self._map(core, core._inputs, tree.flatten(inputs))
+        for node in nodes(core):
+            args, kwargs = (
+                tree.map_structure(lambda x: self.tensors.get((id(core), id(x)), x), part)
+                for part in (node.arguments.args, node.arguments.kwargs)
+            )
+            operation = node.operation
+            if self._goes(core, node):
+                outputs = tree.flatten(args)[:1]
+            elif unwrapped(operation) in self.plan.removed:
+                outputs = [self._stand_in(operation)(args[0])]
+            else:
+                outputs = tree.flatten(self.layer(operation)(*args, **kwargs))
+            self._map(core, node.outputs, outputs)
+        outputs = tree.map_structure(lambda x: self.tensors[(id(core), id(x))], core._outputs_struct)
+        cls = type(model) if _constructs(model, "inputs", "outputs") else keras.Model
+        return cls(inputs, outputs, name=model.name)
+
+    def _input(self, tensor: Any) -> Any:
+        origin = tensor._keras_history.operation
+        if isinstance(origin, keras.layers.InputLayer):
+            return self._copy_input(origin).output
+        return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
+
+    @staticmethod
+    def _copy_input(layer: Any) -> Any:
+        new = type(layer).from_config(layer.get_config())
+        # An input without a given name has a tensor of another name than its layer, and callers see the tensor's.
+        new.output.name = layer.output.name
+        return new
+
+    def _goes(self, core: Any, node: Any) -> bool:
+        """Whether a call vanishes. A norm that names an output of its model leaves a linear activation of its name."""
+        outputs = [x._keras_history.operation for x in core._outputs]
+        return unwrapped(node.operation) in self.plan.removed and node.operation not in outputs
+
+    def _map(self, core: Any, old: Any, new: Any) -> None:
+        for x, y in zip(old, new, strict=True):
+            self.tensors[(id(core), id(x))] = y
+
+    # Layers
+
+    def layer(self, layer: Any) -> Any:
+        if id(layer) not in self.clones:
+            if functional(layer) is not None:
+                self.clones[id(layer)] = self.model(layer)
+            else:
+                self.clones[id(layer)] = clone = self._clone(layer)
+                if isinstance(layer, keras.Layer):
+                    self.pairs.append((layer, clone))
+        return self.clones[id(layer)]
+
+    def _stand_in(self, norm: Any) -> Any:
+        if id(norm) not in self.clones:
+            self.clones[id(norm)] = keras.layers.Activation("linear", name=norm.name, dtype=norm.dtype_policy)
+        return self.clones[id(norm)]
+
+    def _clone(self, layer: Any) -> Any:
+        if not isinstance(layer, keras.Layer):
+            # An operation has no weights; a copy with no calls of its own is a new operation.
+            clone = copy.copy(layer)
+            clone._inbound_nodes, clone._outbound_nodes = [], []
+            return clone
+        try:
+            config = layer.get_config()
+            if type(layer) is keras.layers.TimeDistributed:
+                del config["layer"]
+                return type(layer)(self.layer(layer.layer), **config)
+            if type(layer) is keras.layers.Lambda:
+                # Its function is here already: to go through its byte code would need unsafe deserialization.
+                return keras.layers.Lambda(
+                    layer.function,
+                    output_shape=layer._output_shape,
+                    mask=layer.mask,
+                    arguments=layer.arguments,
+                    name=layer.name,
+                    dtype=layer.dtype_policy,
+                )
+            return type(layer).from_config({**config, **self.plan.config(layer)})
+        except (NotImplementedError, TypeError, ValueError) as error:
+            raise FoldError(
+                f"fold builds every layer anew from its get_config(); the layer {layer.name!r} "
+                f"({type(layer).__name__}) does not come back from it: {error}"
+            ) from error
+
+    # State
+
+    def copy_state(self) -> None:
+        for old, new in self.pairs:
+            new.trainable = old.trainable
+        for old, new in self.pairs:
+            if functional(old) is not None or type(old) is keras.layers.TimeDistributed:
+                continue
+            if old in self.plan.edits:
+                self._assign_planned(old, new)
+            else:
+                _copy_state(old, new)
+
+    def _assign_planned(self, old: Any, new: Any) -> None:
+        names = tuple(dict.fromkeys(n for edit in self.plan.edits[old] for n in edit.weights))
+        planned = self.plan.read(old, names)
+        changed = {id(getattr(old, name)) for name in names}
+        rest = [v for v in old.variables if id(v) not in changed]
+        filled = {id(getattr(new, name)) for name in names}
+        for source, target in zip(rest, [v for v in new.variables if id(v) not in filled], strict=True):
+            target.assign(source.value)
+        for name in names:
+            variable, array = getattr(new, name), planned[name]
+            if variable is not None:
+                variable.assign(np.zeros(variable.shape) if array is None else array.astype("float64"))
+
+
+def _copy_state(old: Any, new: Any) -> None:
+    """Every variable of a layer, and what it keeps outside of variables (vocabularies, adapted statistics)."""
+    sources, targets = old.variables, new.variables
+    if [tuple(v.shape) for v in sources] != [tuple(v.shape) for v in targets]:
+        raise FoldError(
+            f"fold builds every layer anew from its get_config(); the layer {old.name!r} ({type(old).__name__}) comes "
+            f"back with {len(targets)} variables of other shapes than its {len(sources)}."
+        )
+    if hasattr(old, "save_assets") and hasattr(new, "load_assets"):
+        with tempfile.TemporaryDirectory() as folder:
+            old.save_assets(folder)
+            new.load_assets(folder)
+    for source, target in zip(sources, targets, strict=True):
+        target.assign(source.value)
+        if source.trainable != target.trainable:
+            target.trainable = source.trainable
+    if hasattr(new, "finalize_state"):
+        new.finalize_state()
+
+
+def _constructs(model: Any, *names: str) -> bool:
+    """Whether the model's class is built from these arguments, as Keras' own is."""
+    return tuple(inspect.getfullargspec(type(model).__init__).args[1 : 1 + len(names)]) == names

@@ -1,0 +1,275 @@
+"""Compares a folded model with its original, layer by layer, on the same random tensors.
+
+Both graphs run side by side. Where a tensor of the folded model stands for one of the original, it is compared with it
+and the original's is handed on: so an error cannot grow or drown on its way through the model, and the layer that
+first differs is known. Only inside a fold does the folded model feed itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from keras import tree
+
+from .errors import FoldError
+from .graph import Call, Graph, Key, Value
+
+# Rounding of one layer, in units of the last place: the sum over a kernel in another order, the weights cast once.
+ULPS = 32
+# How many times its own reaction to one unit in the last place a model may differ.
+REACTIONS = 16
+SIZES = (32, 80, 160, 331)
+EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
+
+Pairs = dict[int, Value]
+
+
+def errors(original: Graph, folded: Graph, pairs: Pairs, inputs: list[Any], model: keras.Model) -> dict[Key, float]:
+    """The relative error of every compared tensor of the original.
+
+    Raises:
+        FoldError: a tensor differs by more than rounding explains; names the first such layer.
+    """
+    found = _side_by_side(original, folded, pairs, inputs)
+    limits = {id(v): ULPS * _epsilon(v) for v in found}
+    if any(error > limits[id(v)] for v, error in found.items()):
+        # Deep cancellation amplifies rounding: see how the original itself reacts to rounding of its tensors.
+        reaction = _side_by_side(*_itself(model, original, pairs), inputs, jiggle=np.random.default_rng(1))
+        limits = {id(v): max(limits[id(v)], REACTIONS * reaction.get(v, 0.0)) for v in found}
+    for value, error in found.items():
+        if not error <= limits[id(value)]:
+            name = value.producer.path if value.producer else "the input"
+            raise FoldError(
+                f"The folded model must compute what the original does; the output of {name!r} differs by {error:.1e} "
+                f"of its scale, where rounding explains {limits[id(value)]:.1e}. Nothing is returned."
+            )
+    return {key: error for value, error in found.items() for key in value.keys}
+
+
+def pair(original: Graph, folded: Graph, tensors: Mapping[tuple[int, int], Any], altered: Mapping[Key, int]) -> Pairs:
+    """Which tensor of the original each tensor of the folded graph stands for."""
+    pairs: Pairs = {}
+    for key, value in original.values.items():
+        if 0 in key or key in altered:
+            continue
+        new = tuple(id(tensors[(id(original.cores[key[:i]]), part)]) for i, part in enumerate(key))
+        if new in folded.values:
+            pairs[id(folded.values[new])] = value
+    if [id(pairs.get(id(v))) for v in folded.outputs] != [id(v) for v in original.outputs]:
+        raise FoldError("The folded model lost one of the outputs of the original. Nothing is returned.")
+    return pairs
+
+
+def _itself(model: keras.Model, original: Graph, pairs: Pairs) -> tuple[Graph, Graph, Pairs]:
+    again = Graph(model)
+    compared = {id(v) for v in pairs.values()}
+    same = {id(again.values[key]): value for key, value in original.values.items() if id(value) in compared}
+    return original, again, same
+
+
+def _epsilon(value: Value) -> float:
+    return EPSILON.get(value.dtype, 0.0)
+
+
+def random_inputs(graph: Graph) -> list[Any]:
+    """A small random batch that the model accepts.
+
+    Raises:
+        FoldError: no size that was tried for its free dimensions suits the model.
+    """
+    failure: Exception | None = None
+    free = any(n is None for v in graph.inputs for n in v.shape[1:])
+    for size in SIZES if free else SIZES[:1]:
+        inputs = [_random(graph, v, size) for v in graph.inputs]
+        try:
+            with _inference():
+                _run_alone(graph, inputs)
+        except Exception as error:  # Whatever a layer raises when it cannot take this size.
+            failure = error
+            continue
+        return inputs
+    raise FoldError(
+        f"fold checks its result on random inputs; the model {graph.name!r} accepts none of those tried "
+        f"({', '.join(f'{v.dtype}{list(v.shape)}' for v in graph.inputs)}): {failure}\n"
+        "Give fold inputs that the model accepts: fold(model, inputs=...)."
+    )
+
+
+def _random(graph: Graph, value: Value, size: int) -> Any:
+    rng = np.random.default_rng(0)
+    shape = [size if n is None else n for n in value.shape]
+    if value.shape and value.shape[0] is None:
+        shape[0] = 2 if np.prod([float(n) for n in shape[1:]]) <= 32768 else 1
+    if value.dtype == "string":
+        return keras.ops.convert_to_tensor(np.full(shape, "a", dtype=object), dtype="string")
+    if value.dtype == "bool":
+        return rng.integers(0, 2, shape).astype(bool)
+    if "int" in value.dtype:
+        rows = [c.layer.input_dim for c in graph.calls if isinstance(c.layer, keras.layers.Embedding)]
+        return rng.integers(0, min([*rows, 128]) if rows else 2, shape).astype(value.dtype)
+    return rng.standard_normal(shape).astype("float32")
+
+
+@contextlib.contextmanager
+def _inference() -> Iterator[None]:
+    """Variables keep their values and no gradients are recorded."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(keras.StatelessScope())
+        if keras.backend.backend() == "torch":
+            import torch
+
+            stack.enter_context(torch.no_grad())
+        yield
+
+
+def _run(call: Call, tensors: Mapping[int, Any], jiggle: np.random.Generator | None = None) -> list[Any]:
+    def fill(x: Any) -> Any:
+        if not isinstance(x, Value):
+            return x
+        tensor = tensors[id(x)]
+        return tensor if jiggle is None else _jiggled(tensor, jiggle)
+
+    args, kwargs = tree.map_structure(fill, call.args), tree.map_structure(fill, call.kwargs)
+    if isinstance(call.layer, keras.Layer) and "training" in call.layer._call_context_args:
+        kwargs = {**kwargs, "training": False}
+    return tree.flatten(call.layer(*args, **kwargs))
+
+
+def _jiggled(tensor: Any, rng: np.random.Generator) -> Any:
+    dtype = keras.backend.standardize_dtype(tensor.dtype)
+    if dtype not in EPSILON:
+        return tensor
+    noise = 1.0 + EPSILON[dtype] * rng.choice((-1.0, 1.0), tuple(tensor.shape))
+    moved = keras.ops.convert_to_tensor(np.asarray(keras.ops.convert_to_numpy(tensor), "float64") * noise, dtype=dtype)
+    mask = getattr(tensor, "_keras_mask", None)
+    if mask is not None:
+        moved._keras_mask = mask
+    return moved
+
+
+def _as_tensors(graph: Graph, inputs: list[Any]) -> dict[int, Any]:
+    return {
+        id(v): x if v.dtype == "string" else keras.ops.convert_to_tensor(x, dtype=v.dtype)
+        for v, x in zip(graph.inputs, inputs, strict=True)
+    }
+
+
+def _run_alone(graph: Graph, inputs: list[Any]) -> None:
+    tensors = _as_tensors(graph, inputs)
+    left = {id(v): len(v.consumers) for c in graph.calls for v in c.inputs}
+    for call in graph.calls:
+        for value, tensor in zip(call.outputs, _run(call, tensors), strict=True):
+            tensors[id(value)] = tensor
+        for value in dict.fromkeys(call.inputs):
+            left[id(value)] -= 1
+            if not left[id(value)]:
+                del tensors[id(value)]
+
+
+class _Right:
+    """The calls of the folded graph, each run as soon as its inputs are there."""
+
+    def __init__(self, graph: Graph, pairs: Pairs, jiggle: np.random.Generator | None) -> None:
+        self.pairs = pairs
+        self.jiggle = jiggle
+        self.tensors: dict[int, Any] = {}
+        self.missing = {id(c): len(dict.fromkeys(c.inputs)) for c in graph.calls}
+        self.uses = {id(v): len(v.consumers) for c in graph.calls for v in c.inputs}
+        self.waiting = len(graph.calls)
+        self.made: list[tuple[Value, Any]] = []
+        for call in graph.calls:
+            if not self.missing[id(call)]:
+                self._run(call)
+
+    def arrive(self, value: Value, tensor: Any) -> None:
+        """A tensor is there: run what it completes."""
+        if not value.consumers:
+            return
+        self.tensors[id(value)] = tensor
+        for call in list(value.consumers):
+            self.missing[id(call)] -= 1
+            if not self.missing[id(call)]:
+                self._run(call)
+
+    def _run(self, call: Call) -> None:
+        self.waiting -= 1
+        outputs = _run(call, self.tensors, self.jiggle)
+        for value in dict.fromkeys(call.inputs):
+            self.uses[id(value)] -= 1
+            if not self.uses[id(value)]:
+                del self.tensors[id(value)]
+        for value, tensor in zip(call.outputs, outputs, strict=True):
+            if id(value) in self.pairs:
+                self.made.append((self.pairs[id(value)], tensor))
+            else:
+                self.arrive(value, tensor)
+
+
+def _side_by_side(
+    original: Graph, folded: Graph, pairs: Pairs, inputs: list[Any], jiggle: np.random.Generator | None = None
+) -> dict[Value, float]:
+    by_key = {id(v): v for c in folded.calls for v in (*c.inputs, *c.outputs)} | {id(v): v for v in folded.inputs}
+    followers: dict[int, list[Value]] = defaultdict(list)
+    for follower, value in pairs.items():
+        if follower in by_key:
+            followers[id(value)].append(by_key[follower])
+    found: dict[Value, float] = {}
+    # Made by one side and waiting for the other to compare with it.
+    ours: dict[int, Any] = {}
+    theirs: dict[int, tuple[Value, Any]] = {}
+    uses = {id(v): len(v.consumers) for c in original.calls for v in c.inputs}
+
+    with _inference():
+        tensors = _as_tensors(original, inputs)
+        right = _Right(folded, pairs, jiggle)
+
+        def compare() -> None:
+            theirs.update({id(value): (value, tensor) for value, tensor in right.made})
+            right.made.clear()
+            for there in [i for i in theirs if i in ours]:
+                value, tensor = theirs.pop(there)
+                found[value] = difference(ours.pop(there), tensor)
+
+        def arrive(value: Value, tensor: Any) -> None:
+            if any(f.producer is not None for f in followers[id(value)]):
+                ours[id(value)] = tensor
+            for follower in followers[id(value)]:
+                right.arrive(follower, tensor)
+            compare()
+
+        for value in original.inputs:
+            arrive(value, tensors[id(value)])
+        for call in original.calls:
+            for value, tensor in zip(call.outputs, _run(call, tensors), strict=True):
+                tensors[id(value)] = tensor
+                arrive(value, tensor)
+            for value in dict.fromkeys(call.inputs):
+                uses[id(value)] -= 1
+                if not uses[id(value)]:
+                    del tensors[id(value)]
+    if right.waiting:
+        raise FoldError("The folded model has layers that the original does not feed. Nothing is returned.")
+    return {v: found[v] for c in original.calls for v in c.outputs if v in found}
+
+
+def difference(ours: Any, theirs: Any) -> float:
+    """max |theirs - ours| / max |ours|; equal infinities and NaNs in the same places are equal."""
+    a, b = keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs)
+    if a.shape != b.shape:
+        return np.inf
+    if a.dtype.kind in "OSU" or np.array_equal(a, b):
+        return 0.0 if np.array_equal(a, b) else np.inf
+    if a.dtype.kind in "biu":
+        return np.inf
+    a, b = a.astype("float64"), b.astype("float64")
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    gap = np.max(np.abs(np.subtract(b, a, out=np.zeros_like(a), where=~same)), initial=0.0)
+    scale = np.max(np.abs(a), where=np.isfinite(a), initial=0.0)
+    if gap == 0.0:
+        return 0.0
+    return float(gap / scale) if scale > 0.0 and np.isfinite(gap) else np.inf

@@ -1,0 +1,107 @@
+"""Batch-norm folding: plan, apply, check."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import tree
+
+from .apply import apply
+from .check import errors, pair, random_inputs
+from .errors import FoldError
+from .graph import Graph, Key
+from .plan import Plan, plan
+from .report.fold import Folded, FoldReport, Kept
+
+
+class FoldResult(NamedTuple):
+    """The folded model and what was done to each norm."""
+
+    model: keras.Model
+    report: FoldReport
+
+
+def fold(model: keras.Model, *, inputs: Any = None) -> FoldResult:
+    """Merge every batch norm whose merging is exact into the weights of its neighbours.
+
+    In inference a batch norm is A(z) = s z + t with s = gamma / sqrt(moving_variance + epsilon), t = beta -
+    moving_mean s, per channel. A linear layer W before it becomes (s W) x + (s b + t); one behind it takes s in its
+    kernel's input channels and W t in its bias.
+
+    The given model is not changed. The folded one has new layers, of stock classes where a class changes at all;
+    inputs, outputs and surviving layers keep names and structure. Before it is returned, it is compared with the
+    original layer by layer on a small random batch.
+
+    Args:
+        model: a built Sequential or Functional model, nested ones included.
+        inputs: a batch to compare on instead of a random one, as the model takes it. Needed only if the model
+            accepts no random numbers.
+
+    Returns:
+        FoldResult(model, report): `report.folded` says what went where, `report.kept` what stayed and why.
+
+    Raises:
+        FoldError: the model is no graph of layers, a layer cannot be rebuilt from its config, or the folded model
+            would not compute what the original does.
+
+    Example:
+
+    >>> model = keras.Sequential([
+    ...     keras.Input((32, 32, 3)),
+    ...     keras.layers.Conv2D(8, 3, use_bias=False),
+    ...     keras.layers.BatchNormalization(name="norm"),
+    ... ])
+    >>> folded, report = fold(model)
+    >>> report.folded[0].norm
+    'norm'
+
+    Source: Jacob et al., Quantization and Training of Neural Networks, arXiv 1712.05877, section 3.2.
+    """
+    planned = plan(Graph(model))
+    folded, tensors = apply(model, planned)
+    original, result = Graph(model), Graph(folded)
+    pairs = pair(original, result, tensors, planned.altered)
+    batch = random_inputs(original) if inputs is None else _given(original, inputs)
+    found = errors(original, result, pairs, batch, model)
+    return FoldResult(folded, _report(model, planned, found, folded))
+
+
+def fold_plan(model: keras.Model) -> FoldReport:
+    """What `fold` would do with each norm, without doing it; no errors are measured.
+
+    Raises:
+        FoldError: the model is no graph of layers.
+    """
+    return _report(model, plan(Graph(model)), {}, model)
+
+
+def _given(graph: Graph, inputs: Any) -> list[Any]:
+    flat = tree.flatten(inputs)
+    if len(flat) != len(graph.inputs):
+        raise FoldError(f"The model {graph.name!r} has {len(graph.inputs)} inputs; received {len(flat)} in `inputs`.")
+    return flat
+
+
+def _report(model: keras.Model, planned: Plan, found: dict[Key, float], folded: keras.Model) -> FoldReport:
+    return FoldReport(
+        model=model.name,
+        folded=[Folded(f.norm, f.into, f.rule, _error(planned, i, found)) for i, f in enumerate(planned.folds)],
+        kept=[Kept(norm, reason) for norm, reason in planned.kept],
+        parameters_before=model.count_params(),
+        parameters_after=folded.count_params(),
+    )
+
+
+def _error(planned: Plan, index: int, found: dict[Key, float]) -> float | None:
+    """The error of a fold where it shows; a tensor that a later fold changed again shows where that one does."""
+    seen, todo, worst = {index}, [index], None
+    while todo:
+        for key in planned.folds[todo.pop()].shows_at:
+            later = planned.altered.get(key)
+            if later is not None and later not in seen:
+                seen.add(later)
+                todo.append(later)
+            elif key in found:
+                worst = max(worst or 0.0, found[key])
+    return worst

@@ -1,0 +1,81 @@
+"""What a person reads about a fold: what went where, and what stayed and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A norm that is gone (or, for rule "affine tail", its gamma and beta): the layers that took it in, by which rule.
+
+    `error` is the largest difference that the fold makes where its effect shows, relative to the scale there.
+    """
+
+    norm: str
+    into: tuple[str, ...]
+    rule: str
+    error: float | None = None
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A norm that stayed, and why."""
+
+    norm: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class FoldReport:
+    """What `fold` did to each norm of a model.
+
+    Attributes:
+        model: the model's name.
+        folded: a record for each norm that was merged into other layers' weights.
+        kept: a record for each norm that stayed.
+        parameters_before, parameters_after: the number of weights of the model.
+    """
+
+    model: str
+    folded: list[Folded] = field(default_factory=list)
+    kept: list[Kept] = field(default_factory=list)
+    parameters_before: int = 0
+    parameters_after: int = 0
+
+    @property
+    def error(self) -> float:
+        """The largest relative error of any fold; 0 if nothing was folded."""
+        return max((f.error or 0.0 for f in self.folded), default=0.0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return asdict(self)
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """The report as JSON text."""
+        return json.dumps(self.to_dict(), indent=indent)
+
+    def __str__(self) -> str:
+        total = len(self.folded) + len(self.kept)
+        lines = [f"{self.model}: {len(self.folded)} of {total} norms folded"]
+        if self.folded:
+            saved = self.parameters_before - self.parameters_after
+            lines[0] += f", {self.parameters_before:,} -> {self.parameters_after:,} parameters (-{saved:,})"
+            rows = [
+                (f.norm, ", ".join(f.into), f.rule, "" if f.error is None else f"{f.error:.1e}") for f in self.folded
+            ]
+            lines += ["", *_table(("folded", "into", "rule", "error"), rows)]
+        if self.kept:
+            lines += ["", *_table(("kept", "why"), [(k.norm, k.reason) for k in self.kept])]
+        return "\n".join(lines)
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return [line.rstrip() for line in lines]

@@ -1,0 +1,93 @@
+"""The affine tail of normalization layers: y = gamma * x_hat + beta.
+
+backward   A(y) = (scale gamma) * x_hat + (scale beta + shift)
+forward    only a batch norm, whose statistics are constants: with s = gamma / sqrt(var + eps),
+           s (A(z) - mean) + beta = (s scale) z + (s (shift - mean) + beta)
+                                  = gamma scale (z - mean) / sqrt(var + eps) + (beta + s (shift - mean + scale mean))
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+import keras_norms
+
+from ..affine import Affine, Array
+from .base import Absorb, Rule, Site, Skip, Weights, not_plain
+
+L = keras.layers
+BATCH_NORMS = (L.BatchNormalization, keras_norms.BatchNormalization, keras_norms.BatchRenormalization)
+
+
+def channel_axes(layer: Any, rank: int) -> tuple[int, ...]:
+    """The axes along which gamma and beta lie."""
+    axis = layer.axis if isinstance(layer.axis, (list, tuple)) else (layer.axis,)
+    return tuple(a % rank for a in axis)
+
+
+def _tail_config(layer: Any) -> dict[str, bool]:
+    return {name: True for name in ("center", "scale") if not getattr(layer, name)}
+
+
+def _ones_for(absent: Array | None, like: Array) -> Array:
+    return np.ones_like(like) if absent is None else absent
+
+
+def _zeros_for(absent: Array | None, like: Array) -> Array:
+    return np.zeros_like(like) if absent is None else absent
+
+
+class AffineTail(Rule):
+    name = "norm"
+    layers = (
+        *BATCH_NORMS,
+        L.GroupNormalization,
+        L.LayerNormalization,
+        keras_norms.GroupNormalization,
+        keras_norms.InstanceNormalization,
+        keras_norms.LayerNormalization,
+    )
+
+    def backward(self, site: Site, affine: Affine) -> Absorb | Skip:
+        why = self._wrong_axis(site, affine)
+        if why is not None:
+            return why
+
+        def update(w: Weights) -> Weights:
+            gamma, beta = _ones_for(w["gamma"], affine.scale), _zeros_for(w["beta"], affine.scale)
+            return {"gamma": affine.scale * gamma, "beta": affine.scale * beta + affine.shift}
+
+        return Absorb(site.layer, ("gamma", "beta"), update, _tail_config(site.layer))
+
+    def forward(self, site: Site, index: int, affine: Affine) -> Absorb | Skip:
+        if type(site.layer) not in BATCH_NORMS:
+            return site.skip(f"({type(site.layer).__name__}) computes statistics of its input")
+        why = self._wrong_axis(site, affine)
+        if why is not None:
+            return why
+        epsilon = site.layer.epsilon
+
+        def update(w: Weights) -> Weights:
+            mean, variance = w["moving_mean"], w["moving_variance"]
+            assert mean is not None
+            assert variance is not None
+            gamma, beta = _ones_for(w["gamma"], mean), _zeros_for(w["beta"], mean)
+            s = gamma / np.sqrt(variance + epsilon)
+            return {**w, "gamma": gamma * affine.scale, "beta": beta + s * (affine.shift - mean + affine.scale * mean)}
+
+        names = ("gamma", "beta", "moving_mean", "moving_variance")
+        return Absorb(site.layer, names, update, _tail_config(site.layer))
+
+    def _wrong_axis(self, site: Site, affine: Affine) -> Skip | None:
+        why = not_plain(site)
+        if why is not None:
+            return why
+        axes = channel_axes(site.layer, len(site.outputs[0]))
+        if axes != (affine.axis,):
+            return site.skip(
+                f"has gamma and beta on axis {', '.join(map(str, axes))}; the norm is on axis {affine.axis}"
+            )
+        return None
