@@ -15,7 +15,7 @@ import numpy as np
 from keras import tree
 
 from .errors import FoldError
-from .graph import functional, nodes, unwrapped
+from .nodes import creation_order, functional, nodes, unwrapped
 from .plan import Plan
 
 # (the functional graph, its symbolic tensor), by identity, to the tensor of the new model
@@ -74,7 +74,7 @@ class _Rebuild:
     def _functional(self, model: Any, core: Any) -> Any:
         inputs = tree.map_structure(self._input, core._inputs_struct)
         self._map(core, core._inputs, tree.flatten(inputs))
-        for node in nodes(core):
+        for node in creation_order(core):
             args, kwargs = (
                 tree.map_structure(lambda x: self.tensors.get((id(core), id(x)), x), part)
                 for part in (node.arguments.args, node.arguments.kwargs)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +15,7 @@ import keras
 from keras import tree
 
 from .errors import FoldError
+from .nodes import functional, masked_by_itself, nodes, parts, unwrapped, why_no_graph
 
 # A tensor of a flat graph: the nested calls that lead to it, then its own symbolic tensor, by identity.
 Key = tuple[int, ...]
@@ -64,43 +64,13 @@ class Convert:
         return self.model._standardize_inputs(tree.pack_sequence_as(self.model._inputs_struct, list(inputs)))
 
 
-def functional(model: Any) -> Any:
-    """The functional graph behind a Sequential or Functional model, or None where there is none."""
-    if isinstance(model, keras.Sequential):
-        return model._functional if type(model).call is keras.Sequential.call else None
-    if hasattr(model, "_nodes_by_depth") and isinstance(model, keras.Model):
-        return model if type(model).call is _FUNCTIONAL_CALL else None
-    return None
-
-
-def _functional_call() -> Any:
-    x = keras.Input((1,))
-    return type(keras.Model(x, x)).call
-
-
-_FUNCTIONAL_CALL = _functional_call()
-
-
-def nodes(core: Any) -> Iterator[Any]:
-    """The calls of a functional graph in the order in which Keras runs them."""
-    for depth in sorted(core._nodes_by_depth, reverse=True):
-        for node in core._nodes_by_depth[depth]:
-            if node.operation is not None and not node.is_input:
-                yield node
-
-
-def unwrapped(layer: Any) -> Any:
-    """The layer whose weights a call uses: the one inside TimeDistributed."""
-    return layer.layer if type(layer) is keras.layers.TimeDistributed else layer
-
-
 class Graph:
     """The calls and values of a model; `bypass` forgets a call whose work has moved elsewhere."""
 
     def __init__(self, model: keras.Model) -> None:
         core = functional(model)
         if core is None:
-            raise FoldError(_no_graph(model))
+            raise FoldError(why_no_graph(model))
         self.name = model.name
         self.calls: list[Call] = []
         self.calls_of: dict[Any, list[Call]] = defaultdict(list)
@@ -129,6 +99,8 @@ class Graph:
                 tree.map_structure(lambda x: self.values.get((*scope, id(x)), x), part)
                 for part in (node.arguments.args, node.arguments.kwargs)
             )
+            if isinstance(node.operation, keras.Layer) and masked_by_itself(node):
+                del kwargs["mask"]
             self._call(node, args, kwargs, scope, prefix, training)
         outputs = [self.values[(*scope, id(x))] for x in core._outputs]
         for value in outputs:
@@ -168,7 +140,8 @@ class Graph:
 
     def _add(self, call: Call) -> None:
         self.calls.append(call)
-        self.calls_of[unwrapped(call.layer)].append(call)
+        for layer in {unwrapped(call.layer), *parts(unwrapped(call.layer))}:
+            self.calls_of[layer].append(call)
         for value in dict.fromkeys(call.inputs):
             value.consumers.append(call)
 
@@ -247,19 +220,4 @@ def opens(inner: Any, args: Any, kwargs: dict[str, Any]) -> bool:
         and isinstance(args[0], dict) == isinstance(inner._inputs_struct, dict)
         and (not isinstance(args[0], dict) or set(args[0]) == set(inner._inputs_struct))
         and all(name == "training" for name in kwargs)
-    )
-
-
-def _no_graph(model: Any) -> str:
-    if not isinstance(model, keras.Model):
-        return f"fold needs a keras.Model; received {type(model).__name__}."
-    if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call:
-        return (
-            f"fold needs a built model; received the Sequential model {model.name!r}, whose input shape is unknown. "
-            "Give it a keras.Input first, or call it once."
-        )
-    return (
-        f"fold needs a model that is a graph of layers (Sequential or Functional); received {model.name!r}, whose "
-        f"class {type(model).__name__} computes its output in Python code. "
-        "Rebuild it with keras.Model(inputs, outputs)."
     )

@@ -18,7 +18,8 @@ from keras import tree
 
 from . import affine as algebra
 from .affine import Affine
-from .graph import Call, Convert, Graph, Key, Value, functional, unwrapped
+from .graph import Call, Convert, Graph, Key, Value
+from .nodes import functional, unwrapped
 from .rules import BATCH_NORMS, Absorb, Pass, Site, Skip, rule_of
 from .rules.base import Weights
 from .rules.norm import channel_axes
