@@ -1,0 +1,68 @@
+"""Norm layers as few, static, delegate-friendly operations.
+
+A lowering is a function `lower(layer) -> call` that returns what the layer's `call` does at inference, written in
+primitives that every target runs, or None for an option it does not cover. Rows are tried in order; a row serves a
+layer whose `call` is the very one of its class, so that a subclass with a `call` of its own is left as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import keras
+
+import keras_norms
+
+from . import affine_norm, group_norm, layer_norm
+
+LOWERINGS: tuple[tuple[type[keras.layers.Layer], Callable[[Any], Callable[..., Any] | None]], ...] = (
+    (keras_norms.BatchNormalization, affine_norm.lower),
+    (keras_norms.BatchRenormalization, affine_norm.lower),
+    (keras_norms.GroupNormalization, group_norm.lower),
+    (keras_norms.InstanceNormalization, group_norm.lower),
+    (keras_norms.LayerNormalization, layer_norm.lower),
+    (keras.layers.BatchNormalization, affine_norm.lower),
+    (keras.layers.GroupNormalization, group_norm.lower),
+    (keras.layers.LayerNormalization, layer_norm.lower),
+)
+
+
+def lowering(layer: keras.layers.Layer) -> Callable[[Any], Callable[..., Any] | None] | None:
+    """The lowering that serves `layer`, or None."""
+    for kind, lower in LOWERINGS:
+        if isinstance(layer, kind) and type(layer).call is kind.call:
+            return lower
+    return None
+
+
+@contextmanager
+def lowered(model: keras.Model) -> Iterator[None]:
+    """Within the block every norm layer of `model`, however deep, runs its lowered form; then it is as before."""
+    changed = []
+    try:
+        for layer in model._flatten_layers():
+            lower = lowering(layer) if layer.built else None
+            call = lower(layer) if lower is not None else None
+            if call is not None:
+                # Past Keras' attribute tracking: this is no state of the layer.
+                object.__setattr__(layer, "call", _unless_masked(layer.call, call))
+                changed.append(layer)
+        yield
+    finally:
+        for layer in changed:
+            del layer.__dict__["call"]
+
+
+def _unless_masked(original: Callable[..., Any], lowered_call: Callable[..., Any]) -> Callable[..., Any]:
+    """A masked norm takes its statistics over the positions that count, which only its own `call` knows how to do."""
+
+    @wraps(original)
+    def call(inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
+        if mask is not None:
+            return original(inputs, *args, mask=mask, **kwargs)
+        return lowered_call(inputs)
+
+    return call

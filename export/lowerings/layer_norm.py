@@ -1,0 +1,37 @@
+"""Layer normalization.
+
+mu = mean over the normalized axes,  v = mean of (x - mu)^2
+y  = (x - mu) / sqrt(v + epsilon) * gamma + beta
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from keras import ops
+
+from .parameters import float64
+
+
+def lower(layer: Any) -> Callable[[Any], Any] | None:
+    axes_given = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
+    mixed_signs = len({axis < 0 for axis in axes_given}) > 1  # then the order of gamma's dimensions depends on the rank
+    if getattr(layer, "rms_scaling", False) or mixed_signs:
+        return None
+    gamma = float64(layer.gamma) if layer.scale else None
+    beta = float64(layer.beta) if layer.center else None
+
+    def call(inputs: Any) -> Any:
+        x = ops.cast(inputs, "float32")
+        axes = sorted(axis % x.ndim for axis in axes_given)
+        shape = [x.shape[i] if i in axes else 1 for i in range(x.ndim)]
+        centred = x - ops.mean(x, axis=axes, keepdims=True)
+        y = centred * ops.rsqrt(ops.mean(centred * centred, axis=axes, keepdims=True) + layer.epsilon)
+        if gamma is not None:
+            y = y * gamma.reshape(shape).astype("float32")
+        if beta is not None:
+            y = y + beta.reshape(shape).astype("float32")
+        return ops.cast(y, layer.compute_dtype)
+
+    return call

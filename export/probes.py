@@ -1,0 +1,153 @@
+"""Inputs that an artifact is tried on: random, constant, far from zero, and whatever the user gives.
+
+Random inputs alone miss what breaks norms: a constant input has no variance, a large offset cancels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+from .errors import ExportError
+from .signature import Signature, Spec
+
+OFFSET = 1e4
+CONSTANT = 1234.0
+_FREE_BATCHES = (1, 3)
+_FREE_SIZES = (16, 32, 64, 128, 224)
+
+Arrays = list[np.ndarray]
+
+
+def probes(model: keras.Model, sig: Signature) -> list[tuple[str, Arrays]]:
+    """Named synthetic inputs: random at batch 1 and 3 where the batch is free, then constant and offset."""
+    size = _accepted_size(model, sig)
+    limits = [_id_limit(model, spec) for spec in sig.inputs]
+    free = all(spec.shape and spec.shape[0] is None for spec in sig.inputs)
+    batches = _FREE_BATCHES if free else (None,)
+    rng = np.random.default_rng(20_171_202)
+    cases = []
+    for batch in batches:
+        label = f"random, batch {batch}" if batch else "random"
+        cases.append((label, _draw(sig, batch, size, limits, lambda shape: rng.normal(size=shape))))
+    if any(spec.dtype.startswith("float") for spec in sig.inputs):
+        batch = batches[-1]
+        cases.append(("constant", _draw(sig, batch, size, limits, lambda shape: np.full(shape, CONSTANT))))
+        cases.append(("offset", _draw(sig, batch, size, limits, lambda shape: OFFSET + rng.normal(size=shape))))
+    return cases
+
+
+def _draw(sig: Signature, batch: int | None, size: int, limits: list[int], floats: Any) -> Arrays:
+    rng = np.random.default_rng(7)
+    arrays = []
+    for spec, limit in zip(sig.inputs, limits, strict=True):
+        shape = concrete_shape(spec, batch, size)
+        if spec.dtype.startswith(("float", "bfloat")):
+            array = floats(shape)
+        elif spec.dtype == "bool":
+            array = rng.random(shape) < 0.5
+        elif spec.dtype == "string":
+            raise ExportError(
+                f"Input '{spec.name}' takes strings; give inputs= to verify with, and vectorize before the model."
+            )
+        else:
+            array = rng.integers(0, limit, shape)
+        arrays.append(np.asarray(array, spec.dtype))
+    return arrays
+
+
+def concrete_shape(spec: Spec, batch: int | None, size: int) -> tuple[int, ...]:
+    """The shape of `spec` with its free sizes filled in."""
+    first = [batch or 1 if spec.shape[0] is None else spec.shape[0]] if spec.shape else []
+    return (*first, *(size if n is None else n for n in spec.shape[1:]))
+
+
+def _accepted_size(model: keras.Model, sig: Signature) -> int:
+    """The smallest size for free dimensions beside the batch that the model takes."""
+    if all(None not in spec.shape[1:] for spec in sig.inputs):
+        return 1
+    last: Exception | None = None
+    for size in _FREE_SIZES:
+        symbols = [keras.KerasTensor((1, *concrete_shape(spec, 1, size)[1:]), spec.dtype) for spec in sig.inputs]
+        try:
+            outputs = model.compute_output_spec(keras.tree.pack_sequence_as(sig.structure, symbols))
+        except Exception as error:  # whichever layer finds the size too small or not divisible
+            last = error
+            continue
+        if all(0 not in y.shape for y in keras.tree.flatten(outputs)):
+            return size
+    raise ExportError(
+        f"No size of {_FREE_SIZES} for the free dimensions suits the model ({last}). Give inputs= to verify with."
+    )
+
+
+def _id_limit(model: keras.Model, spec: Spec) -> int:
+    """One more than the largest integer to feed: the smallest vocabulary of the model's embeddings."""
+    vocabularies = [layer.input_dim for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    return min(vocabularies, default=10)
+
+
+def user_cases(inputs: Any, sig: Signature, what: str = "inputs") -> list[tuple[str, Arrays]]:
+    """Turn what a user gives (array, list, dict, or an iterable of batches of these) into named cases.
+
+    Raises:
+        ExportError: a name, a number of arrays, a shape or a dtype that the model does not take, or nothing at all.
+    """
+    single = isinstance(inputs, (np.ndarray, Mapping)) or _is_flat_list(inputs, sig)
+    batches: Iterable = [inputs] if single else inputs
+    if not isinstance(batches, Iterable):
+        raise ExportError(
+            f"{what} must be an array, a list or dict of arrays, or batches of these; got {type(inputs).__name__}."
+        )
+    cases = [(f"given, batch {i}" if i else "given", _conform(batch, sig, what)) for i, batch in enumerate(batches)]
+    if not cases or any(array.shape[:1] == (0,) for _, arrays in cases for array in arrays):
+        raise ExportError(f"{what} must hold at least one example; it is empty.")
+    return cases
+
+
+def _is_flat_list(inputs: Any, sig: Signature) -> bool:
+    if not isinstance(inputs, (list, tuple)) or not inputs:
+        return False
+    if not all(hasattr(x, "shape") for x in inputs) or len(inputs) != len(sig.inputs):
+        return False
+    return len(sig.inputs) > 1 or np.ndim(inputs[0]) == len(sig.inputs[0].shape)
+
+
+def _conform(batch: Any, sig: Signature, what: str) -> Arrays:
+    names = [spec.name for spec in sig.inputs]
+    if isinstance(batch, Mapping):
+        unknown, missing = sorted(set(batch) - set(names)), sorted(set(names) - set(batch))
+        if unknown or missing:
+            raise ExportError(f"{what} must name the model's inputs {names}; got {sorted(batch)}.")
+        flat = [batch[name] for name in names]
+    else:
+        flat = list(batch) if isinstance(batch, (list, tuple)) and len(names) > 1 else [batch]
+        if isinstance(batch, (list, tuple)) and len(names) == 1 and len(batch) == 1:
+            flat = list(batch)
+        if len(flat) != len(names):
+            raise ExportError(f"{what} must hold one array for each of {names}; got {len(flat)}.")
+    return [_checked(np.asarray(array), spec, what) for array, spec in zip(flat, sig.inputs, strict=True)]
+
+
+def _checked(array: np.ndarray, spec: Spec, what: str) -> np.ndarray:
+    fits = len(array.shape) == len(spec.shape) and all(
+        expected in (None, got) for expected, got in zip(spec.shape, array.shape, strict=True)
+    )
+    if not fits:
+        raise ExportError(
+            f"{what} for '{spec.name}' must have the shape {list(spec.shape)} (None is free), got {list(array.shape)}. "
+            "Check the batch dimension and the layout."
+        )
+    try:
+        return array.astype(
+            spec.dtype, casting="same_kind" if array.dtype.kind == np.dtype(spec.dtype).kind else "safe"
+        )
+    except TypeError:
+        if array.dtype.kind in "iu" and spec.dtype.startswith("float"):
+            return array.astype(spec.dtype)
+        raise ExportError(
+            f"{what} for '{spec.name}' must be {spec.dtype}, got {array.dtype}. Convert it first."
+        ) from None

@@ -1,0 +1,50 @@
+"""What an export did: the file, its operations, what was folded, and how far it was proven."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .fold import FoldReport
+from .verify import VerifyReport
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """The result of `to_tflite` and `to_onnx`.
+
+    `path`, `format`, `size_bytes`, `ops` (operation -> count), `fold` (None when folding was off or impossible),
+    `verification`, `warnings`.
+    """
+
+    path: Path
+    format: str
+    size_bytes: int
+    ops: dict[str, int]
+    fold: FoldReport | None
+    verification: VerifyReport
+    warnings: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "size_bytes": self.size_bytes,
+            "ops": self.ops,
+            "fold": self.fold.to_dict() if self.fold else None,
+            "verification": self.verification.to_dict(),
+            "warnings": list(self.warnings),
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2)
+
+    def __str__(self) -> str:
+        ops = ", ".join(f"{count} {name}" for name, count in sorted(self.ops.items(), key=lambda item: -item[1]))
+        lines = [f"{self.format}: {self.path}, {self.size_bytes:,} bytes", f"operations: {ops}"]
+        if self.fold is not None:
+            lines.append(f"norms: {len(self.fold.folded)} folded, {len(self.fold.kept)} kept")
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        return "\n".join([*lines, str(self.verification)])

@@ -1,0 +1,132 @@
+"""What verification measured: an artifact beside its model, output by output, input by input."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .table import table
+
+
+@dataclass(frozen=True)
+class Check:
+    """One output of one run. `relative` is max |artifact - model| over max |model|; `allowed` is what it may reach."""
+
+    case: str
+    runtime: str
+    output: str
+    max_abs: float
+    scale: float
+    relative: float
+    sqnr_db: float
+    allowed: float
+    ok: bool
+
+
+@dataclass(frozen=True)
+class OutputReport:
+    """The worst of an output over all runs that count."""
+
+    max_abs: float
+    relative: float
+    sqnr_db: float
+    ok: bool
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """The result of `verify`. `.ok`, `.outputs[name].max_abs`, `.relative`, `.sqnr_db`; every run is in `.checks`."""
+
+    path: str
+    tolerance: float
+    checks: tuple[Check, ...]
+    skipped: tuple[str, ...] = ()
+    first_divergence: str | None = None
+    outputs: dict[str, OutputReport] = field(init=False)
+    ok: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = dict.fromkeys(check.output for check in self.checks)
+        outputs = {name: _worst([check for check in self.checks if check.output == name]) for name in names}
+        object.__setattr__(self, "outputs", outputs)
+        object.__setattr__(self, "ok", bool(outputs) and all(output.ok for output in outputs.values()))
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """The names of the inputs that were tried."""
+        return tuple(dict.fromkeys(check.case for check in self.checks))
+
+    @property
+    def max_abs(self) -> float:
+        return max((output.max_abs for output in self.outputs.values()), default=float("nan"))
+
+    @property
+    def relative(self) -> float:
+        return max((output.relative for output in self.outputs.values()), default=float("nan"))
+
+    def failure(self) -> str:
+        """The worst check that failed in a sentence: the output, its error, the tolerance, and where it starts."""
+        if self.ok:
+            return ""
+        if not self.checks:
+            return f"No input tells anything about it: {'; '.join(self.skipped)}."
+        worst = max((check for check in self.checks if not check.ok), key=lambda check: check.relative)
+        where = f" The first layer that diverges is '{self.first_divergence}'." if self.first_divergence else ""
+        return (
+            f"Output '{worst.output}' differs from the model by {worst.relative:.2e} of its scale on "
+            f"{worst.case} input in {worst.runtime}; {worst.allowed:.0e} is allowed.{where}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "ok": self.ok,
+            "tolerance": self.tolerance,
+            "outputs": {name: asdict(output) for name, output in self.outputs.items()},
+            "checks": [asdict(check) for check in self.checks],
+            "skipped": list(self.skipped),
+            "first_divergence": self.first_divergence,
+        }
+
+    def to_json(self) -> str:
+        return json.dumps(self.to_dict(), indent=2)
+
+    def rows(self) -> tuple[list[str], list[list[str]]]:
+        """Header and rows of the table that a person reads: one row an output and kind of input, the worse runtime."""
+        worst: dict[tuple[str, str], Check] = {}
+        for check in self.checks:
+            key = (check.output, check.case)
+            if key not in worst or (check.ok, -check.relative) < (worst[key].ok, -worst[key].relative):
+                worst[key] = check
+        header = ["output", "input", "max |error|", "of scale", "SQNR dB", "allowed", ""]
+        return header, [
+            [
+                c.output,
+                c.case,
+                f"{c.max_abs:.2e}",
+                f"{c.relative:.2e}",
+                f"{c.sqnr_db:.1f}",
+                f"{c.allowed:.0e}",
+                _mark(c),
+            ]
+            for c in worst.values()
+        ]
+
+    def __str__(self) -> str:
+        verdict = "reproduces its model" if self.ok else f"does NOT reproduce its model. {self.failure()}"
+        notes = "".join(f"\nnot judged: {note}" for note in self.skipped)
+        return f"{self.path} {verdict}\n{table(*self.rows())}{notes}"
+
+
+def _mark(check: Check) -> str:
+    return "ok" if check.ok else "FAILS"
+
+
+def _worst(checks: list[Check]) -> OutputReport:
+    return OutputReport(
+        max_abs=max(check.max_abs for check in checks),
+        relative=max(check.relative for check in checks),
+        sqnr_db=min(check.sqnr_db for check in checks),
+        ok=all(check.ok for check in checks),
+    )

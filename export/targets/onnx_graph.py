@@ -1,0 +1,62 @@
+"""The graph that tf2onnx wrote, tidied: names that mean something and are the same at every run, constants in order."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import onnx
+import onnx_ir as ir
+
+_COUNTER = re.compile(r"(__\d+)?(:\d+)?$")
+_WRAPPERS = re.compile(r"^(StatefulPartitionedCall|PartitionedCall)(_\d+)?/")
+
+
+def tidy(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """Name nodes and values by the layers they come from, number them in graph order, sort constants by first use.
+
+    tf2onnx numbers by a counter of its process, so the same model gave other bytes at every export.
+    """
+    model = ir.from_proto(proto)
+    graph = model.graph
+    fixed = {str(value.name) for value in (*graph.inputs, *graph.outputs)}
+    taken: Counter[str] = Counter(fixed)
+    constants = (v for node in graph.all_nodes() for v in node.inputs if v is not None and v.is_initializer())
+    order = list(dict.fromkeys(value for value in constants if value.name not in fixed))
+    for i, value in enumerate(order):
+        _rename(
+            value, f"{_layer_path(value.name)}.{i}" if "const_fold" not in str(value.name) else f"constant.{i}", taken
+        )
+    for node in graph.all_nodes():
+        node.name = _unique(_layer_path(node.name), taken)
+        for i, value in enumerate(node.outputs):
+            if value.name not in fixed:
+                _rename(value, f"{node.name}.{i}", taken)
+    initializers = {value.name: value for value in order if value.graph is graph}
+    for name in [name for name in graph.initializers if name in initializers]:
+        del graph.initializers[name]
+    for value in initializers.values():
+        graph.register_initializer(value)
+    for value in (*graph.inputs, *graph.outputs):
+        _name_batch(value)
+    result: onnx.ModelProto = ir.to_proto(model)
+    return result
+
+
+def _layer_path(name: str | None) -> str:
+    return _COUNTER.sub("", _WRAPPERS.sub("", name or "node"))
+
+
+def _unique(name: str, taken: Counter[str]) -> str:
+    taken[name] += 1
+    return name if taken[name] == 1 else _unique(f"{name}_{taken[name] - 1}", taken)
+
+
+def _rename(value: ir.Value, name: str, taken: Counter[str]) -> None:
+    value.name = _unique(name, taken)
+
+
+def _name_batch(value: ir.Value) -> None:
+    """Call a free first dimension `batch`: tf2onnx gives every one a meaningless name of its own."""
+    if value.shape and not isinstance(value.shape[0], int):
+        value.shape = ir.Shape(["batch", *value.shape[1:]])

@@ -1,0 +1,40 @@
+"""A Keras model as a TensorFlow SavedModel with one inference signature: what both converters read.
+
+Norm layers run their lowered form while the graph is recorded. Needs Keras on the TensorFlow backend.
+"""
+
+from __future__ import annotations
+
+import os
+
+import keras
+import tensorflow as tf
+
+from .loading import load_model
+from .lowerings import lowered
+from .signature import Signature, signature
+
+
+def trace(model: keras.Model, directory: str | os.PathLike, sig: Signature) -> None:
+    """Record `model` at inference with the shapes of `sig` and write it as a SavedModel.
+
+    Its inputs and outputs are called by their positions, in as many digits as keep them in order when sorted.
+    """
+    specs = [tf.TensorSpec(spec.shape, spec.dtype, name=f"input_{i:04}") for i, spec in enumerate(sig.inputs)]
+
+    def serve(*flat: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = sig.call(model, flat)
+        return {f"output_{i:04}": tf.convert_to_tensor(y) for i, y in enumerate(outputs)}
+
+    module = tf.Module()
+    module.variables_of_model = [variable.value for variable in model.variables]
+    with lowered(model):
+        module.serve = tf.function(serve, input_signature=specs, autograph=False)
+        concrete = module.serve.get_concrete_function()
+    tf.saved_model.save(module, os.fspath(directory), signatures=concrete)
+
+
+def trace_file(model: str, directory: str, batch_size: int | None) -> None:
+    """The same for a model file: the job a child process does for a parent on another Keras backend."""
+    loaded = load_model(model)
+    trace(loaded, directory, signature(loaded, batch_size))

@@ -1,0 +1,134 @@
+"""Model files: right, old, damaged, foreign, hostile."""
+
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from keras_norms.export import ExportError, to_onnx, to_tflite
+from keras_norms.export.loading import load_model
+from models import NORMS, image_net
+
+
+@pytest.fixture(scope="module")
+def net():
+    return image_net(NORMS["GroupNormalization"], size=6, channels=4)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_saved_models_load_with_the_packs_layers_registered(net, suffix, tmp_path):
+    net.save(tmp_path / f"net{suffix}")
+    loaded = load_model(tmp_path / f"net{suffix}")
+    x = np.ones((1, 6, 6, 3), "float32")
+    np.testing.assert_array_equal(loaded(x), net(x))
+    assert load_model(str(tmp_path / f"net{suffix}")).name == "image_net"
+    assert load_model(net) is net
+
+
+class Unregistered(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs
+
+
+def save(folder, model, name):
+    path = folder / name
+    model.save(path)
+    return path
+
+
+def lambda_model():
+    return keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda t: t * 2)])
+
+
+def cut(folder, net, suffix):
+    whole = save(folder, net, f"whole{suffix}").read_bytes()
+    path = folder / f"cut{suffix}"
+    path.write_bytes(whole[: len(whole) // 2])
+    return path
+
+
+def written(folder, name, content):
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def without_config(folder):
+    path = folder / "other.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("readme.txt", "no model")
+    return path
+
+
+def weights_only(folder, net):
+    path = folder / "net.weights.h5"
+    net.save_weights(path)
+    return path
+
+
+BAD_FILES = {
+    "missing": (lambda folder, net: folder / "none.keras", "There is no model file"),
+    "a directory": (lambda folder, net: folder, "is a directory. A SavedModel no longer holds"),
+    "truncated zip": (lambda folder, net: cut(folder, net, ".keras"), "truncated or damaged"),
+    "truncated HDF5": (lambda folder, net: cut(folder, net, ".h5"), "Cannot load .*damaged|truncated"),
+    "foreign": (lambda folder, net: written(folder, "photo.png", b"\x89PNG...."), "of another kind"),
+    "text named keras": (lambda folder, net: written(folder, "m.keras", b"hello"), "truncated or damaged"),
+    "empty": (lambda folder, net: written(folder, "m.h5", b""), "truncated or damaged"),
+    "zip of something else": (lambda folder, net: without_config(folder), "no Keras model: it has no config.json"),
+    "weights alone": (weights_only, "holds weights without a model"),
+    "wrong suffix": (
+        lambda folder, net: save(folder, net, "m.keras").rename(folder / "m.zip"),
+        r"Keras zip file, which Keras reads only as \*.keras",
+    ),
+    "unregistered layer": (
+        lambda folder, net: save(folder, keras.Sequential([keras.Input((2,)), Unregistered()]), "m.keras"),
+        "it uses 'Unregistered', which is not registered",
+    ),
+    "unregistered layer, legacy": (
+        lambda folder, net: save(folder, keras.Sequential([keras.Input((2,)), Unregistered()]), "m.h5"),
+        "it uses 'Unregistered', which is not registered",
+    ),
+    "code": (lambda folder, net: save(folder, lambda_model(), "m.keras"), "not run from an untrusted file"),
+    "code, legacy": (lambda folder, net: save(folder, lambda_model(), "m.h5"), "not run from an untrusted file"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_files_of_no_use_are_refused_with_the_reason(case, net, tmp_path):
+    make, message = BAD_FILES[case]
+    path = make(tmp_path, net)
+    with pytest.raises(ExportError, match=message):
+        load_model(path)
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(ExportError, match="Expected a keras.Model or the path of one, got Dense"):
+        load_model(keras.layers.Dense(2))
+    with pytest.raises(ExportError, match="must be built before it is exported"):
+        load_model(keras.Sequential([keras.layers.Dense(2)]))
+
+
+def test_targets_of_no_use_are_refused_before_any_work(net, tmp_path):
+    (tmp_path / "folder.onnx").mkdir()
+    for path, message in (
+        (tmp_path / "m.onnx", r"must end in .tflite; got 'm.onnx'"),
+        (tmp_path / "none" / "m.tflite", "does not exist. Create it first"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            to_tflite(net, path)
+    with pytest.raises(ExportError, match="is a directory. Add a file name"):
+        to_onnx(net, tmp_path / "folder.onnx")
+    for batch_size in (0, -1, 1.5, True):
+        with pytest.raises(ExportError, match="batch_size must be a positive integer"):
+            to_onnx(net, tmp_path / "m.onnx", batch_size=batch_size)
+    assert list(tmp_path.iterdir()) == [tmp_path / "folder.onnx"]
+
+
+def test_a_model_without_a_builtin_operation_names_it_and_its_layer(tmp_path):
+    x = keras.Input((3, 3), name="x")
+    inverse = keras.layers.Lambda(keras.ops.inv, name="inverse")
+    model = keras.Model(x, inverse(x))
+    with pytest.raises(ExportError, match=r"no builtin operation for MatrixInverse \(in .*inverse"):
+        to_tflite(model, tmp_path / "m.tflite")
+    assert not list(tmp_path.iterdir())

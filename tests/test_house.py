@@ -1,0 +1,130 @@
+"""The rules of the house: who may import whom, complete tables, a wheel that holds everything, light imports."""
+
+import ast
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CONVERTERS = {"tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert"}
+
+# Who may be imported by whom inside export/; a part may always import itself. `errors` and report are open to all.
+BELOW = {
+    "affine": set(),
+    "errors": set(),
+    "graph": set(),
+    "rules": {"affine", "graph"},
+    "lowerings": set(),
+}
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def imports(path: Path) -> list[tuple[str, int, bool]]:
+    """(module, level, at the top of the file) of each import."""
+    tree = ast.parse(path.read_text())
+    top = set(tree.body)
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, 0, node in top) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module] if node.module else [alias.name for alias in node.names]
+            found += [(name, node.level, node in top) for name in names]
+    return found
+
+
+@pytest.mark.parametrize("path", modules("keras_norms"), ids=lambda p: p.name)
+def test_layers_import_keras_and_numpy_only(path):
+    allowed = set(sys.stdlib_module_names) | {"keras", "numpy", "keras_norms"}
+    for name, level, top in imports(path):
+        if level == 0 and top:
+            assert name.split(".")[0] in allowed, f"{path.name} imports {name}"
+            assert not name.startswith("keras_norms.export")
+
+
+@pytest.mark.parametrize("path", modules("export"), ids=lambda p: str(p.relative_to(ROOT / "export")))
+def test_converters_are_imported_by_targets_alone(path):
+    place = path.relative_to(ROOT / "export").parts[0]
+    if place in ("targets", "demo") or path.name == "trace.py":  # trace.py records the graph that both converters read
+        return
+    for name, level, _ in imports(path):
+        assert level or name.split(".")[0] not in CONVERTERS, f"{path} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules("export"), ids=lambda p: str(p.relative_to(ROOT / "export")))
+def test_relative_imports_stay_inside_export_and_run_one_way(path):
+    parts = path.relative_to(ROOT / "export").with_suffix("").parts
+    part = parts[0]
+    for name, level, _ in imports(path):
+        assert level <= len(parts), f"{path} imports from above export/"
+        assert level or name.split(".")[0] != "export", f"{path} imports the top-level export"
+        if part in BELOW and level == len(parts):
+            assert name.split(".")[0] in BELOW[part] | {part, "errors", "report"}, f"{part} must not import {name}"
+
+
+@pytest.mark.parametrize("folder", ["rules", "lowerings", "targets"])
+def test_every_file_stands_in_its_table(folder):
+    listed = (ROOT / "export" / folder / "__init__.py").read_text()
+    helpers = {"rules": {"base"}, "lowerings": {"parameters"}, "targets": {"runner", "onnx_graph"}}[folder]
+    for path in (ROOT / "export" / folder).glob("*.py"):
+        if path.stem != "__init__" and path.stem not in helpers:
+            assert path.stem in listed, f"{folder}/{path.name} is in no table"
+
+
+def test_the_public_layers_all_have_a_lowering():
+    import keras
+    from keras_norms.export.lowerings import LOWERINGS
+
+    import keras_norms
+
+    layers = {getattr(keras_norms, name) for name in keras_norms.__all__}
+    layers = {cls for cls in layers if isinstance(cls, type) and issubclass(cls, keras.Layer)}
+    assert layers <= {kind for kind, _ in LOWERINGS}
+
+
+def test_no_module_grows_beyond_one_idea():
+    for path in (*modules("keras_norms"), *modules("export")):
+        assert len(path.read_text().splitlines()) <= 300, f"{path} is longer than 300 lines"
+
+
+def test_the_wheel_holds_every_module(tmp_path):
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    packed = {name for name in names if name.endswith(".py")}
+    installed = {"export/cli/": "keras_norms_cli/", "export/": "keras_norms/export/", "keras_norms/": "keras_norms/"}
+    expected = set()
+    for path in (*modules("keras_norms"), *modules("export")):
+        place = path.relative_to(ROOT).as_posix()
+        folder = next(folder for folder in installed if place.startswith(folder))
+        expected.add(installed[folder] + place.removeprefix(folder))
+    assert packed == expected
+    assert "keras_norms/py.typed" in names
+
+
+def run_python(code: str) -> str:
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    return result.stdout.strip()
+
+
+def test_importing_the_layers_loads_no_converter():
+    backend_alone = run_python("import keras, sys; print(sorted({m.split('.')[0] for m in sys.modules}))")
+    with_layers = run_python("import keras_norms, sys; print(sorted({m.split('.')[0] for m in sys.modules}))")
+    assert set(ast.literal_eval(with_layers)) - set(ast.literal_eval(backend_alone)) == {"keras_norms"}
+
+
+def test_importing_export_loads_no_converter_and_no_runtime():
+    code = "import keras_norms.export, sys; print(sorted({m.split('.')[0] for m in sys.modules}))"
+    assert not set(ast.literal_eval(run_python(code))) & (CONVERTERS - {"tensorflow"})
+
+
+def test_the_top_level_export_package_does_not_exist_outside_the_repository():
+    code = "import importlib.util; print(importlib.util.find_spec('export'))"
+    assert run_python(code) == "None"
