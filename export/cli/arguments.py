@@ -1,0 +1,92 @@
+"""What a command line must satisfy before any work starts; a breach is wrong usage, exit code 2."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+
+# What each suffix can be quantized to. Kept here, for the targets themselves import Keras; a test compares the two.
+QUANTIZE = {
+    ".tflite": ("float16", "dynamic", "int8", "int16x8"),
+    ".onnx": ("float16", "dynamic", "int8"),
+}
+NEED_CALIBRATION = ("int8", "int16x8")
+
+
+def present(path: Path, what: str) -> None:
+    """Say at once that a file is missing, rather than after the seconds that the libraries take to load."""
+    if not path.exists():
+        raise click.ClickException(f"There is no {what} '{path}'. Check the path.")
+
+
+def artifact(path: Path, parameter: str) -> None:
+    """Check that the suffix names a format."""
+    if path.suffix not in QUANTIZE:
+        raise click.BadParameter(
+            f"'{path}' names no format: its suffix must be one of {', '.join(QUANTIZE)}.", param_hint=f"'{parameter}'"
+        )
+
+
+def export_options(
+    model: Path, outs: Sequence[Path], quantize: str | None, calibration: Path | None, opset: int | None
+):
+    """Check the targets and the options of an export against each other."""
+    for out in outs:
+        artifact(out, "OUT")
+        if quantize and quantize not in QUANTIZE[out.suffix]:
+            raise click.UsageError(
+                f"--quantize {quantize} does not exist for {out.suffix} ('{out}'); "
+                f"it has {', '.join(QUANTIZE[out.suffix])}."
+            )
+    distinct(model, outs)
+    if quantize in NEED_CALIBRATION and calibration is None:
+        raise click.UsageError(f"--quantize {quantize} needs --calibration FILE.npz with typical inputs.")
+    if calibration is not None and quantize not in NEED_CALIBRATION:
+        raise click.UsageError(f"--calibration goes with --quantize {' or '.join(NEED_CALIBRATION)} only.")
+    if opset is not None and all(out.suffix != ".onnx" for out in outs):
+        raise click.UsageError("--opset is for .onnx, and no OUT ends in .onnx.")
+
+
+def distinct(model: Path, outs: Sequence[Path]) -> None:
+    """Check that no target is written twice, nor over the model it is made from."""
+    seen = {model.resolve(): "MODEL"}
+    for out in outs:
+        if out.resolve() in seen:
+            what = "is MODEL itself" if seen[out.resolve()] == "MODEL" else "stands there twice"
+            raise click.BadParameter(f"'{out}' {what}. Give every target a path of its own.", param_hint="'OUT'")
+        seen[out.resolve()] = "OUT"
+
+
+def arrays(path: Path, names: Sequence[str]):
+    """Read the arrays for a model's inputs from an .npz file: by input name, or in order (`arr_0`, `arr_1`, ...).
+
+    Nothing in the file is run: pickled objects are refused.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise click.ClickException(f"'{path}' holds one bare array; write it with np.savez(path, array).")
+            found = {key: archive[key] for key in archive.files}
+    except FileNotFoundError as error:
+        raise click.ClickException(f"There is no file '{path}'. Write one with np.savez(path, array).") from error
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        reason = (
+            "it holds pickled objects" if "allow_pickle" in str(error) and zipfile.is_zipfile(path) else "it is damaged"
+        )
+        raise click.ClickException(
+            f"'{path}' is no .npz file of plain arrays: {reason} or of another kind. Write it with np.savez."
+        ) from error
+    if set(found) == set(names):
+        return {name: found[name] for name in names}
+    ordered = [f"arr_{i}" for i in range(len(names))]
+    if set(found) == set(ordered):
+        listed = [found[key] for key in ordered]
+        return listed[0] if len(listed) == 1 else listed
+    raise click.ClickException(
+        f"'{path}' must hold one array for each input of the model, {', '.join(map(repr, names))} (or as many unnamed "
+        f"ones, in order); it holds {', '.join(map(repr, found)) or 'nothing'}. Write it with np.savez(path, **arrays)."
+    )

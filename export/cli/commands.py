@@ -1,0 +1,202 @@
+"""The five commands: what they take, in which order they work, what they print."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from . import arguments, tables
+from .session import session
+
+_PATH = click.Path(path_type=Path)
+_MODES = sorted({mode for modes in arguments.QUANTIZE.values() for mode in modes})
+
+
+def _traceback(function: Callable) -> Callable:
+    return click.option(
+        "--traceback", "show_traceback", is_flag=True, help="Show where an error came from, and what libraries print."
+    )(function)
+
+
+def _json(function: Callable) -> Callable:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")(function)
+
+
+def _tolerance(function: Callable) -> Callable:
+    return click.option(
+        "--tolerance",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="X",
+        help="Largest error to accept, relative to the largest value of the output.",
+    )(function)
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 refused or mismatched, 2 wrong usage.",
+)
+@click.version_option(package_name="keras-norms", prog_name="keras-norms")
+def cli() -> None:
+    """Fold the norms of a Keras model; export it to TFLite and ONNX, verified.
+
+    MODEL is a .keras or legacy .h5 file. It is never changed, and no code in it is run.
+    """
+
+
+@cli.command()
+@click.argument("model", type=_PATH)
+@_json
+@_traceback
+def inspect(model: Path, as_json: bool, show_traceback: bool) -> None:
+    """Show the norms of MODEL: which would fold into what, which stay and why."""
+    arguments.present(model, "model file")
+    with session(show_traceback) as terminal:
+        with terminal.status(f"reading {model}"):
+            from .facts import facts
+
+            found = facts(model)
+        if as_json:
+            terminal.json(found)
+        else:
+            tables.facts(terminal, found)
+
+
+@cli.command()
+@click.argument("model", type=_PATH)
+@click.argument("out", type=_PATH, metavar="OUT.keras")
+@_json
+@_traceback
+def fold(model: Path, out: Path, as_json: bool, show_traceback: bool) -> None:
+    """Fold the batch norms of MODEL into its weights and save the result as OUT.keras."""
+    if out.suffix != ".keras":
+        raise click.BadParameter(f"'{out}' must end in .keras.", param_hint="'OUT.keras'")
+    arguments.distinct(model, [out])
+    arguments.present(model, "model file")
+    with session(show_traceback) as terminal:
+        with terminal.status(f"folding {model}"):
+            from keras_norms.export import fold as fold_model
+            from keras_norms.export.loading import load_model
+            from keras_norms.export.placing import check_writable, placing
+
+            check_writable(out)
+            folded, report = fold_model(load_model(model))
+            with placing(out) as partial:
+                folded.save(partial)
+        if as_json:
+            terminal.json({"path": str(out), **report.to_dict()})
+        else:
+            tables.fold(terminal, report)
+            terminal.line(f"Wrote {out}.")
+
+
+@cli.command()
+@click.argument("model", type=_PATH)
+@click.argument("outs", type=_PATH, nargs=-1, required=True, metavar="OUT [OUT ...]")
+@click.option("--quantize", type=click.Choice(_MODES), help="Store or compute in fewer bits.")
+@click.option("--calibration", type=_PATH, metavar="FILE.npz", help="Typical inputs, for int8 and int16x8.")
+@click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Fix the batch dimension.  [default: free]")
+@click.option("--opset", type=click.IntRange(min=1), metavar="N", help="The opset of .onnx files.")
+@click.option("--no-fold", is_flag=True, help="Leave every norm as it is.")
+@_tolerance
+@_json
+@_traceback
+def export(
+    model: Path,
+    outs: tuple[Path, ...],
+    quantize: str | None,
+    calibration: Path | None,
+    batch_size: int | None,
+    opset: int | None,
+    no_fold: bool,
+    tolerance: float | None,
+    as_json: bool,
+    show_traceback: bool,
+) -> None:
+    """Write MODEL as each OUT: .tflite or .onnx.
+
+    The norms are folded first. A file appears only when the real runtime computes from it what the model does.
+    """
+    arguments.export_options(model, outs, quantize, calibration, opset)
+    arguments.present(model, "model file")
+    with session(show_traceback) as terminal:
+        from keras_norms.export import to_onnx, to_tflite
+        from keras_norms.export.loading import load_model
+        from keras_norms.export.placing import check_writable
+        from keras_norms.export.signature import signature
+
+        for out in outs:
+            check_writable(out)
+        with terminal.status(f"reading {model}"):
+            loaded = load_model(model)
+        options: dict[str, Any] = {
+            "quantize": quantize,
+            "batch_size": batch_size,
+            "fold": not no_fold,
+            "tolerance": tolerance,
+        }
+        if calibration is not None:
+            names = [spec.name for spec in signature(loaded).inputs]
+            options["calibration"] = arguments.arrays(calibration, names)
+        reports = []
+        for out in outs:
+            with terminal.status(f"{out}: starting") as update:
+                options["progress"] = lambda stage, out=out, update=update: update(f"{out}: {stage}")
+                if out.suffix == ".onnx":
+                    reports.append(to_onnx(loaded, out, opset=opset, **options))
+                else:
+                    reports.append(to_tflite(loaded, out, **options))
+            if not as_json:
+                tables.export(terminal, reports[-1], first=len(reports) == 1)
+        if as_json:
+            terminal.json([report.to_dict() for report in reports])
+
+
+@cli.command()
+@click.argument("model", type=_PATH)
+@click.argument("artifact", type=_PATH)
+@click.option("--inputs", type=_PATH, metavar="FILE.npz", help="Inputs to compare on, besides the built-in ones.")
+@_tolerance
+@_json
+@_traceback
+def verify(
+    model: Path, artifact: Path, inputs: Path | None, tolerance: float | None, as_json: bool, show_traceback: bool
+) -> None:
+    """Run ARTIFACT (.tflite or .onnx) in its runtime and compare it with MODEL."""
+    arguments.artifact(artifact, "ARTIFACT")
+    arguments.present(model, "model file")
+    arguments.present(artifact, "artifact")
+    with session(show_traceback) as terminal:
+        with terminal.status(f"comparing {artifact} with {model}"):
+            from keras_norms.export import verify as verify_artifact
+            from keras_norms.export.loading import load_model
+            from keras_norms.export.signature import signature
+
+            loaded = load_model(model)
+            given = arguments.arrays(inputs, [spec.name for spec in signature(loaded).inputs]) if inputs else None
+            report = verify_artifact(loaded, artifact, inputs=given, tolerance=tolerance)
+        if as_json:
+            terminal.json(report.to_dict())
+        else:
+            tables.verify(terminal, report)
+        if not report.ok:
+            raise click.exceptions.Exit(1)
+
+
+@cli.command()
+@click.option("--out", type=_PATH, metavar="DIR", default=Path("keras-norms-demo"), show_default=True)
+@click.option(
+    "--quick", is_flag=True, help="Train for seconds only: the figures mean nothing, the files are all there."
+)
+@_traceback
+def demo(out: Path, quick: bool, show_traceback: bool) -> None:
+    """Train on scanned digits with four norms, export, verify, time; write a report.
+
+    Takes up to four minutes. OUT gets the models, demo.json and report.html.
+    """
+    with session(show_traceback) as terminal:
+        from keras_norms.export.demo import run
+
+        run(out, terminal, quick=quick)

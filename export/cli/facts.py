@@ -1,0 +1,68 @@
+"""What `inspect` tells about a model, as plain data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+from keras_norms.export import fold
+from keras_norms.export.errors import FoldError
+from keras_norms.export.loading import load_model
+from keras_norms.export.signature import signature
+
+_PER_INPUT = "takes its statistics from each input"
+
+
+def facts(path: Path) -> dict[str, Any]:
+    """The model's interface and size, and for each of its norms what `fold` would do with it."""
+    model = load_model(path)
+    interface = signature(model)
+    layers = _paths(model)
+    kinds = {name: type(layer).__name__ for name, layer in layers.items()}
+    plan: list[dict[str, Any]] = []
+    refused: str | None = None
+    try:
+        report = fold(model).report
+    except FoldError as error:
+        refused = str(error)
+    else:
+        plan += [
+            {"norm": f.norm, "kind": kinds.get(f.norm, ""), "folds": True, "into": list(f.into), "rule": f.rule}
+            for f in report.folded
+        ]
+        plan += [
+            {"norm": k.norm, "kind": kinds.get(k.norm, ""), "folds": False, "reason": k.reason} for k in report.kept
+        ]
+        told = {norm["norm"] for norm in plan}
+        plan += [
+            {"norm": name, "kind": kind, "folds": False, "reason": _PER_INPUT}
+            for name, kind in kinds.items()
+            if _is_norm(kind) and name not in told
+        ]
+    return {
+        "path": str(path),
+        "name": model.name,
+        "kind": type(model).__name__,
+        "inputs": [{"name": i.name, "shape": list(i.shape), "dtype": i.dtype} for i in interface.inputs],
+        "outputs": list(interface.outputs),
+        "layers": sum(not isinstance(layer, keras.Model) for layer in layers.values()),
+        "parameters": model.count_params(),
+        "norms": plan,
+        "refused": refused,
+    }
+
+
+def _is_norm(kind: str) -> bool:
+    """By name, so that a user's own norms are told of too; the two others in Keras of that name are none."""
+    return kind.endswith("Normalization") and kind not in ("Normalization", "SpectralNormalization")
+
+
+def _paths(model: keras.Model, prefix: str = "") -> dict[str, keras.layers.Layer]:
+    """Every layer by the path that a fold report calls it, nested models opened."""
+    found = {}
+    for layer in model.layers:
+        found[f"{prefix}{layer.name}"] = layer
+        if isinstance(layer, keras.Model):
+            found.update(_paths(layer, f"{prefix}{layer.name}/"))
+    return found

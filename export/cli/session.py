@@ -1,0 +1,103 @@
+"""One run of a command: libraries kept off the terminal, every failure turned into one readable line."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import NoReturn, TextIO
+
+import click
+
+from .terminal import Terminal
+
+_EXTRAS = {
+    "sklearn": "demo",
+    "tensorflow": "export",
+    "tf2onnx": "export",
+    "onnx": "export",
+    "onnxruntime": "export",
+    "ai_edge_litert": "export",
+}
+
+
+@contextmanager
+def session(show_traceback: bool) -> Iterator[Terminal]:
+    """Import keras_norms quietly and yield the user's terminal; `show_traceback` also lets the libraries speak.
+
+    A model file does not depend on the backend that wrote it, and the converters speak TensorFlow, so the command
+    always runs on TensorFlow.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with ExitStack() as stack:
+        out, err = (sys.stdout, sys.stderr) if show_traceback else stack.enter_context(_quiet())
+        try:
+            terminal = Terminal(out, err)
+            with terminal.status("starting TensorFlow"):
+                import keras_norms.export  # noqa: F401
+            yield terminal
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if show_traceback:
+                traceback.print_exc(file=err)
+            _refuse(error)
+
+
+def _refuse(error: Exception) -> NoReturn:
+    errors = sys.modules.get("keras_norms.export.errors")
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _EXTRAS:
+        module = (error.name or "").split(".")[0]
+        text = f"this needs {module}, which is not installed: pip install 'keras-norms[{_EXTRAS[module]}]'"
+    elif errors and isinstance(error, (errors.FoldError, errors.ExportError, errors.VerificationError)):
+        text = str(error)
+    else:
+        first = next(iter(str(error).strip().splitlines()), "")
+        text = f"{type(error).__name__}: {first[:500]} (--traceback shows where it came from)"
+    raise click.ClickException(text) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[tuple[TextIO, TextIO]]:
+    """Send what is printed meanwhile, by Python and by native code, to a scratch file; yield the real streams."""
+    python = sys.stdout, sys.stderr
+    with ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))
+        real = tuple(stack.enter_context(_moved(stream, fd, scratch)) for fd, stream in enumerate(python, start=1))
+        sys.stdout = sys.stderr = scratch
+        try:
+            yield real[0], real[1]
+        finally:
+            sys.stdout, sys.stderr = python
+
+
+@contextmanager
+def _moved(stream: TextIO, fd: int, scratch: TextIO) -> Iterator[TextIO]:
+    """Point file descriptor `fd` at the scratch file; yield a stream that still reaches where `stream` did."""
+    stream.flush()
+    try:
+        saved = os.dup(fd)
+    except OSError:  # closed by whoever started the command
+        yield stream
+        return
+    os.dup2(scratch.fileno(), fd)
+    try:
+        if _descriptor(stream) == fd:
+            with os.fdopen(os.dup(saved), "w", encoding=stream.encoding, errors="replace") as real:
+                yield real
+        else:
+            yield stream
+    finally:
+        os.dup2(saved, fd)
+        os.close(saved)
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,90 @@
+"""Reports as tables: one function a command, each from the report's own fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .terminal import Terminal
+
+
+def facts(terminal: Terminal, found: dict[str, Any]) -> None:
+    inputs = ", ".join(f"{i['name']} {_shape(i['shape'])} {i['dtype']}" for i in found["inputs"])
+    terminal.line(f"{found['path']}: {found['kind']} '{found['name']}'")
+    terminal.line(f"  in   {inputs}")
+    terminal.line(f"  out  {', '.join(found['outputs'])}")
+    terminal.line(f"  {found['layers']} layers, {found['parameters']:,} parameters")
+    terminal.line()
+    if found["refused"]:
+        terminal.line(f"Nothing would fold: {found['refused']}")
+        return
+    if not found["norms"]:
+        terminal.line("It has no norms.")
+        return
+    folds = [norm for norm in found["norms"] if norm["folds"]]
+    stays = [norm for norm in found["norms"] if not norm["folds"]]
+    terminal.line(f"{len(folds)} of {len(found['norms'])} norms would fold.")
+    if folds:
+        rows = [[norm["norm"], norm["kind"], ", ".join(norm["into"]), norm["rule"]] for norm in folds]
+        terminal.table("Would fold", ["norm", "kind", "into", "rule"], rows)
+    if stays:
+        terminal.table("Would stay", ["norm", "kind", "why"], [[n["norm"], n["kind"], n["reason"]] for n in stays])
+
+
+def fold(terminal: Terminal, report: Any) -> None:
+    terminal.line(_fold_line(report))
+    if report.folded:
+        rows = [[f.norm, ", ".join(f.into), f.rule, _error(f.error)] for f in report.folded]
+        terminal.table("Folded", ["norm", "into", "rule", "error"], rows)
+    _kept(terminal, report)
+
+
+def export(terminal: Terminal, report: Any, first: bool) -> None:
+    """One export; the fold, which is the same for every target, is told with the first."""
+    if first and report.fold is not None:
+        terminal.line(_fold_line(report.fold))
+        _kept(terminal, report.fold)
+    ops = sorted(report.ops.items(), key=lambda item: (-item[1], item[0]))
+    terminal.line()
+    terminal.line(
+        f"Wrote {report.path}: {report.format}, {report.size_bytes:,} bytes, {sum(report.ops.values())} operations"
+    )
+    terminal.line(f"  {', '.join(f'{count} {name}' for name, count in ops)}")
+    for warning in report.warnings:
+        terminal.line(f"  warning: {warning}")
+    _outputs(terminal, report.verification, f"Verified on inputs: {'; '.join(report.verification.cases)}")
+
+
+def verify(terminal: Terminal, report: Any) -> None:
+    terminal.line(f"{report.path} {'reproduces its model.' if report.ok else 'does NOT reproduce its model.'}")
+    if not report.ok:
+        terminal.line(report.failure())
+    header, rows = report.rows()
+    terminal.table("Compared with the model", header, rows)
+    for reason in report.skipped:
+        terminal.line(f"  not judged: {reason}")
+
+
+def _outputs(terminal: Terminal, report: Any, title: str) -> None:
+    rows = [
+        [name, f"{output.max_abs:.1e}", f"{output.relative:.1e}", f"{output.sqnr_db:.0f}"]
+        for name, output in report.outputs.items()
+    ]
+    terminal.table(title, ["output", "max error", "relative", "SQNR, dB"], rows)
+
+
+def _fold_line(report: Any) -> str:
+    total = len(report.folded) + len(report.kept)
+    return f"{len(report.folded)} of {total} batch norms folded." if total else "There are no batch norms to fold."
+
+
+def _kept(terminal: Terminal, report: Any) -> None:
+    if report.kept:
+        terminal.table("Kept", ["norm", "why"], [[k.norm, k.reason] for k in report.kept])
+
+
+def _error(value: float | None) -> str:
+    return "" if value is None else f"{value:.1e}"
+
+
+def _shape(shape: list[int | None]) -> str:
+    return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"

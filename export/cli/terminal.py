@@ -1,0 +1,68 @@
+"""What a person sees: tables and a line of progress on a terminal, plain text anywhere else, JSON on request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+
+class Terminal:
+    """The two streams of the user, kept apart from whatever libraries print meanwhile."""
+
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        self._out = Console(file=out, highlight=False, soft_wrap=True)
+        self._err = Console(file=err, highlight=False)
+
+    def line(self, text: str = "") -> None:
+        self._out.print(text, markup=False)
+        self._out.file.flush()
+
+    def json(self, data: Any) -> None:
+        from keras_norms.export.report.plain import strict_json
+
+        self.line(strict_json(data))
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Print rows under a title; a column whose cells are all numbers is set to the right."""
+        cells = [[str(cell) for cell in row] for row in rows]
+        numeric = [bool(cells) and all(_is_number(row[i]) for row in cells) for i in range(len(columns))]
+        if self._out.is_terminal:
+            self._out.print(_rich_table(title, columns, cells, numeric), soft_wrap=False)
+        else:
+            self.line("\n".join(_plain_table(title, columns, cells, numeric)))
+
+    @contextmanager
+    def status(self, text: str) -> Iterator[Any]:
+        """Show a step that takes long, on a terminal only; the value yielded replaces the text."""
+        if not self._err.is_terminal:
+            yield lambda _: None
+            return
+        with self._err.status(escape(text)) as status:
+            yield lambda new: status.update(escape(new))
+
+
+def _is_number(cell: str) -> bool:
+    return cell in ("", "-") or cell.lstrip("-")[:1].isdigit()
+
+
+def _rich_table(title: str, columns: Sequence[str], cells: list[list[str]], numeric: list[bool]) -> Table:
+    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    for name, right in zip(columns, numeric, strict=True):
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in cells:
+        table.add_row(*map(escape, row))
+    return table
+
+
+def _plain_table(title: str, columns: Sequence[str], cells: list[list[str]], numeric: list[bool]) -> list[str]:
+    widths = [max(len(row[i]) for row in [list(columns), *cells]) for i in range(len(columns))]
+    lines = [title]
+    for row in [list(columns), *cells]:
+        padded = [c.rjust(w) if right else c.ljust(w) for c, w, right in zip(row, widths, numeric, strict=True)]
+        lines.append("  " + "  ".join(padded).rstrip())
+    return lines

@@ -1,0 +1,154 @@
+"""The command on good input: what it writes, prints and returns."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from cli_models import save_all
+from click.testing import CliRunner
+from keras_norms.export.targets import TARGETS
+from keras_norms_cli import arguments
+from keras_norms_cli.commands import cli
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("cli")
+    save_all(directory)
+    return directory
+
+
+def run(*args, code=0):
+    result = CliRunner().invoke(cli, [str(arg) for arg in args])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_inspect_tells_what_folds_and_what_stays(files):
+    text = run("inspect", files / "model.keras").stdout
+    assert "image (any, 8, 8, 3) float32" in text
+    assert "1 of 3 norms would fold." in text
+    rows = {line.split()[0]: line for line in text.splitlines() if line.startswith("  ")}
+    assert "conv_a" in rows["folds"]
+    assert "BatchRenormalization" in rows["stays"]
+    assert "takes its statistics from each input" in rows["grouped"]
+
+
+def test_inspect_json_has_a_reason_for_each_norm_that_stays(files):
+    found = json.loads(run("inspect", files / "model.keras", "--json").stdout)
+    assert found["inputs"] == [{"name": "image", "shape": [None, 8, 8, 3], "dtype": "float32"}]
+    assert found["outputs"] == ["logits"]
+    norms = {norm["norm"]: norm for norm in found["norms"]}
+    assert norms["folds"]["into"] == ["conv_a"]
+    assert all(norms[name]["reason"] and not norms[name]["folds"] for name in ("stays", "grouped"))
+
+
+def test_inspect_reads_h5(files):
+    assert "1 of 3 norms would fold." in run("inspect", files / "model.h5").stdout
+
+
+def test_fold_writes_a_model_that_computes_the_same(files, tmp_path):
+    text = run("fold", files / "model.keras", tmp_path / "folded.keras").stdout
+    assert "1 of 2 batch norms folded." in text
+    images = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype("float32")
+    models = [keras.models.load_model(path) for path in (files / "model.keras", tmp_path / "folded.keras")]
+    np.testing.assert_allclose(models[0](images), models[1](images), rtol=1e-4, atol=1e-5)
+    assert len(models[1].layers) == len(models[0].layers) - 1
+
+
+def test_fold_json(files, tmp_path):
+    report = json.loads(run("fold", files / "model.keras", tmp_path / "folded.keras", "--json").stdout)
+    assert [record["norm"] for record in report["folded"]] == ["folds"]
+    assert report["path"] == str(tmp_path / "folded.keras")
+
+
+def test_export_writes_every_target(files, tmp_path):
+    text = run("export", files / "model.keras", tmp_path / "a.tflite", tmp_path / "b.onnx").stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tflite", "b.onnx"]
+    assert text.count("batch norms folded") == 1
+    assert f"Wrote {tmp_path / 'a.tflite'}" in text
+    assert f"Wrote {tmp_path / 'b.onnx'}" in text
+    assert "logits" in text
+
+
+def test_export_json_lists_a_report_a_target(files, tmp_path):
+    outs = [tmp_path / "a.tflite", tmp_path / "b.onnx"]
+    reports = json.loads(run("export", files / "model.keras", *outs, "--batch-size", 2, "--json").stdout)
+    assert [report["path"] for report in reports] == [str(out) for out in outs]
+    assert all(report["size_bytes"] == out.stat().st_size for report, out in zip(reports, outs, strict=True))
+    assert all(report["verification"]["ok"] for report in reports)
+
+
+def test_export_without_folding_keeps_the_norms(files, tmp_path):
+    folded, kept = (
+        json.loads(run("export", files / "model.keras", tmp_path / "a.tflite", "--json", *extra).stdout)[0]
+        for extra in ([], ["--no-fold"])
+    )
+    assert folded["fold"]["folded"]
+    assert kept["fold"] is None
+
+
+def test_export_passes_the_opset_on(files, tmp_path):
+    import onnx
+
+    run("export", files / "model.keras", tmp_path / "a.onnx", "--opset", 17)
+    assert onnx.load(tmp_path / "a.onnx").opset_import[0].version == 17
+
+
+@pytest.mark.parametrize("inputs", ["by_name.npz", "in_order.npz"])
+def test_verify_takes_the_users_inputs(files, tmp_path, inputs):
+    run("export", files / "model.keras", tmp_path / "a.tflite")
+    without, with_inputs = (
+        json.loads(run("verify", files / "model.keras", tmp_path / "a.tflite", "--json", *extra).stdout)
+        for extra in ([], ["--inputs", files / inputs])
+    )
+    assert without["ok"]
+    assert with_inputs["ok"]
+    assert len(with_inputs["checks"]) > len(without["checks"])
+
+
+def test_verify_says_no_to_another_models_artifact(files, tmp_path):
+    model = keras.models.load_model(files / "model.keras")
+    model.get_layer("logits").bias.assign(np.full(5, 3.0))
+    model.save(tmp_path / "changed.keras")
+    run("export", files / "model.keras", tmp_path / "a.onnx")
+    text = run("verify", tmp_path / "changed.keras", tmp_path / "a.onnx", code=1).stdout
+    assert "does NOT reproduce its model" in text
+    assert "'logits' differs" in text
+    report = json.loads(run("verify", tmp_path / "changed.keras", tmp_path / "a.onnx", "--json", code=1).stdout)
+    assert report["ok"] is False
+
+
+def test_formats_are_those_of_the_targets():
+    assert list(arguments.QUANTIZE) == [suffix for suffix, _ in TARGETS]
+
+
+def test_version():
+    from importlib.metadata import version
+
+    assert run("--version").stdout.split()[-1] == version("keras-norms")
+
+
+def test_help_is_light():
+    code = "import sys; from keras_norms_cli.commands import cli; print([m for m in sys.modules if m in %r])"
+    heavy = ("keras", "keras_norms", "tensorflow", "onnx", "onnxruntime", "ai_edge_litert", "sklearn")
+    out = subprocess.run([sys.executable, "-c", code % (heavy,)], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["demo", "inspect", "fold", "export", "verify"])
+def test_each_command_has_help(command):
+    assert "--traceback" in run(command, "--help").stdout
+
+
+def test_as_a_process_it_prints_its_own_words_only(files, tmp_path):
+    """The libraries' chatter, native and Python's, does not reach the terminal."""
+    command = [sys.executable, "-m", "keras_norms_cli", "export", files / "model.keras", tmp_path / "a.tflite"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS_"))}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] == "1 of 2 batch norms folded."
