@@ -1,0 +1,52 @@
+"""The network of the demo: a residual CNN in which a norm follows every convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import keras
+from keras import layers
+
+from keras_norms import (
+    BatchNormalization,
+    BatchRenormalization,
+    GroupNormalization,
+    LayerNormalization,
+    RenormSchedule,
+)
+
+Norm = Callable[[str], keras.layers.Layer]
+
+
+NORMS = ("batch norm", "batch renorm", "group norm", "layer norm")
+
+
+def make_norm(kind: str, momentum: float, total_steps: int) -> Norm:
+    """One of `NORMS`, as a function from a layer's name to the layer."""
+    schedule = RenormSchedule.for_training(total_steps)
+    makers: dict[str, Norm] = {
+        "batch norm": lambda name: BatchNormalization(momentum=momentum, name=name),
+        "batch renorm": lambda name: BatchRenormalization(momentum=momentum, schedule=schedule, name=name),
+        "group norm": lambda name: GroupNormalization(groups=8, name=name),
+        "layer norm": lambda name: LayerNormalization(name=name),
+    }
+    return makers[kind]
+
+
+def residual_cnn(norm: Norm, widths: tuple[int, ...] = (16, 32, 64)) -> keras.Model:
+    """A stem and one residual block a width; every block but the first halves the image. Ten logits come out."""
+    image = keras.Input((8, 8, 1), name="image")
+    x = layers.ReLU(name="stem_relu")(_conv_norm(image, widths[0], 3, 1, norm, "stem"))
+    for i, width in enumerate(widths, start=1):
+        strides = 1 if i == 1 else 2
+        shortcut = x if strides == 1 else _conv_norm(x, width, 1, strides, norm, f"block{i}_shortcut")
+        y = layers.ReLU(name=f"block{i}_relu_a")(_conv_norm(x, width, 3, strides, norm, f"block{i}_a"))
+        y = _conv_norm(y, width, 3, 1, norm, f"block{i}_b")
+        x = layers.ReLU(name=f"block{i}_relu")(layers.Add(name=f"block{i}_add")([shortcut, y]))
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(image, layers.Dense(10, name="logits")(x), name="residual_cnn")
+
+
+def _conv_norm(x: keras.KerasTensor, width: int, kernel: int, strides: int, norm: Norm, name: str) -> keras.KerasTensor:
+    convolution = layers.Conv2D(width, kernel, strides=strides, padding="same", use_bias=False, name=f"{name}_conv")
+    return norm(f"{name}_norm")(convolution(x))

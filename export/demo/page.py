@@ -1,0 +1,94 @@
+"""The demo's HTML report."""
+
+from __future__ import annotations
+
+from ..report import chart, html
+from . import summary
+from .record import Record, machine
+from .summary import Table
+
+_NOISE = (
+    "One training each, with one seed: on {n} images a difference of less than about one per cent is chance. "
+    "Nothing was tuned for one of the norms, and nothing was left out."
+)
+
+
+def page(record: Record) -> str:
+    """Accuracy, curves, exports, times and the circumstances, in this order."""
+    sections = [_accuracy(record), _curves(record), _exports(record), _times(record), _circumstances(record)]
+    lead = (
+        f"A small residual CNN, trained on {record.train_images:,} scanned digits with four norms and two batch sizes, "
+        "then folded, exported to TFLite and ONNX, verified in the real runtimes, and timed."
+    )
+    if record.quick:
+        lead = "A quick run to see that everything works: its accuracies mean nothing. " + lead
+    return html.page("keras-norms demo", lead, sections)
+
+
+def _accuracy(record: Record) -> str:
+    text = _NOISE.format(n=record.test_images)
+    return html.section("Accuracy", text, _table(summary.accuracy(record)))
+
+
+def _curves(record: Record) -> str:
+    figures = []
+    losses = [value for run in record.runs for value in run.loss]
+    correct = [100 * value for run in record.runs for value in run.test_accuracy]
+    for size in record.batch_sizes:
+        runs = [record.run(norm, size) for norm in record.norms]
+        epochs = chart.Axis("epoch", 1, max(max(run.epochs for run in runs), 2))
+        loss = chart.Axis("training loss", max(min(losses), 1e-4) / 1.5, max(losses) * 1.2, log=True)
+        right = chart.Axis("test images right", 10 * (min(correct) // 10), 100, unit="%")
+        for axis, scale, values in ((loss, 1, "loss"), (right, 100, "test_accuracy")):
+            lines = {
+                run.norm: [(epoch, scale * value) for epoch, value in enumerate(getattr(run, values), start=1)]
+                for run in runs
+            }
+            figures.append(chart.line_chart(f"Batches of {size}: {axis.label}", epochs, axis, lines))
+    charts = f'<div class="charts">\n{chr(10).join(figures)}\n</div>'
+    numbers = html.folded_away("The curves as numbers", _curve_table(record))
+    return html.section("Training", "", chart.legend(record.norms), charts, numbers)
+
+
+def _curve_table(record: Record) -> str:
+    epochs = max(run.epochs for run in record.runs)
+    columns = ["model", *(f"epoch {epoch}" for epoch in range(1, epochs + 1))]
+    rows = [[summary.name(run), *(f"{100 * value:.1f}" for value in run.test_accuracy)] for run in record.runs]
+    return html.table("Test images right, %", columns, rows)
+
+
+def _exports(record: Record) -> str:
+    text = (
+        "Batch norm and batch renorm merge into the convolutions and are gone. Group norm and layer norm compute "
+        "statistics of each image, so they stay, as plain arithmetic that both runtimes have built in. A file is "
+        "written only if its runtime computes what the model does."
+    )
+    return html.section("Exports", text, _table(summary.exports(record)))
+
+
+def _times(record: Record) -> str:
+    text = (
+        "The same images one by one. Keras runs as a compiled TensorFlow function with all cores; LiteRT and ONNX "
+        "Runtime run on one thread."
+    )
+    return html.section("Time for an image", text, _table(summary.times(record), bars=True))
+
+
+def _circumstances(record: Record) -> str:
+    found = machine()
+    rows = [
+        ["processor", f"{found['processor']}, {found['cores']} cores"],
+        ["system", f"{found['platform']}, Python {found['python']}"],
+        ["packages", ", ".join(f"{name} {number}" for name, number in found["packages"].items())],
+        ["seed", str(record.seed)],
+        [
+            "duration",
+            f"{record.seconds:.0f} s, of which training {sum(run.training_seconds for run in record.runs):.0f} s",
+        ],
+        ["data", "scikit-learn's digits: Alpaydin and Kaynak, UCI repository, 1998"],
+    ]
+    return html.section("Circumstances", "", html.table("What the figures depend on", ["", ""], rows, text=(1,)))
+
+
+def _table(table: Table, bars: bool = False) -> str:
+    return html.table(table.title, table.columns, table.rows, bars=bars)

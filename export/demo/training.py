@@ -1,0 +1,78 @@
+"""Train one network by the recipe that all share; nothing in it is chosen for one norm."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import keras
+
+from .data import Digits
+from .network import make_norm, residual_cnn
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What differs between the batch sizes.
+
+    The learning rate goes with the square root of the batch size, as Adam wants it. The moving statistics must forget
+    after a like number of images whatever the batch size, so the momentum is higher for the small one.
+    """
+
+    batch_size: int
+    learning_rate: float
+    momentum: float
+    epochs: int
+
+
+RECIPES: tuple[Recipe, ...] = (
+    Recipe(batch_size=32, learning_rate=4e-3, momentum=0.9, epochs=6),
+    Recipe(batch_size=2, learning_rate=1e-3, momentum=0.99, epochs=6),
+)
+
+
+@dataclass(frozen=True)
+class Training:
+    """A trained model and how it came about; `loss` and `test_accuracy` hold a value an epoch."""
+
+    model: keras.Model
+    steps: int
+    seconds: float
+    loss: list[float]
+    test_accuracy: list[float]
+
+
+def train(norm: str, recipe: Recipe, digits: Digits) -> Training:
+    """Train a new network with the named norm; the same seed gives the same start and the same order of images."""
+    keras.utils.set_random_seed(SEED)
+    # Whole batches only: a rest of one image would be a batch size of its own.
+    steps_an_epoch = len(digits.train_images) // recipe.batch_size
+    used = steps_an_epoch * recipe.batch_size
+    steps = steps_an_epoch * recipe.epochs
+    model = residual_cnn(make_norm(norm, recipe.momentum, steps))
+    model.compile(
+        optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        steps_per_execution=min(steps_an_epoch, 64),
+        jit_compile=False,
+    )
+    start = time.perf_counter()
+    history = model.fit(
+        digits.train_images[:used],
+        digits.train_labels[:used],
+        batch_size=recipe.batch_size,
+        epochs=recipe.epochs,
+        validation_data=(digits.test_images, digits.test_labels),
+        validation_batch_size=len(digits.test_images),
+        verbose=0,
+    ).history
+    return Training(
+        model=model,
+        steps=steps,
+        seconds=time.perf_counter() - start,
+        loss=[float(value) for value in history["loss"]],
+        test_accuracy=[float(value) for value in history["val_accuracy"]],
+    )
