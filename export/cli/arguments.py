@@ -66,20 +66,19 @@ def arrays(path: Path, names: Sequence[str]):
 
     Nothing in the file is run: pickled objects are refused.
     """
+    if not path.exists():
+        raise click.ClickException(f"There is no file '{path}'. Write one with np.savez(path, array).")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise click.ClickException(f"'{path}' holds one bare array; write it with np.savez(path, array).")
+        archive = np.load(path, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise click.ClickException(f"'{path}' holds one bare array. Write it with np.savez(path, array).")
+        with archive:
             found = {key: archive[key] for key in archive.files}
-    except FileNotFoundError as error:
-        raise click.ClickException(f"There is no file '{path}'. Write one with np.savez(path, array).") from error
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        reason = (
-            "it holds pickled objects" if "allow_pickle" in str(error) and zipfile.is_zipfile(path) else "it is damaged"
-        )
-        raise click.ClickException(
-            f"'{path}' is no .npz file of plain arrays: {reason} or of another kind. Write it with np.savez."
-        ) from error
+        reason = "holds pickled objects, which are not read from an untrusted file"
+        if "allow_pickle" not in str(error) or not zipfile.is_zipfile(path):
+            reason = "is damaged, or no .npz file"
+        raise click.ClickException(f"'{path}' {reason}. Write plain arrays with np.savez(path, array).") from error
     if set(found) == set(names):
         return {name: found[name] for name in names}
     ordered = [f"arr_{i}" for i in range(len(names))]

@@ -28,7 +28,7 @@ def _json(function: Callable) -> Callable:
 def _tolerance(function: Callable) -> Callable:
     return click.option(
         "--tolerance",
-        type=click.FloatRange(min=0, min_open=True),
+        type=click.FloatRange(min=0, min_open=True, max=1, max_open=True),
         metavar="X",
         help="Largest error to accept, relative to the largest value of the output.",
     )(function)
@@ -46,7 +46,7 @@ def cli() -> None:
     """
 
 
-@cli.command()
+@cli.command(short_help="Show which norms would fold, and why others stay.")
 @click.argument("model", type=_PATH)
 @_json
 @_traceback
@@ -64,7 +64,7 @@ def inspect(model: Path, as_json: bool, show_traceback: bool) -> None:
             tables.facts(terminal, found)
 
 
-@cli.command()
+@cli.command(short_help="Fold the batch norms, save a Keras model.")
 @click.argument("model", type=_PATH)
 @click.argument("out", type=_PATH, metavar="OUT.keras")
 @_json
@@ -92,7 +92,7 @@ def fold(model: Path, out: Path, as_json: bool, show_traceback: bool) -> None:
             terminal.line(f"Wrote {out}.")
 
 
-@cli.command()
+@cli.command(short_help="Write .tflite and .onnx files, verified.")
 @click.argument("model", type=_PATH)
 @click.argument("outs", type=_PATH, nargs=-1, required=True, metavar="OUT [OUT ...]")
 @click.option("--quantize", type=click.Choice(_MODES), help="Store or compute in fewer bits.")
@@ -154,7 +154,7 @@ def export(
             terminal.json([report.to_dict() for report in reports])
 
 
-@cli.command()
+@cli.command(short_help="Compare a .tflite or .onnx file with its model.")
 @click.argument("model", type=_PATH)
 @click.argument("artifact", type=_PATH)
 @click.option("--inputs", type=_PATH, metavar="FILE.npz", help="Inputs to compare on, besides the built-in ones.")
@@ -185,7 +185,7 @@ def verify(
             raise click.exceptions.Exit(1)
 
 
-@cli.command()
+@cli.command(short_help="Train, export and time a small network; write a report.")
 @click.option("--out", type=_PATH, metavar="DIR", default=Path("keras-norms-demo"), show_default=True)
 @click.option(
     "--quick", is_flag=True, help="Train for seconds only: the figures mean nothing, the files are all there."
@@ -194,7 +194,7 @@ def verify(
 def demo(out: Path, quick: bool, show_traceback: bool) -> None:
     """Train on scanned digits with four norms, export, verify, time; write a report.
 
-    Takes up to four minutes. OUT gets the models, demo.json and report.html.
+    Takes up to four minutes. DIR gets the models, demo.json and report.html.
     """
     with session(show_traceback) as terminal:
         from keras_norms.export.demo import run

@@ -12,7 +12,7 @@ def facts(terminal: Terminal, found: dict[str, Any]) -> None:
     terminal.line(f"{found['path']}: {found['kind']} '{found['name']}'")
     terminal.line(f"  in   {inputs}")
     terminal.line(f"  out  {', '.join(found['outputs'])}")
-    terminal.line(f"  {found['layers']} layers, {found['parameters']:,} parameters")
+    terminal.line(f"  {_count(found['layers'], 'layer')}, {_count(found['parameters'], 'parameter')}")
     terminal.line()
     if found["refused"]:
         terminal.line(f"Nothing would fold: {found['refused']}")
@@ -45,9 +45,8 @@ def export(terminal: Terminal, report: Any, first: bool) -> None:
         _kept(terminal, report.fold)
     ops = sorted(report.ops.items(), key=lambda item: (-item[1], item[0]))
     terminal.line()
-    terminal.line(
-        f"Wrote {report.path}: {report.format}, {report.size_bytes:,} bytes, {sum(report.ops.values())} operations"
-    )
+    size = f"{report.size_bytes:,} bytes, {_count(sum(report.ops.values()), 'operation')}"
+    terminal.line(f"Wrote {report.path}: {report.format}, {size}")
     terminal.line(f"  {', '.join(f'{count} {name}' for name, count in ops)}")
     for warning in report.warnings:
         terminal.line(f"  warning: {warning}")
@@ -80,6 +79,10 @@ def _fold_line(report: Any) -> str:
 def _kept(terminal: Terminal, report: Any) -> None:
     if report.kept:
         terminal.table("Kept", ["norm", "why"], [[k.norm, k.reason] for k in report.kept])
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _error(value: float | None) -> str:
