@@ -54,7 +54,7 @@ class _Rebuild:
         first = model._layers[0]
         layers = [] if not isinstance(first, keras.layers.InputLayer) else [self._copy_input(first)]
         for layer in model.layers:
-            if layer not in self.plan.removed:
+            if unwrapped(layer) not in self.plan.removed:
                 layers.append(self.layer(layer))
             elif layer in leaves:
                 layers.append(self._stand_in(layer))

@@ -77,26 +77,36 @@ def _epsilon(value: Value) -> float:
 
 
 def random_inputs(graph: Graph) -> list[Any]:
-    """A small random batch that the model accepts.
+    """A small random batch that the model accepts, as far as its shapes tell.
 
     Raises:
         FoldError: no size that was tried for its free dimensions suits the model.
     """
+    if all(n is not None for v in graph.inputs for n in v.shape[1:]):
+        return [_random(graph, v, 1) for v in graph.inputs]
     failure: Exception | None = None
-    free = any(n is None for v in graph.inputs for n in v.shape[1:])
-    for size in SIZES if free else SIZES[:1]:
+    for size in SIZES:
         inputs = [_random(graph, v, size) for v in graph.inputs]
         try:
+            # First the shapes alone: TensorFlow returns garbage where a convolution has nothing left.
+            tensors = [keras.KerasTensor(x.shape, dtype=v.dtype) for v, x in zip(graph.inputs, inputs, strict=True)]
+            core = graph.cores[()]
+            core.compute_output_spec(tree.pack_sequence_as(core._inputs_struct, tensors))
             with _inference():
                 _run_alone(graph, inputs)
         except Exception as error:  # Whatever a layer raises when it cannot take this size.
             failure = error
             continue
         return inputs
-    raise FoldError(
-        f"fold checks its result on random inputs; the model {graph.name!r} accepts none of those tried "
-        f"({', '.join(f'{v.dtype}{list(v.shape)}' for v in graph.inputs)}): {failure}\n"
-        "Give fold inputs that the model accepts: fold(model, inputs=...)."
+    raise FoldError(refused(graph, failure))
+
+
+def refused(graph: Graph, failure: Exception | None) -> str:
+    """What to say when a model takes no random numbers."""
+    inputs = ", ".join(f"{v.dtype}{list(v.shape)}" for v in graph.inputs)
+    return (
+        f"fold checks its result on random inputs; the model {graph.name!r} accepts none of those tried ({inputs}): "
+        f"{failure}\nGive fold inputs that the model accepts: fold(model, inputs=...)."
     )
 
 

@@ -8,11 +8,12 @@ import keras
 from keras import tree
 
 from .apply import apply
-from .check import errors, pair, random_inputs
+from .check import errors, pair, random_inputs, refused
 from .errors import FoldError
 from .graph import Graph, Key
-from .plan import Plan, plan
+from .plan import Plan
 from .report.fold import Folded, FoldReport, Kept
+from .search import search
 
 
 class FoldResult(NamedTuple):
@@ -58,12 +59,20 @@ def fold(model: keras.Model, *, inputs: Any = None) -> FoldResult:
 
     Source: Jacob et al., Quantization and Training of Neural Networks, arXiv 1712.05877, section 3.2.
     """
-    planned = plan(Graph(model))
+    planned = search(Graph(model))
     folded, tensors = apply(model, planned)
     original, result = Graph(model), Graph(folded)
     pairs = pair(original, result, tensors, planned.altered)
-    batch = random_inputs(original) if inputs is None else _given(original, inputs)
-    found = errors(original, result, pairs, batch, model)
+    if inputs is not None:
+        found = errors(original, result, pairs, _given(original, inputs), model)
+    else:
+        batch = random_inputs(original)
+        try:
+            found = errors(original, result, pairs, batch, model)
+        except FoldError:
+            raise
+        except Exception as error:  # Whatever a layer raises on numbers that mean nothing to it.
+            raise FoldError(refused(original, error)) from error
     return FoldResult(folded, _report(model, planned, found, folded))
 
 
@@ -73,7 +82,7 @@ def fold_plan(model: keras.Model) -> FoldReport:
     Raises:
         FoldError: the model is no graph of layers.
     """
-    return _report(model, plan(Graph(model)), {}, model)
+    return _report(model, search(Graph(model)), {}, model)
 
 
 def _given(graph: Graph, inputs: Any) -> list[Any]:
@@ -84,10 +93,12 @@ def _given(graph: Graph, inputs: Any) -> list[Any]:
 
 
 def _report(model: keras.Model, planned: Plan, found: dict[Key, float], folded: keras.Model) -> FoldReport:
+    records = [Folded(f.norm, f.into, f.rule, _error(planned, i, found)) for i, f in enumerate(planned.folds)]
     return FoldReport(
         model=model.name,
-        folded=[Folded(f.norm, f.into, f.rule, _error(planned, i, found)) for i, f in enumerate(planned.folds)],
+        folded=[record for i, record in enumerate(records) if i not in planned.tails],
         kept=[Kept(norm, reason) for norm, reason in planned.kept],
+        tails=[record for i, record in enumerate(records) if i in planned.tails],
         parameters_before=model.count_params(),
         parameters_after=folded.count_params(),
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Folded:
-    """A norm that is gone (or, for rule "affine tail", its gamma and beta): the layers that took it in, by which rule.
+    """A norm that is gone (or only its gamma and beta): the layers that took it in, by which rule.
 
     `error` is the largest difference that the fold makes where its effect shows, relative to the scale there.
     """
@@ -36,20 +36,22 @@ class FoldReport:
     Attributes:
         model: the model's name.
         folded: a record for each norm that was merged into other layers' weights.
-        kept: a record for each norm that stayed.
+        kept: a record for each batch norm that stayed.
+        tails: a record for each layer, group or instance norm that stayed without its gamma and beta.
         parameters_before, parameters_after: the number of weights of the model.
     """
 
     model: str
     folded: list[Folded] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
+    tails: list[Folded] = field(default_factory=list)
     parameters_before: int = 0
     parameters_after: int = 0
 
     @property
     def error(self) -> float:
         """The largest relative error of any fold; 0 if nothing was folded."""
-        return max((f.error or 0.0 for f in self.folded), default=0.0)
+        return max((f.error or 0.0 for f in (*self.folded, *self.tails)), default=0.0)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -61,14 +63,16 @@ class FoldReport:
 
     def __str__(self) -> str:
         total = len(self.folded) + len(self.kept)
-        lines = [f"{self.model}: {len(self.folded)} of {total} norms folded"]
-        if self.folded:
-            saved = self.parameters_before - self.parameters_after
+        saved = self.parameters_before - self.parameters_after
+        lines = [f"{self.model}: {len(self.folded)} of {total} batch norms folded"]
+        if saved:
             lines[0] += f", {self.parameters_before:,} -> {self.parameters_after:,} parameters (-{saved:,})"
-            rows = [
-                (f.norm, ", ".join(f.into), f.rule, "" if f.error is None else f"{f.error:.1e}") for f in self.folded
-            ]
-            lines += ["", *_table(("folded", "into", "rule", "error"), rows)]
+        for head, records in (("folded", self.folded), ("gamma and beta of", self.tails)):
+            if records:
+                rows = [
+                    (f.norm, ", ".join(f.into), f.rule, "" if f.error is None else f"{f.error:.1e}") for f in records
+                ]
+                lines += ["", *_table((head, "into", "rule", "error"), rows)]
         if self.kept:
             lines += ["", *_table(("kept", "why"), [(k.norm, k.reason) for k in self.kept])]
         return "\n".join(lines)

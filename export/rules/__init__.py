@@ -1,4 +1,4 @@
-"""The fold rules: one kind of layer a file, all of them in RULES."""
+"""The fold rules: one family of layers a file, all of them in RULES."""
 
 from __future__ import annotations
 
@@ -7,17 +7,49 @@ from typing import Any
 from .base import Absorb, Pass, Rule, Site, Skip
 from .convolution import Convolution, DepthwiseConvolution, SeparableConvolution, TransposedConvolution
 from .dense import Dense
-from .norm import BATCH_NORMS, AffineTail
+from .einsum_dense import EinsumDense
+from .embedding import Embedding
+from .merge import Add, Average, Concatenate
+from .norm import BATCH_NORMS, TAILS, AffineTail
+from .passages import (
+    Elementwise,
+    GlobalAveragePooling,
+    GlobalMaxPooling,
+    LinearActivation,
+    MaxPooling,
+    Spatial,
+    ZeroPadding,
+)
+from .shape import Flatten, Permute, RepeatVector, Reshape
+from .time_distributed import TimeDistributed
 
-# No layer class stands in two rules, so the order is only that of the report.
-RULES: tuple[Rule, ...] = (
+_PLAIN: tuple[Rule, ...] = (
     Convolution(),
     DepthwiseConvolution(),
     SeparableConvolution(),
     TransposedConvolution(),
     Dense(),
+    EinsumDense(),
+    Embedding(),
     AffineTail(),
+    Elementwise(),
+    LinearActivation(),
+    Spatial(),
+    MaxPooling(),
+    GlobalAveragePooling(),
+    GlobalMaxPooling(),
+    ZeroPadding(),
+    Flatten(),
+    Reshape(),
+    Permute(),
+    RepeatVector(),
+    Concatenate(),
+    Add(),
+    Average(),
 )
+
+# No layer class stands in two rules, so the order says nothing; only TimeDistributed must know the others.
+RULES: tuple[Rule, ...] = (*_PLAIN, TimeDistributed(_PLAIN))
 
 _RULE_OF: dict[type, Rule] = {layer: rule for rule in RULES for layer in rule.layers}
 
@@ -27,4 +59,4 @@ def rule_of(layer: Any) -> Rule | None:
     return _RULE_OF.get(type(layer))
 
 
-__all__ = ["BATCH_NORMS", "RULES", "Absorb", "Pass", "Rule", "Site", "Skip", "rule_of"]
+__all__ = ["BATCH_NORMS", "RULES", "TAILS", "Absorb", "Pass", "Rule", "Site", "Skip", "rule_of"]

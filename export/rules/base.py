@@ -54,9 +54,9 @@ class Site:
     name: str
     inputs: tuple[Shape, ...]
     outputs: tuple[Shape, ...]
-    read: Callable[[Any, tuple[str, ...]], Weights]
     args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    # The config entries of a layer that earlier folds have changed.
+    config: Callable[[Any], Mapping[str, Any]] = lambda layer: {}
 
     def skip(self, why: str) -> Skip:
         return Skip(f"{self.name!r} {why}")

@@ -20,6 +20,14 @@ from .base import Absorb, Rule, Site, Skip, Weights, not_plain
 
 L = keras.layers
 BATCH_NORMS = (L.BatchNormalization, keras_norms.BatchNormalization, keras_norms.BatchRenormalization)
+# Norms whose statistics are of their input: only their gamma and beta can move.
+TAILS = (
+    L.GroupNormalization,
+    L.LayerNormalization,
+    keras_norms.GroupNormalization,
+    keras_norms.InstanceNormalization,
+    keras_norms.LayerNormalization,
+)
 
 
 def channel_axes(layer: Any, rank: int) -> tuple[int, ...]:
@@ -42,14 +50,7 @@ def _zeros_for(absent: Array | None, like: Array) -> Array:
 
 class AffineTail(Rule):
     name = "norm"
-    layers = (
-        *BATCH_NORMS,
-        L.GroupNormalization,
-        L.LayerNormalization,
-        keras_norms.GroupNormalization,
-        keras_norms.InstanceNormalization,
-        keras_norms.LayerNormalization,
-    )
+    layers = (*BATCH_NORMS, *TAILS)
 
     def backward(self, site: Site, affine: Affine) -> Absorb | Skip:
         why = self._wrong_axis(site, affine)
@@ -85,6 +86,8 @@ class AffineTail(Rule):
         why = not_plain(site)
         if why is not None:
             return why
+        if getattr(site.layer, "rms_scaling", False):
+            return site.skip("has no beta (rms_scaling=True)")
         axes = channel_axes(site.layer, len(site.outputs[0]))
         if axes != (affine.axis,):
             return site.skip(

@@ -219,7 +219,10 @@ def test_dicts_in_and_out():
 def test_keras_operations_between():
     x = image()
     y = keras.ops.relu(bn()(conv("conv")(x * 2.0)))
-    y = keras.ops.concatenate([y, y[:, ::-1]], axis=-1) + keras.ops.mean(y, axis=(1, 2), keepdims=True)[..., :1]
+    y = (
+        keras.ops.concatenate([y, keras.ops.flip(y, 1)], axis=-1)
+        + keras.ops.mean(y, axis=(1, 2), keepdims=True)[..., :1]
+    )
     assert_folds(model(x, y), ["bn"])
 
 
@@ -392,7 +395,7 @@ def test_the_report_reads_and_serializes():
     m = model(x, [y, L.ReLU(name="relu")(bn("kept")(y)), bn("gone")(conv("c")(x))], name="small")
     report = fold(m).report
     text = str(report)
-    assert text.splitlines()[0].startswith("small: 1 of 2 norms folded")
+    assert text.splitlines()[0].startswith("small: 1 of 2 batch norms folded")
     assert "the output of 'conv_3' is also an output of the model" in text
     data = json.loads(report.to_json())
     assert data == report.to_dict() | {"folded": data["folded"]}

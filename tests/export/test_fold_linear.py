@@ -163,7 +163,7 @@ def test_before_a_border_without_a_shift(case):
     [
         (lambda: L.Conv2D(5, 3, activation="relu"), "applies its own activation 'relu'"),
         (lambda: L.Conv2D(8, 3, padding="same", activity_regularizer="l2"), "has an activity regularizer"),
-        (lambda: L.ZeroPadding2D(), "ZeroPadding2D"),
+        (lambda: L.ZeroPadding2D(), "pads with zeros, which the norm would shift"),
         (lambda: L.ReLU(), "(ReLU) is not linear"),
         (lambda: L.Lambda(lambda t: t * 2), "(Lambda) is not linear"),
     ],

@@ -134,7 +134,7 @@ def assert_folds(model, folded, kept=(), tolerance=2e-5, x=None):
 
 def assert_survivors(model, result, report):
     """Layers that took nothing in are the same to the byte, none is shared, only a linear activation may be new."""
-    changed = {name for r in report.folded for name in (r.norm, *r.into)}
+    changed = {name for r in (*report.folded, *report.tails) for name in (r.norm, *r.into)}
     old, new = dict(named_layers(model)), dict(named_layers(result))
     assert not {id(layer) for layer in old.values()} & {id(layer) for layer in new.values()}
     assert set(new) <= set(old)
