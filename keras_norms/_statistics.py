@@ -3,7 +3,7 @@
 p   = stop_gradient(mean(x))            the pivot, rounded
 c   = x - p
 m   = mean(c)                           what the pivot's rounding left over
-var = mean(c^2) - m^2                   no cancellation: m is tiny
+var = mean((c - stop_gradient(m))^2)
 y   = c*s + (beta - m*s)                (x - mean)*s + beta without rounding at mean*s
 """
 
@@ -43,7 +43,7 @@ def moments(x, mean_of):
     pivot = ops.stop_gradient(mean_of(x))
     centred = x - pivot
     offset = mean_of(centred)
-    variance = ops.maximum(mean_of(ops.square(centred)) - ops.square(offset), 0.0)
+    variance = mean_of(ops.square(centred - ops.stop_gradient(offset)))
     return Moments(centred, pivot, offset, variance)
 
 

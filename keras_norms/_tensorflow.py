@@ -1,90 +1,138 @@
 """Faster training forms for TensorFlow; the only file that imports it, and only when its backend computes.
 
-Batch statistics come from TensorFlow's fused batch norm kernel. Group and layer normalization carry their own gradient,
-which keeps one tensor of the input's size and needs fewer passes over memory than the derivative of each operation:
+Batch statistics come from TensorFlow's fused batch norm kernel where that is exact enough. All else carries its own
+gradient, which keeps one tensor of the input's size and needs fewer passes over memory than the derivative of each
+operation:
 
     g    = gamma * dy                     x_hat = (x - mean) * inv
     dx   = inv * (g - mean(g) - x_hat * mean(g * x_hat))       means over what shares a mean
     dgamma = sum(dy * x_hat)              dbeta = sum(dy)
 """
 
+import math
+
 import keras
 
 # cuDNN takes no smaller epsilon, and TensorFlow silently raises it.
 _SMALLEST_FUSED_EPSILON = 1.001e-5
+# The kernel rounds to about 1e-6 of the mean. Beyond this many standard deviations from zero it gets a centred input.
+_FAR_FROM_ZERO = 16.0
 
 
 def is_backend():
     return keras.backend.backend() == "tensorflow"
 
 
-def is_fused(x, axis, epsilon):
-    """Whether TensorFlow's fused batch norm kernel takes x."""
-    return (
-        is_backend()
-        and axis == len(x.shape) - 1
-        and keras.backend.standardize_dtype(x.dtype) in ("float32", "float16", "bfloat16")
-        and epsilon >= _SMALLEST_FUSED_EPSILON
-    )
-
-
-def _as_images(x):
-    """x of any rank, channels last, in the four axes the kernel wants."""
+def _compiled_by_xla():
+    """Whether the function being traced is compiled by XLA, which expands the fused kernel to E[x^2] - E[x]^2."""
     import tensorflow as tf
 
-    return x if len(x.shape) == 4 else tf.reshape(x, (-1, 1, 1, x.shape[-1]))
+    try:
+        from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+    except ImportError:
+        return False
+    return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
 def batch_norm(x, gamma, beta, epsilon, correct=None):
-    """y, and the mean and the biased variance of x over all axes but the last.
+    """Training batch norm of x, channels last: y, and the mean and the biased variance over all axes but the last.
 
     correct(mean, variance) gives batch renormalization's (r, d), constants of the gradient.
     """
     import tensorflow as tf
 
-    images = _as_images(x)
-    channels = (x.shape[-1],)
-    gamma = tf.ones(channels) if gamma is None else gamma
-    beta = tf.zeros(channels) if beta is None else beta
+    channels = x.shape[-1]
+    statistics_dtype = x.dtype if x.dtype == tf.float64 else tf.float32
+    gamma = tf.ones((channels,), statistics_dtype) if gamma is None else gamma
+    beta = tf.zeros((channels,), statistics_dtype) if beta is None else beta
+    fused = x.dtype != tf.float64 and epsilon >= _SMALLEST_FUSED_EPSILON and not _compiled_by_xla()
+    if fused:
+        images = x if len(x.shape) == 4 else tf.reshape(x, (-1, 1, 1, channels))
+        y, mean, variance = _fused_batch_norm(images, gamma, beta, epsilon, correct)
+    else:
+        rows = tf.cast(tf.reshape(x, (-1, channels)), statistics_dtype)
+        y, mean, variance = _own_batch_norm(rows, gamma, beta, epsilon, correct)
+    y = y if fused and len(x.shape) == 4 else tf.reshape(y, tf.shape(x))
+    return y, tf.stop_gradient(mean), tf.stop_gradient(variance)
+
+
+def _fused_batch_norm(images, gamma, beta, epsilon, correct):
+    """By the kernel: on images - pivot in place of images where the kernel would round too much of the images away."""
+    import tensorflow as tf
+
     nothing = tf.zeros((0,))
 
-    def train(images, scale, offset):
-        return tf.raw_ops.FusedBatchNormV3(
-            x=images, scale=scale, offset=offset, mean=nothing, variance=nothing, epsilon=epsilon, is_training=True
+    def kernel(images, scale, offset):
+        return tuple(
+            tf.raw_ops.FusedBatchNormV3(
+                x=images, scale=scale, offset=offset, mean=nothing, variance=nothing, epsilon=epsilon, is_training=True
+            )
         )
 
+    def kernel_inference(images, scale, offset, mean, variance):
+        return tf.raw_ops.FusedBatchNormV3(
+            x=images, scale=scale, offset=offset, mean=mean, variance=variance, epsilon=epsilon, is_training=False
+        ).y
+
+    def kernel_gradient(dy, images, scale, reserved):
+        names = ("reserve_space_1", "reserve_space_2", "reserve_space_3")
+        back = tf.raw_ops.FusedBatchNormGradV3(
+            y_backprop=dy,
+            x=images,
+            scale=scale,
+            epsilon=epsilon,
+            is_training=True,
+            **dict(zip(names, reserved, strict=True)),
+        )
+        return back.x_backprop, back.scale_backprop, back.offset_backprop
+
+    def run(images, scale, offset):
+        y, mean, variance, *reserved = kernel(images, scale, offset)
+        far = tf.reduce_any(tf.square(mean) > _FAR_FROM_ZERO**2 * (variance + epsilon))
+        # Rounded as the images are: the kernel's mean of what is left completes it.
+        pivot = tf.where(far, tf.cast(mean, images.dtype), tf.zeros((), images.dtype))
+        outputs = (y, mean, variance, *reserved)
+        outputs = tf.cond(far, lambda: kernel(images - pivot, scale, offset), lambda: outputs)
+        return outputs, far, pivot
+
+    def gradient_of(images, scale, reserved, far, pivot):
+        def gradient(dy, *_):
+            return tf.cond(
+                far,
+                lambda: kernel_gradient(dy, images - pivot, scale, reserved),
+                lambda: kernel_gradient(dy, images, scale, reserved),
+            )
+
+        return gradient
+
     if correct is None:
-        fused = train(images, gamma, beta)
-        y, mean, variance = fused.y, fused.batch_mean, _biased(fused.batch_variance, images)
-    else:
-        fused = train(tf.stop_gradient(images), tf.ones(channels), tf.zeros(channels))
-        mean, variance = fused.batch_mean, _biased(fused.batch_variance, images)
-        r, d = correct(mean, variance)
 
         @tf.custom_gradient
-        def renormalize(images, scale, offset):
-            y = tf.raw_ops.FusedBatchNormV3(
-                x=images, scale=scale, offset=offset, mean=mean, variance=variance, epsilon=epsilon, is_training=False
-            ).y
+        def normalize(images, scale, offset):
+            (y, mean, variance, *reserved), far, pivot = run(images, scale, offset)
+            mean = tf.cast(pivot, mean.dtype) + mean
+            return (y, mean, variance), gradient_of(images, scale, reserved, far, pivot)
 
-            def gradient(dy):
-                back = tf.raw_ops.FusedBatchNormGradV3(
-                    y_backprop=dy,
-                    x=images,
-                    scale=scale,
-                    reserve_space_1=fused.reserve_space_1,
-                    reserve_space_2=fused.reserve_space_2,
-                    reserve_space_3=fused.reserve_space_3,
-                    epsilon=epsilon,
-                    is_training=True,
-                )
-                return back.x_backprop, back.scale_backprop, back.offset_backprop
+        y, mean, variance = normalize(images, gamma, beta)
+        return y, mean, _biased(variance, images)
 
-            return y, gradient
+    outputs, far, pivot = run(tf.stop_gradient(images), tf.ones_like(gamma), tf.zeros_like(gamma))
+    # The kernel's own output goes unused: its memory is free again, and warm, by the time y needs as much.
+    _, residue, variance, *reserved = outputs
+    variance = _biased(variance, images)
+    mean = tf.cast(pivot, residue.dtype) + residue
+    r, d = correct(mean, variance)
 
-        y = renormalize(images, gamma * r, beta + gamma * d)
-    y = y if len(x.shape) == 4 else tf.reshape(y, tf.shape(x))
-    return y, tf.stop_gradient(mean), tf.stop_gradient(variance)
+    @tf.custom_gradient
+    def renormalize(images, scale, offset):
+        y = tf.cond(
+            far,
+            lambda: kernel_inference(images - pivot, scale, offset, residue, variance),
+            lambda: kernel_inference(images, scale, offset, residue, variance),
+        )
+        return y, gradient_of(images, scale, reserved, far, pivot)
+
+    return renormalize(images, gamma * r, beta + gamma * d), mean, variance
 
 
 def _biased(variance, images):
@@ -97,6 +145,42 @@ def _biased(variance, images):
     n = tf.cast(tf.reduce_prod(tf.shape(images)[:3]), variance.dtype)
     n = tf.maximum(n, 2.0)
     return variance * ((n - 1.0) / n)
+
+
+def _own_batch_norm(rows, gamma, beta, epsilon, correct):
+    import tensorflow as tf
+
+    count = tf.cast(tf.maximum(tf.shape(rows)[0], 1), rows.dtype)
+
+    def mean_of(v):
+        # Measured: the gradient of bias_add sums rows several times faster than reduce_sum.
+        return tf.raw_ops.BiasAddGrad(out_backprop=v) / count
+
+    pivot = mean_of(rows)
+    centred = rows - pivot
+    offset = mean_of(centred)
+    variance = mean_of(tf.square(centred - offset))
+    mean = pivot + offset
+    if correct is not None:
+        r, d = correct(mean, variance)
+        gamma, beta = gamma * r, beta + gamma * d
+
+    @tf.custom_gradient
+    def normalize(rows, gamma, beta):
+        inv = tf.math.rsqrt(variance + epsilon)
+        scale = gamma * inv
+        y = centred * scale + (beta - offset * scale)
+
+        def gradient(dy):
+            mean_dy = mean_of(dy)
+            mean_dy_x = (mean_of(dy * centred) - offset * mean_dy) * inv
+            along_x = mean_dy_x * inv
+            dx = scale * (dy - (centred * along_x + (mean_dy - offset * along_x)))
+            return dx, mean_dy_x * count, mean_dy * count
+
+        return y, gradient
+
+    return normalize(rows, gamma, beta), mean, variance
 
 
 def group_norm(x, gamma, beta, channels_per_group, epsilon):
@@ -115,8 +199,11 @@ def group_norm(x, gamma, beta, channels_per_group, epsilon):
             return tf.reduce_sum(v, axis=1, keepdims=True) / divisor
         if positions == 1:
             return v
-        # Measured: pooling takes a third of the time of reduce_sum on a large tensor.
-        return tf.nn.avg_pool2d(v[:, :, None, :], (positions, 1), 1, "VALID")[:, :, 0, :]
+        # Measured: pooling takes a third of the time of reduce_sum on a large tensor. In two stages it rounds less.
+        height = max(n for n in range(1, math.isqrt(positions) + 1) if positions % n == 0)
+        images = tf.reshape(v, (-1, height, positions // height, channels))
+        rows = tf.nn.avg_pool2d(images, (1, positions // height), 1, "VALID")
+        return tf.reshape(tf.nn.avg_pool2d(rows, (height, 1), 1, "VALID"), (-1, 1, channels))
 
     def group(channel_means):
         if channels_per_group == 1:
@@ -163,9 +250,9 @@ def layer_norm(x, gamma, beta, features, epsilon):
     def normalize(x, gamma, beta):
         rows = tf.reshape(x, (-1, features))
         centred = rows - mean(rows)
-        offset = mean(centred)
-        inv = tf.math.rsqrt(tf.maximum(mean(tf.square(centred)) - tf.square(offset), 0.0) + epsilon)
-        x_hat = centred * inv - offset * inv
+        centred = centred - mean(centred)  # what rounding the first mean left over
+        inv = tf.math.rsqrt(mean(tf.square(centred)) + epsilon)
+        x_hat = centred * inv
         y = x_hat * gamma + beta
 
         def gradient(upstream):

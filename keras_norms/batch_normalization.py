@@ -112,12 +112,9 @@ class BatchNormalization(AffineNormalization):
         return Statistics(*(shaped(w, dtype, shape) for w in (self.moving_mean, self.moving_variance)))
 
     def _train(self, inputs, axis, mask):
-        # The fused kernel takes half precision as it is, but would also round its output to it.
-        half = keras.backend.standardize_dtype(inputs.dtype) == self.compute_dtype
-        x = inputs if half else self._widen(inputs)
         whole = mask is None and self.virtual_batch_size is None and not self.synchronized
-        if whole and _tensorflow.is_fused(x, axis, self.epsilon):
-            return self._train_fused(x)
+        if whole and axis == len(inputs.shape) - 1 and _tensorflow.is_backend():
+            return self._train_channels_last(inputs)
         x = self._widen(inputs)
         if mask is not None:
             mask = _axes.expand_mask(mask, x, axis)
@@ -128,9 +125,12 @@ class BatchNormalization(AffineNormalization):
         y = self._train_on(x_ghosts, axis, mask, tuple(a for a in range(1, len(x_ghosts.shape)) if a != axis))
         return merge_ghosts(y, x)
 
-    def _train_fused(self, x):
-        gamma, beta = self._gamma_and_beta("float32")
-        moving = self._moving_statistics("float32")
+    def _train_channels_last(self, inputs):
+        # The kernel takes half precision as it is, but would also round its output to it.
+        x = inputs if keras.backend.standardize_dtype(inputs.dtype) == self.compute_dtype else self._widen(inputs)
+        dtype = keras.backend.result_type(x.dtype, "float32")
+        gamma, beta = self._gamma_and_beta(dtype)
+        moving = self._moving_statistics(dtype)
 
         def correct(mean, variance):
             return self._correction(Statistics(mean, variance), moving)
@@ -138,7 +138,7 @@ class BatchNormalization(AffineNormalization):
         y, mean, variance = _tensorflow.batch_norm(
             x, gamma, beta, self.epsilon, correct if self._renormalizes else None
         )
-        count = position_count(x, range(len(x.shape) - 1), None, "float32")
+        count = position_count(x, range(len(x.shape) - 1), None, dtype)
         self._update(Statistics(mean, variance).where(count, moving), count, moving)
         return y
 
