@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 
 class Terminal:
@@ -32,7 +34,8 @@ class Terminal:
         cells = [[str(cell) for cell in row] for row in rows]
         numeric = [bool(cells) and all(_is_number(row[i]) for row in cells) for i in range(len(columns))]
         if self._out.is_terminal:
-            self._out.print(_rich_table(title, columns, cells, numeric), soft_wrap=False)
+            self._out.print(Text(title, style="bold"))
+            self._out.print(_rich_table(columns, cells, numeric), soft_wrap=False)
         else:
             self.line("\n".join(_plain_table(title, columns, cells, numeric)))
 
@@ -50,8 +53,8 @@ def _is_number(cell: str) -> bool:
     return cell in ("", "-") or cell.lstrip("-")[:1].isdigit()
 
 
-def _rich_table(title: str, columns: Sequence[str], cells: list[list[str]], numeric: list[bool]) -> Table:
-    table = Table(title=escape(title), title_justify="left", title_style="bold")
+def _rich_table(columns: Sequence[str], cells: list[list[str]], numeric: list[bool]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False)
     for name, right in zip(columns, numeric, strict=True):
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for row in cells:

@@ -27,7 +27,7 @@ def run(out: Path, terminal: Terminal, *, quick: bool = False):
     Args:
         out: gets `models/`, `demo.json` and `report.html`; files of an earlier run are replaced.
         terminal: shown each model as it is done, and the tables at the end.
-        quick: one epoch of a few batches, for a look at the files only.
+        quick: two epochs of a few batches, for a look at the files only.
 
     Raises:
         ExportError: `out` cannot be written to.
@@ -55,7 +55,7 @@ def run(out: Path, terminal: Terminal, *, quick: bool = False):
     recipes = RECIPES
     if quick:
         digits = digits._replace(train_images=digits.train_images[:64], train_labels=digits.train_labels[:64])
-        recipes = tuple(replace(recipe, epochs=1) for recipe in RECIPES)
+        recipes = tuple(replace(recipe, epochs=2) for recipe in RECIPES)
     terminal.line(
         f"{len(digits.train_images)} scanned digits to train on, {len(digits.test_images)} to test on; "
         f"{len(NORMS) * len(recipes)} models, up to {'one minute' if quick else 'four minutes'}."

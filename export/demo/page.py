@@ -36,7 +36,7 @@ def _curves(record: Record) -> str:
     correct = [100 * value for run in record.runs for value in run.test_accuracy]
     for size in record.batch_sizes:
         runs = [record.run(norm, size) for norm in record.norms]
-        epochs = chart.Axis("epoch", 1, max(max(run.epochs for run in runs), 2))
+        epochs = chart.Axis("epoch", 1, max(max(run.epochs for run in runs), 2), counts=True)
         loss = chart.Axis("training loss", max(min(losses), 1e-4) / 1.5, max(losses) * 1.2, log=True)
         right = chart.Axis("test images right", 10 * (min(correct) // 10), 100, unit="%")
         for axis, scale, values in ((loss, 1, "loss"), (right, 100, "test_accuracy")):

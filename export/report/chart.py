@@ -15,12 +15,13 @@ _DASHES = ("none", "7 3", "2 3", "9 3 2 3")
 
 @dataclass(frozen=True)
 class Axis:
-    """The label of an axis, its range, whether it is logarithmic, and what follows its numbers."""
+    """The label of an axis, its range, whether it is logarithmic or counts, and what follows its numbers."""
 
     label: str
     low: float
     high: float
     log: bool = False
+    counts: bool = False
     unit: str = ""
 
     def place(self, value: float) -> float:
@@ -31,9 +32,11 @@ class Axis:
     def ticks(self) -> list[float]:
         if self.log:
             first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
-            candidates = [10.0**power for power in range(first, last + 1)]
+            decades = [10.0**power for power in range(first, last + 1)]
+            candidates = [m * decade for decade in decades for m in ((1,) if self.high / self.low > 100 else (1, 2, 5))]
         else:
             step = _round_step((self.high - self.low) / 5)
+            step = max(step, 1.0) if self.counts else step
             candidates = [
                 step * i for i in range(math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9) + 1)
             ]

@@ -29,7 +29,7 @@ def test_a_table_on_a_terminal_has_rules_and_keeps_brackets(monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
     out = Screen()
     Terminal(out, io.StringIO()).table("Title", ["name", "value"], ROWS)
-    assert "┃" in out.getvalue()
+    assert "───" in out.getvalue()
     assert "[norm]" in out.getvalue()
 
 
@@ -87,7 +87,7 @@ def test_on_a_terminal_the_command_shows_progress_and_tables(tmp_path):
     assert process.wait() == 0
     text = seen.decode()
     assert "reading model.keras" in text
-    assert "└───" in text
+    assert "───" in text
     assert "BatchRenormalization" in text
 
 

@@ -1,0 +1,141 @@
+"""The demo, trained for seconds: every file, and figures that agree wherever they stand."""
+
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from keras_norms.export.demo import data, network, training
+from keras_norms_cli.commands import cli
+
+STEMS = [f"{norm.replace(' ', '_')}_{size}" for size in (32, 2) for norm in network.NORMS]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo") / "new" / "out"
+    result = CliRunner().invoke(cli, ["demo", "--quick", "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    assert result.stderr == ""
+    return out, result.stdout, json.loads((out / "demo.json").read_text())
+
+
+def test_it_writes_the_models_the_record_and_the_report(demo):
+    out, _, _ = demo
+    assert sorted(path.name for path in out.iterdir()) == ["demo.json", "models", "report.html"]
+    expected = {f"{stem}.{suffix}" for stem in STEMS for suffix in ("keras", "tflite", "onnx")}
+    assert {path.name for path in (out / "models").iterdir()} == expected
+
+
+def test_every_batch_norm_folds_and_every_artifact_is_verified(demo):
+    for run in demo[2]["runs"]:
+        for artifact in run["artifacts"].values():
+            assert artifact["report"]["verification"]["ok"]
+            folded = len(artifact["report"]["fold"]["folded"])
+            assert folded == (run["norms"] if run["norm"].startswith("batch") else 0)
+        assert run["norms"] == 9
+
+
+def test_artifacts_are_as_accurate_as_their_model(demo):
+    """One image may fall to the other side of a tie by rounding."""
+    for run in demo[2]["runs"]:
+        for measured in (run["keras"], *run["artifacts"].values()):
+            assert measured["accuracy"] == pytest.approx(run["test_accuracy"][-1], abs=1.5 / 450)
+            assert measured["image_us"] > 0
+
+
+def test_the_saved_model_has_the_recorded_accuracy(demo):
+    out, _, record = demo
+    run = next(run for run in record["runs"] if (run["norm"], run["batch_size"]) == ("group norm", 2))
+    digits = data.load()
+    logits = keras.models.load_model(out / "models" / run["model_file"]).predict(digits.test_images, verbose=0)
+    assert np.mean(np.argmax(logits, -1) == digits.test_labels) == pytest.approx(
+        run["keras"]["accuracy"], abs=1.5 / 450
+    )
+
+
+def test_the_terminal_and_the_page_show_the_recorded_figures(demo):
+    out, text, record = demo
+    page = Text((out / "report.html").read_text()).cells
+    rows = {line.split("  ")[1]: line for line in text.splitlines() if line.startswith("  ")}
+    for run in record["runs"]:
+        accuracy = f"{100 * run['test_accuracy'][-1]:.1f}"
+        assert accuracy in rows[run["norm"]]
+        assert accuracy in page
+        for suffix, artifact in run["artifacts"].items():
+            row = rows[f"{run['norm'].replace(' ', '_')}_{run['batch_size']}.{suffix}"]
+            error = max(output["relative"] for output in artifact["report"]["verification"]["outputs"].values())
+            assert f"{error:.1e}" in row
+            assert f"{error:.1e}" in page
+            assert f"{artifact['image_us']:.0f}" in rows[f"{run['norm']}, {run['batch_size']}"]
+            assert f"{artifact['image_us']:.0f}" in page
+
+
+def test_the_record_names_what_the_times_depend_on(demo):
+    machine = demo[2]["machine"]
+    assert machine["cores"] >= 1
+    assert machine["packages"]["keras"] == keras.__version__
+
+
+def test_the_split_is_fixed_and_its_halves_are_apart():
+    first, second = data.load(), data.load()
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert first.train_images.shape == (1347, 8, 8, 1)
+    assert first.test_images.shape == (450, 8, 8, 1)
+    assert (first.train_images.min(), first.train_images.max()) == (0, 1)
+    assert np.bincount(first.test_labels).min() >= 43
+
+
+def test_a_training_can_be_repeated():
+    digits = data.load()._replace(
+        train_images=data.load().train_images[:64], train_labels=data.load().train_labels[:64]
+    )
+    recipe = training.Recipe(batch_size=16, learning_rate=1e-3, momentum=0.9, epochs=1)
+    first, second = (training.train("batch renorm", recipe, digits) for _ in range(2))
+    assert first.loss == pytest.approx(second.loss, rel=1e-4)
+    assert first.steps == 4
+
+
+@pytest.mark.parametrize("kind", network.NORMS)
+def test_the_network_has_the_named_norm_after_each_convolution(kind):
+    model = network.residual_cnn(network.make_norm(kind, momentum=0.9, total_steps=100))
+    norms = [layer for layer in model.layers if layer.name.endswith("_norm")]
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert len(norms) == len(convolutions) == 9
+    words = {
+        "batch norm": "BatchNorm",
+        "batch renorm": "BatchRenorm",
+        "group norm": "GroupNorm",
+        "layer norm": "LayerNorm",
+    }
+    assert {type(layer).__name__ for layer in norms} == {f"{words[kind]}alization"}
+
+
+def test_without_scikit_learn_it_names_the_extra(tmp_path):
+    """In a process of its own, whose import system has no scikit-learn."""
+    code = (
+        "import sys; sys.modules['sklearn'] = sys.modules['sklearn.datasets'] = None\n"
+        "import keras_norms_cli; sys.argv = ['keras-norms', 'demo', '--out', sys.argv[1]]; keras_norms_cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "out")], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "needs sklearn, which is not installed: pip install 'keras-norms[demo]'" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+class Text(HTMLParser):
+    """The texts of the table cells of a page."""
+
+    def __init__(self, markup):
+        super().__init__()
+        self.cells = set()
+        self.feed(re.sub(r"<style>.*?</style>", "", markup, flags=re.DOTALL))
+
+    def handle_data(self, data):
+        self.cells.add(data)
