@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
-from .child import run_job
 from .errors import ExportError, FoldError, VerificationError
 from .fold import fold as fold_model
+from .handover import trace_in_child
 from .loading import load_model
 from .locating import first_divergence
 from .placing import check_writable, placing
+from .probes import Arrays
+from .quantization import calibration_batches, check_mode, save_batches
 from .report.export import ExportReport
 from .report.fold import FoldReport
 from .report.verify import VerifyReport
@@ -25,6 +28,7 @@ from .targets import target_of
 from .verify import check_tolerance, compare
 
 Progress = Callable[[str], None]
+_JUDGED_EXAMPLES = 32
 
 
 def to_tflite(
@@ -46,11 +50,14 @@ def to_tflite(
     Args:
         model: a Keras model, or the path of one (`.keras`, legacy `.h5`). It is not changed.
         path: where to write; must end in `.tflite`. A file that is there is replaced only by a verified one.
-        quantize: None for float32.
-        calibration: representative inputs; an array, a list or dict of arrays, or an iterable of batches of these.
+        quantize: None for float32; "float16" (weights), "dynamic" (8-bit weights, activations as they come), "int8"
+            or "int16x8" (activations too, by calibration). Norms stay in float in "int8".
+        calibration: typical inputs for "int8" and "int16x8"; an array, a list or dict of arrays, or an iterable of
+            batches of these.
         batch_size: fixes the batch dimension; None leaves it free.
         fold: merge batch norms into their neighbours first.
-        tolerance: the largest error allowed, as a share of each output's max |y|; 1e-4 if None.
+        tolerance: the largest error allowed, as a share of each output's max |y|. If None, 1e-4 in float32, and in a
+            quantized file the signal to noise ratio of the mode in `quantization.MODES`.
         progress: called with the name of each stage as it begins.
 
     Raises:
@@ -100,11 +107,13 @@ def to_onnx(
         model: a Keras model, or the path of one (`.keras`, legacy `.h5`). It is not changed.
         path: where to write; must end in `.onnx`. A file that is there is replaced only by a verified one.
         opset: the version of the ONNX operator set, from 13; 18 if None.
-        quantize: None for float32.
-        calibration: representative inputs; an array, a list or dict of arrays, or an iterable of batches of these.
+        quantize: None for float32; "float16", "dynamic" (8-bit weights, activations as they come), or "int8" (both
+            in 8 bits, by calibration). Norms stay in float in every mode.
+        calibration: typical inputs for "int8"; an array, a list or dict of arrays, or an iterable of batches of these.
         batch_size: fixes the batch dimension; None leaves it free.
         fold: merge batch norms into their neighbours first.
-        tolerance: the largest error allowed, as a share of each output's max |y|; 1e-4 if None.
+        tolerance: the largest error allowed, as a share of each output's max |y|. If None, 1e-4 in float32, and in a
+            quantized file the signal to noise ratio of the mode in `quantization.MODES`.
         progress: called with the name of each stage as it begins.
 
     Raises:
@@ -149,24 +158,30 @@ def _export(
         raise ExportError(f"The output must end in {suffix}; got '{path.name}'. Rename the output.")
     say = progress or (lambda stage: None)
     target = target_of(path)
+    mode = check_mode(options["quantize"], options["calibration"], target.MODES, target.NAME)
     target.check(options)
     check_tolerance(tolerance)
     check_writable(path)
     say("loading")
     model = load_model(model)
     sig = signature(model, batch_size)
+    batches = calibration_batches(options["calibration"], sig) if mode and mode.calibrated else []
     say("folding")
     folded, fold_report, warnings = _fold(model) if fold else (model, None, ())
     with tempfile.TemporaryDirectory(prefix="keras-norms-") as work, placing(path) as partial:
+        options["calibration"] = save_batches(batches, Path(work) / "calibration.npz") if batches else None
         _make(folded, sig, target, partial, Path(work), options, say)
         say("verifying")
-        verification = compare(model, target.runners(partial), path, tolerance=tolerance)
-        if not verification.ok:
+        verification = compare(
+            model, target.runners(partial), path, inputs=_examples(batches), tolerance=tolerance, mode=mode
+        )
+        if not verification.ok and mode is None:
             say("looking for the layer that diverges")
             layer = first_divergence(
                 folded, lambda part, to: _make(part, signature(part), target, to, Path(work), options), suffix
             )
             verification = replace(verification, first_divergence=layer)
+        if not verification.ok:
             raise VerificationError(
                 f"'{path}' was not written: the {target.NAME} file does not reproduce its model. "
                 f"{verification.failure()}"
@@ -181,6 +196,13 @@ def _fold(model: keras.Model) -> tuple[keras.Model, FoldReport | None, tuple[str
     except FoldError as error:
         return model, None, (f"nothing was folded: {error}",)
     return folded, report, ()
+
+
+def _examples(batches: list[Arrays]) -> Any:
+    """The part of the calibration data that the quantized artifact is judged on."""
+    if not batches:
+        return None
+    return [[np.concatenate(arrays) for arrays in zip(*batches[:_JUDGED_EXAMPLES], strict=True)]]
 
 
 def _make(
@@ -199,10 +221,7 @@ def _make(
 
         trace(model, saved_model, sig)
     else:
-        handover = work / "model.keras"
-        model.save(handover)
-        batch = sig.inputs[0].shape[0] if sig.inputs[0].shape else None
-        run_job("trace:trace_file", model=handover, directory=saved_model, batch_size=batch)
+        trace_in_child(model, saved_model, sig, work)
     say("converting")
     target.convert(saved_model, path, sig, options)
 

@@ -10,9 +10,8 @@ import os
 import keras
 import tensorflow as tf
 
-from .loading import load_model
 from .lowerings import lowered
-from .signature import Signature, signature
+from .signature import Signature
 
 
 def trace(model: keras.Model, directory: str | os.PathLike, sig: Signature) -> None:
@@ -32,9 +31,3 @@ def trace(model: keras.Model, directory: str | os.PathLike, sig: Signature) -> N
         module.serve = tf.function(serve, input_signature=specs, autograph=False)
         concrete = module.serve.get_concrete_function()
     tf.saved_model.save(module, os.fspath(directory), signatures=concrete)
-
-
-def trace_file(model: str, directory: str, batch_size: int | None) -> None:
-    """The same for a model file: the job a child process does for a parent on another Keras backend."""
-    loaded = load_model(model)
-    trace(loaded, directory, signature(loaded, batch_size))

@@ -17,6 +17,7 @@ import numpy as np
 from .errors import ExportError, VerificationError
 from .loading import load_model
 from .probes import Arrays, probes, user_cases
+from .quantization import MODES, Mode
 from .report.verify import Check, VerifyReport
 from .signature import Signature, Spec, signature
 from .targets import target_of
@@ -44,7 +45,8 @@ def verify(
         model: the Keras model, or the path of one.
         path: a `.tflite` or `.onnx` file.
         inputs: an array, a list or dict of arrays, or an iterable of batches of these.
-        tolerance: the largest error allowed, as a share of the output's max |y|; 1e-4 if None.
+        tolerance: the largest error allowed, as a share of the output's max |y|. If None, 1e-4 for a float32 file; a
+            quantized one is held to the signal to noise ratio of its mode, on `inputs` alone if it was calibrated.
 
     Raises:
         ExportError: a file that is missing or cannot be run, inputs that do not fit, or another model's interface.
@@ -57,7 +59,9 @@ def verify(
     target = target_of(path)
     if not path.is_file():
         raise ExportError(f"There is no artifact '{path}'. Export the model first.")
-    return compare(load_model(model), target.runners(path), path, inputs=inputs, tolerance=tolerance)
+    runners = target.runners(path)
+    mode = MODES.get(target.quantized_as(path))
+    return compare(load_model(model), runners, path, inputs=inputs, tolerance=tolerance, mode=mode)
 
 
 def check_tolerance(tolerance: float | None) -> float:
@@ -75,14 +79,18 @@ def compare(
     *,
     inputs: Any = None,
     tolerance: float | None = None,
+    mode: Mode | None = None,
 ) -> VerifyReport:
-    """`verify` for a loaded model and opened runtimes."""
+    """`verify` for a loaded model and opened runtimes; `mode` is how the artifact is quantized, if it is."""
     allowed = check_tolerance(tolerance)
+    floor_db = mode.floor_db if mode and tolerance is None else None
     first = next(iter(runners.values()))
     sig = signature(model, _fixed_batch(first.inputs))
     to_input = _match([spec.name for spec in sig.inputs], [spec.name for spec in first.inputs], "inputs", path)
     to_output = _match(list(sig.outputs), list(first.outputs), "outputs", path)
-    cases = [(name, arrays, False) for name, arrays in probes(model, sig)]
+    cases = [(name, arrays, False) for name, arrays in probes(model, sig) if mode is None or name.startswith("random")]
+    if mode is not None and mode.calibrated and inputs is not None:
+        cases = []  # Ranges were taken from real data; noise outside of them would be clipped.
     if inputs is not None:
         cases += [(name, _fill_batch(arrays, sig), True) for name, arrays in user_cases(inputs, signature(model))]
     references = [_reference(model, sig, arrays) for _, arrays, _ in cases]
@@ -104,8 +112,8 @@ def compare(
             got = _run(runner, feed, runtime, path)
             for output, y, shift, scale in zip(sig.outputs, expected, shifts, scales, strict=True):
                 limit = max(allowed, _ROUNDING_FACTOR * shift)
-                checks.append(_check(name, runtime, output, y, got[to_output[output]], scale, limit))
-    return VerifyReport(str(path), allowed, tuple(checks), tuple(skipped))
+                checks.append(_check(name, runtime, output, y, got[to_output[output]], scale, limit, floor_db))
+    return VerifyReport(str(path), allowed, tuple(checks), tuple(skipped), quantized=mode.name if mode else None)
 
 
 def _fixed_batch(specs: tuple[Spec, ...]) -> int | None:
@@ -178,9 +186,19 @@ def _distance(y: np.ndarray, other: np.ndarray, largest: float) -> tuple[float, 
     return worst, worst / scale if scale else (0.0 if worst == 0 else np.inf), float(sqnr)
 
 
-def _check(case: str, runtime: str, output: str, y: np.ndarray, got: np.ndarray, largest: float, limit: float) -> Check:
+def _check(
+    case: str,
+    runtime: str,
+    output: str,
+    y: np.ndarray,
+    got: np.ndarray,
+    largest: float,
+    limit: float,
+    floor_db: float | None,
+) -> Check:
     max_abs, relative, sqnr = _distance(y, got, largest)
-    return Check(case, runtime, output, max_abs, _scale(y), relative, sqnr, limit, relative <= limit)
+    ok = relative <= limit if floor_db is None else sqnr >= floor_db
+    return Check(case, runtime, output, max_abs, _scale(y), relative, sqnr, limit, floor_db, ok)
 
 
 def _run(runner: Runner, feed: dict[str, np.ndarray], runtime: str, path: Path) -> dict[str, np.ndarray]:

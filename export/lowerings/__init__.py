@@ -18,6 +18,9 @@ import keras_norms
 
 from . import affine_norm, group_norm, layer_norm
 
+# Marks the operations of a norm in the names of the graph, where quantization finds what has to stay in float.
+SCOPE = "keras_norm"
+
 LOWERINGS: tuple[tuple[type[keras.layers.Layer], Callable[[Any], Callable[..., Any] | None]], ...] = (
     (keras_norms.BatchNormalization, affine_norm.lower),
     (keras_norms.BatchRenormalization, affine_norm.lower),
@@ -63,6 +66,7 @@ def _unless_masked(original: Callable[..., Any], lowered_call: Callable[..., Any
     def call(inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
         if mask is not None:
             return original(inputs, *args, mask=mask, **kwargs)
-        return lowered_call(inputs)
+        with keras.name_scope(SCOPE):
+            return lowered_call(inputs)
 
     return call

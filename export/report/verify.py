@@ -11,7 +11,10 @@ from .table import table
 
 @dataclass(frozen=True)
 class Check:
-    """One output of one run. `relative` is max |artifact - model| over max |model|; `allowed` is what it may reach."""
+    """One output of one run. `relative` is max |artifact - model| over max |model|; `allowed` is what it may reach.
+
+    In a quantized file `floor_db`, the least signal to noise ratio, decides instead.
+    """
 
     case: str
     runtime: str
@@ -21,7 +24,13 @@ class Check:
     relative: float
     sqnr_db: float
     allowed: float
+    floor_db: float | None
     ok: bool
+
+    @property
+    def limit(self) -> str:
+        """What the check is held to, for a person."""
+        return f"{self.allowed:.0e}" if self.floor_db is None else f">= {self.floor_db:.0f} dB"
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,7 @@ class VerifyReport:
     checks: tuple[Check, ...]
     skipped: tuple[str, ...] = ()
     first_divergence: str | None = None
+    quantized: str | None = None
     outputs: dict[str, OutputReport] = field(init=False)
     ok: bool = field(init=False)
 
@@ -72,6 +82,12 @@ class VerifyReport:
         if not self.checks:
             return f"No input tells anything about it: {'; '.join(self.skipped)}."
         worst = max((check for check in self.checks if not check.ok), key=lambda check: check.relative)
+        if worst.floor_db is not None:
+            return (
+                f"Output '{worst.output}' has a signal to quantization noise ratio of {worst.sqnr_db:.1f} dB on "
+                f"{worst.case} input in {worst.runtime}; at least {worst.floor_db:.0f} dB is asked. Verify and "
+                "calibrate on more of the real data, or choose a wider mode."
+            )
         where = f" The first layer that diverges is '{self.first_divergence}'." if self.first_divergence else ""
         return (
             f"Output '{worst.output}' differs from the model by {worst.relative:.2e} of its scale on "
@@ -83,6 +99,7 @@ class VerifyReport:
             "path": self.path,
             "ok": self.ok,
             "tolerance": self.tolerance,
+            "quantized": self.quantized,
             "outputs": {name: asdict(output) for name, output in self.outputs.items()},
             "checks": [asdict(check) for check in self.checks],
             "skipped": list(self.skipped),
@@ -107,7 +124,7 @@ class VerifyReport:
                 f"{c.max_abs:.2e}",
                 f"{c.relative:.2e}",
                 f"{c.sqnr_db:.1f}",
-                f"{c.allowed:.0e}",
+                c.limit,
                 _mark(c),
             ]
             for c in worst.values()

@@ -1,11 +1,12 @@
 """The formats that a model can be exported to, by the suffix of the file.
 
 A target is a module with
-    NAME, OPTIONS                                   what reports call it; the options it takes beside the common ones
+    NAME, MODES                                     what reports call it; the ways of quantization it offers
     check(options)                                  refuse what it cannot do, before any work
     convert(saved_model, path, signature, options)  write the artifact; returns warnings
     runners(path)                                   {label: Runner}, each way that a user's runtime may run it
     op_counts(path)                                 {operation: count} of the file
+    quantized_as(path)                              the mode a file is quantized in, or None
 It is imported when it is asked for: importing `keras_norms.export` loads no converter and no runtime.
 """
 

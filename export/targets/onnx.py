@@ -17,13 +17,11 @@ from onnx import defs
 from ..child import ConversionError, run_job
 from ..errors import ExportError
 from ..signature import Signature, Spec
-from .onnx_graph import tidy
 
 NAME = "ONNX"
-OPTIONS = ("opset",)
+MODES = ("float16", "dynamic", "int8")
 _DEFAULT_OPSET = 18
 _OLDEST_OPSET = 13
-_TF2ONNX_NEWEST = 18
 
 
 @lru_cache
@@ -61,60 +59,12 @@ def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, An
         ExportError: an operation that tf2onnx or the opset does not have, or a file that onnx's checker rejects.
     """
     names = {"inputs": [spec.name for spec in sig.inputs], "outputs": list(sig.outputs)}
-    opset = options.get("opset") or _DEFAULT_OPSET
+    arguments = {"names": names, "opset": options.get("opset") or _DEFAULT_OPSET, "mode": options.get("quantize")}
+    job = "targets.onnx_converter:convert_saved_model"
     try:
-        run_job("targets.onnx:convert_saved_model", saved_model=saved_model, path=path, names=names, opset=opset)
+        run_job(job, saved_model=saved_model, path=path, calibration=options.get("calibration"), **arguments)
     except ConversionError as failure:
         raise ExportError(f"The ONNX converter failed: {failure}\n{failure.printed}".rstrip()) from failure
-
-
-def convert_saved_model(saved_model: str, path: str, names: dict[str, list[str]], opset: int) -> None:
-    """The job in the child process."""
-    for old, new in (("product", "prod"), ("cast", "asarray")):  # tf2onnx still asks NumPy 2 for names it dropped
-        if not hasattr(np, old):
-            setattr(np, old, getattr(np, new))
-    import tensorflow as tf
-    import tf2onnx
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    _let_inline(Path(saved_model) / "saved_model.pb")
-    loaded = tf.saved_model.load(saved_model)
-    concrete = loaded.signatures["serving_default"]
-    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False, aggressive_inlining=True)
-    # Named one by one: left to itself, tf2onnx takes captured constants for inputs.
-    inputs = sorted(tensor.name for tensor in frozen.inputs)
-    outputs = [tensor.name for tensor in frozen.outputs]
-    model, _ = tf2onnx.convert.from_graph_def(
-        frozen.graph.as_graph_def(),
-        name="keras",
-        input_names=inputs,
-        output_names=outputs,
-        opset=min(opset, _TF2ONNX_NEWEST),
-        tensors_to_rename=dict(zip(inputs + outputs, names["inputs"] + names["outputs"], strict=True)),
-    )
-    if opset > _TF2ONNX_NEWEST:
-        model = onnx.version_converter.convert_version(model, opset)
-    model = tidy(model)
-    onnx.checker.check_model(model, full_check=True)
-    Path(path).write_bytes(model.SerializeToString(deterministic=True))
-
-
-def _let_inline(path: Path) -> None:
-    """Drop the marks that keep a function apart for XLA; Keras puts one around each grouped convolution.
-
-    tf2onnx does not inline a marked function: it leaves a call in the file, which is then no valid ONNX.
-    """
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    for meta in saved.meta_graphs:
-        nodes = list(meta.graph_def.node)
-        for function in meta.graph_def.library.function:
-            function.attr.pop("_XlaMustCompile", None)
-            nodes.extend(function.node_def)
-        for node in nodes:
-            node.attr.pop("_XlaMustCompile", None)
-    path.write_bytes(saved.SerializeToString(deterministic=True))
 
 
 class OnnxRunner:
@@ -157,3 +107,15 @@ def runners(path: Path) -> dict[str, OnnxRunner]:
 def op_counts(path: Path) -> dict[str, int]:
     model = onnx.load(os.fspath(path), load_external_data=False)
     return dict(sorted(Counter(node.op_type for node in model.graph.node).items()))
+
+
+def quantized_as(path: Path) -> str | None:
+    """The mode of a file, read off its operations and weights; None for float32."""
+    model = onnx.load(os.fspath(path), load_external_data=False)
+    kinds = {node.op_type for node in model.graph.node}
+    if "DynamicQuantizeLinear" in kinds or "MatMulInteger" in kinds or "ConvInteger" in kinds:
+        return "dynamic"
+    if "QuantizeLinear" in kinds:
+        return "int8"
+    half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
+    return "float16" if half else None

@@ -18,11 +18,11 @@ from ..quiet import quiet_stderr
 from ..signature import Signature, Spec
 
 NAME = "TFLite"
-OPTIONS: tuple[str, ...] = ()
+MODES = ("float16", "dynamic", "int8", "int16x8")
 
 
 def check(options: dict[str, Any]) -> None:
-    """Every combination of the options is possible."""
+    """Every combination of the options that are left is possible."""
 
 
 def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, Any]) -> None:
@@ -32,33 +32,12 @@ def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, An
         ExportError: an operation that the TFLite runtime does not have built in; the message names it and its layer.
     """
     names = {"inputs": [spec.name for spec in sig.inputs], "outputs": list(sig.outputs)}
+    mode, calibration = options.get("quantize"), options.get("calibration")
+    job = "targets.tflite_converter:convert_saved_model"
     try:
-        run_job("targets.tflite:convert_saved_model", saved_model=saved_model, path=path, names=names)
+        run_job(job, saved_model=saved_model, path=path, names=names, mode=mode, calibration=calibration)
     except ConversionError as failure:
         raise ExportError(_explain(failure)) from failure
-
-
-def convert_saved_model(saved_model: str, path: str, names: dict[str, list[str]]) -> None:
-    """The job in the child process."""
-    import tensorflow as tf
-
-    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    Path(path).write_bytes(_with_names(converter.convert(), names))
-
-
-def _with_names(flatbuffer: bytes, names: dict[str, list[str]]) -> bytes:
-    """Give inputs and outputs the model's names and order: the converter sorts outputs and decorates names."""
-    model = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
-    graph, entry = model.subgraphs[0], model.signatureDefs[0]
-    for kind in ("inputs", "outputs"):
-        by_position = sorted(getattr(entry, kind), key=lambda entry: int(entry.name.decode().rpartition("_")[2]))
-        for tensor_map, name in zip(by_position, names[kind], strict=True):
-            tensor_map.name = name.encode()
-            graph.tensors[tensor_map.tensorIndex].name = name.encode()
-        setattr(entry, kind, by_position)
-        setattr(graph, kind, np.array([tensor_map.tensorIndex for tensor_map in by_position], np.int32))
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _explain(failure: ConversionError) -> str:
@@ -142,3 +121,19 @@ def op_counts(path: Path) -> dict[str, int]:
     codes = [flatbuffer_utils.opcode_to_name(model, i) for i in range(len(model.operatorCodes))]
     counts = Counter(codes[op.opcodeIndex] for graph in model.subgraphs for op in graph.operators)
     return dict(sorted(counts.items()))
+
+
+def quantized_as(path: Path) -> str | None:
+    """The mode of a file, read off the types of its tensors; None for float32."""
+    graph = flatbuffer_utils.read_model(os.fspath(path)).subgraphs[0]
+    kinds = {flatbuffer_utils.type_to_name(tensor.type) for tensor in graph.tensors if tensor.quantization is not None}
+    made = {
+        flatbuffer_utils.type_to_name(graph.tensors[i].type) for op in graph.operators for i in op.outputs if i >= 0
+    }
+    if "INT16" in made:
+        return "int16x8"
+    if "INT8" in made:
+        return "int8"
+    if "INT8" in kinds:
+        return "dynamic"
+    return "float16" if "FLOAT16" in {flatbuffer_utils.type_to_name(t.type) for t in graph.tensors} else None

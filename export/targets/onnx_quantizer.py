@@ -1,0 +1,47 @@
+"""Quantization of an ONNX graph by ONNX Runtime's own tools; what belongs to a norm stays in float32."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnxruntime import quantization as ort
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from onnxruntime.transformers.float16 import convert_float_to_float16
+
+from ..lowerings import SCOPE
+from ..quantization import load_batches
+
+_WEIGHTED = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
+
+
+def quantize(model: onnx.ModelProto, mode: str, calibration: str | None) -> onnx.ModelProto:
+    """The quantized form of `model`: `float16`, `dynamic` or `int8` (QDQ, a scale for each output channel)."""
+    if mode == "float16":
+        norms = [node.name for node in model.graph.node if f"/{SCOPE}/" in node.name]
+        half = ir.from_proto(convert_float_to_float16(model, keep_io_types=True, node_block_list=norms))
+        half.graph.sort()  # the casts of the inputs come in last
+        proto: onnx.ModelProto = ir.to_proto(half)
+        del proto.graph.value_info[:]  # of the types before
+        return proto
+    with tempfile.TemporaryDirectory() as folder:
+        source, ready, target = (Path(folder) / f"{name}.onnx" for name in ("source", "ready", "target"))
+        onnx.save(model, source)
+        quant_pre_process(source, ready, skip_symbolic_shape=True)
+        if mode == "dynamic":
+            ort.quantize_dynamic(ready, target, op_types_to_quantize=_WEIGHTED, per_channel=True)
+        else:
+            reader = _Reader([value.name for value in model.graph.input], str(calibration))
+            ort.quantize_static(ready, target, reader, op_types_to_quantize=_WEIGHTED, per_channel=True)
+        return onnx.load(target)
+
+
+class _Reader(ort.CalibrationDataReader):
+    def __init__(self, names: list[str], calibration: str) -> None:
+        self._feeds = iter([dict(zip(names, batch, strict=True)) for batch in load_batches(calibration)])
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self._feeds, None)
