@@ -1,0 +1,117 @@
+"""The README: its code runs as printed, its output and its table are true, its commands exist."""
+
+import contextlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras_norms.export import fold, to_onnx, to_tflite
+from keras_norms_cli.commands import cli
+
+import keras_norms
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def block(language, index=0):
+    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)[index]
+
+
+def without_figures(text):
+    """Errors differ from one random network to the next, in the last digits and in the last columns."""
+    return re.sub(r"\d\.\de-\d\d", "#", text)
+
+
+def test_the_first_code_prints_what_the_readme_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keras.backend.clear_session()  # names as in a fresh process
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(block("python"), "README.md", "exec"), {})
+    assert without_figures(out.getvalue()) == without_figures(block("text"))
+    assert all(float(error) < 1e-4 for error in re.findall(r"\d\.\de-\d\d", out.getvalue()))
+    assert (tmp_path / "model.tflite").is_file()
+    assert (tmp_path / "model.onnx").is_file()
+
+
+def test_the_first_screen_is_short():
+    assert 10 <= len(block("python").splitlines()) <= 16
+    assert len(TEXT[: TEXT.index("## ")].splitlines()) <= 60
+
+
+ROWS = [[cell.strip(" `") for cell in row.split("|")[1:-1]] for row in re.findall(r"^\| `.*", TEXT, re.MULTILINE)]
+
+
+def test_the_table_has_every_public_layer():
+    named = {row[0] for row in ROWS}
+    layers = [name for name in keras_norms.__all__ if isinstance(getattr(keras_norms, name), type)]
+    assert {f"keras_norms.{name}" for name in layers if name.endswith("ization")} <= named
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+def test_each_cell_of_the_table(row, tmp_path):
+    name, *cells = row
+    assert cells == [
+        _train(model := _model(name)),
+        _save(model, tmp_path),
+        _fold(model),
+        _export(to_tflite, model, tmp_path / "a.tflite"),
+        _export(to_onnx, model, tmp_path / "a.onnx"),
+    ]
+
+
+def _model(name):
+    call = name if name.endswith(")") else f"{name}({'groups=4' if 'Group' in name else ''})"
+    norm = eval(call, {"keras": keras, "keras_norms": keras_norms})
+    layers = [keras.Input((8, 8, 3)), keras.layers.Conv2D(8, 3), norm, keras.layers.ReLU(), keras.layers.Flatten()]
+    return keras.Sequential([*layers, keras.layers.Dense(2)])
+
+
+def _train(model):
+    keras.utils.set_random_seed(0)
+    images = np.random.default_rng(0).normal(size=(64, 8, 8, 3)).astype("float32")
+    targets = images.mean(axis=(1, 2))[:, :2]
+    model.compile(keras.optimizers.Adam(1e-2), "mse")
+    losses = model.fit(images, targets, batch_size=16, epochs=6, verbose=0).history["loss"]
+    return "yes" if losses[-1] < 0.5 * losses[0] else "no"
+
+
+def _save(model, directory):
+    model.save(directory / "model.keras")
+    loaded = keras.models.load_model(directory / "model.keras")
+    images = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype("float32")
+    same = np.array_equal(model.predict(images, verbose=0), loaded.predict(images, verbose=0))
+    return "yes" if same else "no"
+
+
+def _fold(model):
+    report = fold(model).report
+    return "merges" if report.folded and not report.kept else "stays"
+
+
+def _export(export, model, path):
+    report = export(model, path)
+    return "yes" if report.verification.ok and path.is_file() else "no"
+
+
+@pytest.mark.parametrize("line", [line for line in block("sh", 2).splitlines() if line.startswith("keras-norms")])
+def test_the_commands_shown_are_taken(line):
+    _, name, *arguments = shlex.split(line, comments=True)
+    cli.get_command(None, name).make_context(name, arguments)
+
+
+def test_the_setup_commands_name_what_is_there():
+    for line in block("sh", 1).splitlines():
+        extra = re.search(r"'\.\[(\w+)\]'", line)[1]
+        assert re.search(rf"^{extra} = ", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+        assert (ROOT / re.search(r"-c (\S+)", line)[1]).is_file()
+
+
+def test_links_lead_somewhere():
+    for target in re.findall(r"\]\(([^)]+)\)", TEXT):
+        assert target.startswith("https://arxiv.org/") or (ROOT / target).exists(), target
