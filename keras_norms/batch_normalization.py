@@ -10,7 +10,7 @@ var <- var + (1 - momentum) * (var_B - var)
 import keras
 from keras import initializers, ops
 
-from keras_norms import _arguments, _axes, _tensorflow
+from keras_norms import _arguments, _axes, _tensorflow, _torch
 from keras_norms._affine import AffineNormalization, shaped
 from keras_norms._ghost import ghost_batches, merge_ghosts
 from keras_norms._replicas import check_synchronized, sum_over_replicas
@@ -113,8 +113,13 @@ class BatchNormalization(AffineNormalization):
 
     def _train(self, inputs, axis, mask):
         whole = mask is None and self.virtual_batch_size is None and not self.synchronized
-        if whole and axis == len(inputs.shape) - 1 and _tensorflow.is_backend():
-            return self._train_channels_last(inputs)
+        if whole and axis == len(inputs.shape) - 1:
+            if _tensorflow.is_backend():
+                # The kernel takes half precision as it is, but would also round its output to it.
+                half = keras.backend.standardize_dtype(inputs.dtype) == self.compute_dtype
+                return self._train_channels_last(inputs if half else self._widen(inputs), _tensorflow.batch_norm)
+            if _torch.takes(inputs) and position_count(inputs, range(axis), None, "int32") > 1:
+                return self._train_channels_last(self._widen(inputs), _torch.batch_norm)
         x = self._widen(inputs)
         if mask is not None:
             mask = _axes.expand_mask(mask, x, axis)
@@ -125,9 +130,7 @@ class BatchNormalization(AffineNormalization):
         y = self._train_on(x_ghosts, axis, mask, tuple(a for a in range(1, len(x_ghosts.shape)) if a != axis))
         return merge_ghosts(y, x)
 
-    def _train_channels_last(self, inputs):
-        # The kernel takes half precision as it is, but would also round its output to it.
-        x = inputs if keras.backend.standardize_dtype(inputs.dtype) == self.compute_dtype else self._widen(inputs)
+    def _train_channels_last(self, x, batch_norm):
         dtype = keras.backend.result_type(x.dtype, "float32")
         gamma, beta = self._gamma_and_beta(dtype)
         moving = self._moving_statistics(dtype)
@@ -135,9 +138,7 @@ class BatchNormalization(AffineNormalization):
         def correct(mean, variance):
             return self._correction(Statistics(mean, variance), moving)
 
-        y, mean, variance = _tensorflow.batch_norm(
-            x, gamma, beta, self.epsilon, correct if self._renormalizes else None
-        )
+        y, mean, variance = batch_norm(x, gamma, beta, self.epsilon, correct if self._renormalizes else None)
         count = position_count(x, range(len(x.shape) - 1), None, dtype)
         self._update(Statistics(mean, variance).where(count, moving), count, moving)
         return y

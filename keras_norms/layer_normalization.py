@@ -8,7 +8,7 @@ import math
 import keras
 from keras import ops
 
-from keras_norms import _arguments, _axes, _tensorflow
+from keras_norms import _arguments, _axes, _tensorflow, _torch
 from keras_norms._affine import AffineNormalization
 from keras_norms._statistics import affine, at_least_one, counted_sum, moments, position_count
 
@@ -58,10 +58,11 @@ class LayerNormalization(AffineNormalization):
     def call(self, inputs):
         x = self._widen(inputs)
         axes = tuple(_axes.feature_axes(self.axis, x.shape, type(self).__name__))
-        if axes[-1] - axes[0] == len(axes) - 1 == len(x.shape) - 1 - axes[0] and _tensorflow.is_backend():
+        native = _tensorflow if _tensorflow.is_backend() else _torch if _torch.takes(x) else None
+        if native and axes == tuple(range(axes[0], len(x.shape))):
             features = math.prod(x.shape[a] for a in axes)
             gamma, beta = self._gamma_and_beta(x.dtype, (features,))
-            return ops.cast(_tensorflow.layer_norm(x, gamma, beta, features, self.epsilon), self.compute_dtype)
+            return ops.cast(native.layer_norm(x, gamma, beta, features, self.epsilon), self.compute_dtype)
         return ops.cast(self._normalize(x, axes), self.compute_dtype)
 
     def _normalize(self, x, axes):

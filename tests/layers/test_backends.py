@@ -1,0 +1,72 @@
+"""TensorFlow, JAX and PyTorch give the same outputs, statistics and gradients; one child process for each."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
+BACKENDS = ("tensorflow", "jax", "torch")
+
+
+def _environment(backend):
+    return {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What every case gave on each backend that is installed; the children run side by side."""
+    folder = tmp_path_factory.mktemp("backends")
+    script = str(SUPPORT / "layer_child.py")
+    children = {
+        backend: subprocess.Popen(
+            [sys.executable, script, str(folder / f"{backend}.npz")],
+            env=_environment(backend),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for backend in BACKENDS
+        if find_spec(backend) is not None
+    }
+    complaints = {backend: child.communicate()[1] for backend, child in children.items()}
+    for backend, child in children.items():
+        assert child.returncode == 0, f"{backend}: {complaints[backend][-4000:]}"
+    return {backend: dict(np.load(folder / f"{backend}.npz")) for backend in children}
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_same_results(results, backend):
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    expected, found = results["tensorflow"], results[backend]
+    assert found.keys() == expected.keys()
+    wrong = []
+    for name, value in expected.items():
+        # Half precision rounds its output: one unit in the last place of float16 or bfloat16.
+        relative = 2e-3 if "mixed_float16" in name else 2e-2 if "mixed_bfloat16" in name else 1e-5
+        error = np.abs(found[name] - value).max() / max(1.0, np.abs(value).max())
+        if not error <= relative:
+            wrong.append(f"{name}: {error:.1e}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_light_import(backend):
+    """Importing keras_norms loads nothing that importing Keras on that backend does not."""
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    script = (
+        "import sys, keras; before = set(sys.modules); import keras_norms; "
+        "print(sorted(m for m in set(sys.modules) - before if not m.startswith('keras_norms')))"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", script], env=_environment(backend), capture_output=True, text=True, check=False
+    )
+    assert child.stdout.strip() == "[]", child.stdout + child.stderr[-2000:]
