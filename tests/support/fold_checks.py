@@ -61,7 +61,9 @@ def random_batch(model, batch=2, free=17, seed=7):
 def run(model, x):
     """The flat outputs in inference, as float64."""
     return [
-        keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")).astype("float64")
+        keras.ops.convert_to_numpy(keras.ops.cast(y, "float64" if y.dtype == "float64" else "float32")).astype(
+            "float64"
+        )
         for y in tree.flatten(model(tree.map_structure(keras.ops.convert_to_tensor, x), training=False))
     ]
 
