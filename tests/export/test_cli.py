@@ -4,13 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from cli_models import save_all
 from click.testing import CliRunner
-from keras_norms.export.targets import TARGETS
+from keras_norms.export.quantization import MODES
+from keras_norms.export.targets import TARGETS, target_of
 from keras_norms_cli import arguments
 from keras_norms_cli.commands import cli
 
@@ -123,8 +125,22 @@ def test_verify_says_no_to_another_models_artifact(files, tmp_path):
     assert report["ok"] is False
 
 
-def test_formats_are_those_of_the_targets():
-    assert list(arguments.QUANTIZE) == [suffix for suffix, _ in TARGETS]
+def test_formats_and_modes_are_those_of_the_targets():
+    """The command keeps a list of its own, to check its options without loading them."""
+    assert {suffix: target_of(Path(f"a{suffix}")).MODES for suffix, _ in TARGETS} == arguments.QUANTIZE
+    calibrated = tuple(name for name, mode in MODES.items() if mode.calibrated)
+    assert calibrated == arguments.NEED_CALIBRATION
+
+
+@pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
+def test_export_quantizes(files, tmp_path, suffix):
+    out = tmp_path / f"a{suffix}"
+    arrays = files / "by_name.npz"
+    options = ["--quantize", "int8", "--calibration", arrays, "--json"]
+    (report,) = json.loads(run("export", files / "model.keras", out, *options).stdout)
+    assert any("quantize" in operation.lower() for operation in report["ops"])
+    verified = json.loads(run("verify", files / "model.keras", out, "--inputs", arrays, "--json").stdout)
+    assert verified["outputs"]["logits"]["sqnr_db"] > 10
 
 
 def test_version():

@@ -36,6 +36,13 @@ WRONG_USAGE = [
     ("export model.keras a.tflite --tolerance 0", "--tolerance"),
     ("export model.keras a.tflite --tolerance 1", "--tolerance"),
     ("export model.keras a.tflite --opset 17", "--opset is for .onnx, and no OUT ends in .onnx"),
+    ("export model.keras a.tflite --quantize int4", "'int4' is not one of 'dynamic', 'float16', 'int16x8', 'int8'"),
+    ("export model.keras a.tflite a.onnx --quantize int16x8", "--quantize int16x8 does not exist for .onnx ('a.onnx')"),
+    ("export model.keras a.tflite --quantize int8", "--quantize int8 needs --calibration FILE.npz"),
+    (
+        "export model.keras a.tflite --calibration by_name.npz",
+        "--calibration goes with --quantize int8 or int16x8 only",
+    ),
     ("verify model.keras", "Missing argument 'ARTIFACT'"),
     ("verify model.keras model.h5", "'model.h5' names no format"),
 ]
@@ -57,6 +64,9 @@ REFUSED = [
     ("export model.keras nowhere/out.onnx", "The directory 'nowhere' does not exist"),
     ("export model.keras good2.tflite nowhere/out.onnx", "The directory 'nowhere' does not exist"),
     ("export model.keras out.onnx --opset 3", "opset must be an integer from 13"),
+    ("export model.keras a.tflite --quantize int8 --calibration wrong_shape.npz", "[2, 4, 8, 3]"),
+    ("export model.keras a.onnx --quantize int8 --calibration pickled.npz", "holds pickled objects"),
+    ("export model.keras a.onnx --quantize int8 --calibration missing.npz", "There is no file 'missing.npz'"),
     ("verify model.keras missing.onnx", "no artifact 'missing.onnx'"),
     ("verify model.keras foreign.tflite", "no TFLite file that LiteRT can run"),
     ("verify model.keras foreign.onnx", "no ONNX file that ONNX Runtime can run"),
