@@ -1,0 +1,167 @@
+"""Every argument out of range: which invariant, what was received, what to do."""
+
+import numpy as np
+import pytest
+from layer_cases import BN, BRN, GN, IN, LN
+
+import keras_norms
+
+EVERY = (BN, BRN, GN, IN, LN)
+CHANNEL = (BN, BRN, GN, IN)
+_AXIS = r"`axis` has to be an integer\. Received: axis={}\. Use -1 for channels-last data, 1 for channels-first data\."
+
+# layers, arguments, error, text
+CONSTRUCTOR = (
+    (
+        EVERY,
+        {"epsilon": -1e-3},
+        ValueError,
+        r"`epsilon` has to be a finite number of at least 0\. Received: epsilon=-0\.0",
+    ),
+    (EVERY, {"epsilon": float("nan")}, ValueError, r"Received: epsilon=nan\. The default is 1e-3\."),
+    (EVERY, {"epsilon": "small"}, ValueError, r"Received: epsilon='small'"),
+    (EVERY, {"center": 1}, TypeError, r"`center` has to be True or False\. Received: center=1\. Pass a bool\."),
+    (EVERY, {"scale": None}, TypeError, r"`scale` has to be True or False\. Received: scale=None\."),
+    (CHANNEL, {"axis": 1.0}, TypeError, _AXIS.format(r"1\.0")),
+    (CHANNEL, {"axis": True}, TypeError, _AXIS.format("True")),
+    (CHANNEL, {"axis": [1, 2]}, TypeError, _AXIS.format(r"\[1, 2\]")),
+    ((LN,), {"axis": []}, ValueError, r"`axis` has to name at least one axis\. Received: axis=\[\]\. Use -1"),
+    (
+        (LN,),
+        {"axis": [1.5]},
+        TypeError,
+        r"`axis` has to be an integer\. Received: axis=1\.5\. Use one integer or a list",
+    ),
+    ((LN,), {"rms_scaling": True}, ValueError, r"`rms_scaling` is not supported.*keras\.layers\.RMSNormalization"),
+    (
+        (BN, BRN),
+        {"momentum": 2},
+        ValueError,
+        r"`momentum` has to be a number from 0 to 1\. Received: momentum=2\. The def",
+    ),
+    ((BN, BRN), {"momentum": -0.1}, ValueError, r"Received: momentum=-0\.1"),
+    (
+        (BN, BRN),
+        {"synchronized": "yes"},
+        TypeError,
+        r"`synchronized` has to be True or False\. Received: synchronized='yes'",
+    ),
+    (
+        (BN, BRN),
+        {"virtual_batch_size": 0},
+        ValueError,
+        r"`virtual_batch_size` has to be at least 1\. Received: virtual_b",
+    ),
+    (
+        (BN, BRN),
+        {"virtual_batch_size": 2.0},
+        TypeError,
+        r"`virtual_batch_size` has to be an integer\. Received: .*2\.0",
+    ),
+    (
+        (BN, BRN),
+        {"virtual_batch_size": 4, "synchronized": True},
+        ValueError,
+        r"`synchronized` widens .* Received: synchronized=True, virtual_batch_size=4\. Use one of the two\.",
+    ),
+    ((BN,), {"renorm": True}, ValueError, r"`renorm` is not an argument .* Use keras_norms\.BatchRenormalization"),
+    ((BRN,), {"schedule": 3}, TypeError, r"`schedule` has to be a RenormSchedule\. Received: schedule=3\. Use Renorm"),
+    (
+        (BRN,),
+        {"renorm_clipping": {"rmax": 3.0}},
+        ValueError,
+        r"clips by its schedule\. Received: renorm_clipping=\{'rmax': 3\.0\}\. Use schedule=RenormSchedule\.constant",
+    ),
+    (
+        (GN,),
+        {"groups": 0},
+        ValueError,
+        r"`groups` has to be a positive integer, or -1 .* Received: groups=0\. The default",
+    ),
+    ((GN,), {"groups": -2}, ValueError, r"Received: groups=-2"),
+    (
+        (GN,),
+        {"groups": True},
+        TypeError,
+        r"`groups` has to be an integer\. Received: groups=True\. Use a positive integer",
+    ),
+    ((GN,), {"groups": 2.0}, TypeError, r"Received: groups=2\.0"),
+)
+BUILD = (
+    (
+        CHANNEL,
+        {"axis": 3},
+        (4, 5, 32),
+        r"`axis` has to be one of the axes of the input\. Received: axis=3 .* from -2 to 2\.",
+    ),
+    (CHANNEL, {"axis": -4}, (4, 5, 32), r"Received: axis=-4 with input shape \(4, 5, 32\)"),
+    (
+        (*CHANNEL, LN),
+        {"axis": 0},
+        (4, 5, 32),
+        r"`axis` must not be the batch axis\. Received: axis=0 .* Use the channel",
+    ),
+    ((*CHANNEL, LN), {"axis": -3}, (4, 5, 32), r"`axis` must not be the batch axis\. Received: axis=-3"),
+    (
+        (*CHANNEL, LN),
+        {},
+        (4, 5, None),
+        r"The size of the input along `axis` has to be known\. Received: axis=-1 .*Give",
+    ),
+    (
+        (BN, BRN, GN, LN),
+        {},
+        (4,),
+        r"needs an input with a batch axis and a channel axis\. Received: input shape \(4,\)",
+    ),
+    ((LN,), {"axis": [1, -2]}, (4, 5, 32), r"`axis` must name each axis once\. Received: axis=\[1, -2\]"),
+    (
+        (IN,),
+        {},
+        (4, 32),
+        r"at least one axis besides the batch and the channels\. Received: input shape \(4, 32\)\. Use Layer",
+    ),
+    (
+        (GN,),
+        {"groups": 5},
+        (4, 32),
+        r"number of channels has to be a multiple of `groups`\. Received: 32 channels .* groups=5",
+    ),
+    ((GN,), {"groups": 64}, (4, 32), r"Use a divisor of 32, or -1 for one channel in each group\."),
+)
+
+
+def _rows(table):
+    return [pytest.param(layer, *row, id=f"{layer.__name__}-{row[0]}") for layers, *row in table for layer in layers]
+
+
+@pytest.mark.parametrize(("layer", "arguments", "error", "text"), _rows(CONSTRUCTOR))
+def test_constructor(layer, arguments, error, text):
+    with pytest.raises(error, match=text):
+        layer(**arguments)
+
+
+@pytest.mark.parametrize(("layer", "arguments", "shape", "text"), _rows(BUILD))
+def test_build(layer, arguments, shape, text):
+    with pytest.raises(ValueError, match=text):
+        layer(**arguments).build(shape)
+
+
+def test_every_invariant_has_a_remedy():
+    """Invariant, received, remedy: three sentences at least."""
+    for layers, arguments, error, _ in CONSTRUCTOR:
+        with pytest.raises(error, match="Received: ") as caught:
+            layers[0](**arguments)
+        assert str(caught.value).split("Received: ")[1].rstrip(".").count(". ") >= 1
+
+
+def test_rank_changes_after_build():
+    layer = BN()
+    layer.build((4, 5, 6))
+    with pytest.raises(ValueError, match="incompatible with the layer"):
+        layer(np.zeros((4, 6), "float32"))
+
+
+def test_numpy_integers_are_integers():
+    assert keras_norms.GroupNormalization(np.int64(4)).groups == 4
+    assert BN(axis=np.int32(1)).axis == 1

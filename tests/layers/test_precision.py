@@ -1,0 +1,123 @@
+"""Half precision and inputs far from zero, where the references overflow or round."""
+
+import keras
+import numpy as np
+import oracles
+import pytest
+import tensorflow as tf
+from layer_cases import BN, BRN, GN, IN, LN, OPEN, inputs
+
+SHAPES = ((64, 32), (8, 100, 32), (16, 28, 28, 32))
+LAYERS = (
+    (BN, {}),
+    (BN, {"epsilon": 1e-6}),
+    (BRN, {"schedule": OPEN}),
+    (GN, {"groups": 4}),
+    (IN, {}),
+    (LN, {}),
+)
+# Largest error against float64 by offset. The references reach 2e-3 to 9e-3, and 0.1 to 6.
+LARGEST_ERROR = {1e4: 1e-4, 1e6: 2e-3}
+MODES = ("graph", "jit")
+
+
+def _expected(layer, x):
+    ones, zeros = np.ones(x.shape[layer.axis]), np.zeros(x.shape[layer.axis])
+    if isinstance(layer, BRN):
+        return oracles.BatchRenorm(ones, zeros, zeros, ones, layer.schedule, epsilon=layer.epsilon)(x)
+    if isinstance(layer, BN):
+        return oracles.BatchNorm(ones, zeros, zeros, ones, epsilon=layer.epsilon, axis=layer.axis)(x)
+    if isinstance(layer, GN):
+        return oracles.group_norm(x, layer.groups, ones, zeros, layer.epsilon)
+    if isinstance(layer, IN):
+        return oracles.instance_norm(x, ones, zeros, layer.epsilon)
+    return oracles.layer_norm(x, ones, zeros, layer.epsilon)
+
+
+def _run(layer, x, mode, **call):
+    call = {"training": True, **call} if isinstance(layer, BN) else call
+    return np.asarray(
+        tf.function(lambda x: layer(x, **call), jit_compile=mode == "jit", autograph=False)(tf.constant(x))
+    )
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("offset", LARGEST_ERROR)
+@pytest.mark.parametrize(
+    ("layer", "arguments", "shape"),
+    [(*row, shape) for row in LAYERS for shape in SHAPES if row[0] is not IN or len(shape) > 2],
+    ids=lambda v: getattr(v, "__name__", str(v)[:20]),
+)
+def test_far_from_zero(layer, arguments, shape, offset, mode):
+    layer, x = layer(**arguments), inputs(shape, offset=offset, spread=1.0)
+    error = np.abs(_run(layer, x, mode) - _expected(layer, x)).max()
+    assert error <= LARGEST_ERROR[offset]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_references_fail_this(mode):
+    """So that the limit above is known to be able to fail."""
+    x = inputs((16, 28, 28, 32), offset=1e4, spread=1.0)
+    for twin, layer in ((keras.layers.BatchNormalization(), BN()), (keras.layers.GroupNormalization(4), GN(4))):
+        call = {"training": True} if isinstance(layer, BN) else {}
+        run = tf.function(lambda x, twin=twin, call=call: twin(x, **call), jit_compile=mode == "jit", autograph=False)
+        assert np.abs(run(tf.constant(x)) - _expected(layer, x)).max() > LARGEST_ERROR[1e4]
+
+
+def test_some_channels_far_from_zero():
+    """The centred form is taken when any one channel needs it, and is exact for all."""
+    x = inputs((16, 8, 8, 6), spread=1.0, offset=0.0) + np.array([0, 1e4, 0, -1e5, 3, 1e6], "float32")
+    for layer in (BN(), BRN(schedule=OPEN)):
+        y = _run(layer, x, "graph")
+        assert np.abs(y - _expected(layer, x)).max() <= 1e-4
+
+
+@pytest.mark.parametrize("value", [1234.0, 1e-3, 0.0, -3e5])
+@pytest.mark.parametrize(("layer", "arguments"), LAYERS, ids=lambda v: getattr(v, "__name__", str(v)[:20]))
+def test_a_constant_input_gives_beta(layer, arguments, value):
+    layer = layer(**{**arguments, "beta_initializer": "ones"})
+    if isinstance(layer, BRN):
+        layer.schedule = type(OPEN).constant(1.0, 0.0)
+    np.testing.assert_allclose(_run(layer, np.full((4, 7, 7, 8), value, "float32"), "graph"), 1.0, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize(("layer", "arguments"), LAYERS, ids=lambda v: getattr(v, "__name__", str(v)[:20]))
+def test_mixed_precision_of_large_inputs(layer, arguments, policy, mode):
+    layer = layer(**{**arguments, "dtype": policy})
+    x = inputs((8, 6, 6, 8), offset=1e5, spread=1e5)
+    y = _run(layer, x, mode)
+    assert y.dtype == layer.compute_dtype
+    assert {w.dtype for w in layer.weights if w.name != "step"} == {"float32"}
+    rounding = 2e-3 if policy == "mixed_float16" else 1.6e-2
+    np.testing.assert_allclose(y.astype("float64"), _expected(layer, x), rtol=rounding, atol=rounding)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("layer", "arguments"), LAYERS, ids=lambda v: getattr(v, "__name__", str(v)[:20]))
+def test_half_precision_inputs(layer, arguments, half, mode):
+    """Inputs already in half precision: statistics are as exact as those of the same values in float32."""
+    layer = layer(**{**arguments, "dtype": f"mixed_{half}", "axis": -1})
+    x = tf.cast(inputs((8, 6, 6, 8), offset=30.0, spread=10.0), half)
+    call = {"training": True} if isinstance(layer, BN) else {}
+    y = tf.function(lambda x: layer(x, **call), jit_compile=mode == "jit", autograph=False)(x)
+    expected = _expected(layer, tf.cast(x, "float32").numpy())
+    rounding = 2e-3 if half == "float16" else 1.6e-2
+    np.testing.assert_allclose(tf.cast(y, "float64"), expected, rtol=rounding, atol=rounding)
+
+
+def test_half_precision_into_a_float32_layer():
+    """The output is not rounded to the input's precision."""
+    x = tf.cast(inputs((8, 6, 6, 8)), "float16")
+    layer = BN()
+    y = layer(x, training=True)
+    assert y.dtype == "float32"
+    np.testing.assert_allclose(y, _expected(layer, tf.cast(x, "float32").numpy()), rtol=0, atol=1e-5)
+
+
+def test_keras_overflows_there():
+    x = inputs((8, 6, 6, 8), offset=1e5, spread=1e5)
+    y = keras.layers.BatchNormalization(dtype="mixed_float16")(x, training=True)
+    assert not np.isfinite(np.asarray(y, "float32")).all()
