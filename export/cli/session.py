@@ -19,6 +19,7 @@ _EXTRAS = {
     "tensorflow": "export",
     "tf2onnx": "export",
     "onnx": "export",
+    "onnx_ir": "export",
     "onnxruntime": "export",
     "ai_edge_litert": "export",
 }
