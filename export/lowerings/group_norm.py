@@ -2,8 +2,8 @@
 
 The mean of a group is the mean of its channels' means (each has as many positions), so only small tensors regroup:
 
-    m_c  = mean over positions              [N, 1, C]
-    mu   = mean of m_c over each group      [N, G, C/G] -> [N, 1, C]
+    m_c  = mean over positions              [N, G, C/G]
+    mu   = mean of m_c over each group      [N, G, 1], laid out as [N, 1, C]
     v    = the same of (x - mu)^2
     y    = (x - mu) * (gamma / sqrt(v + epsilon)) + beta
 
@@ -61,24 +61,28 @@ def _flattened(shape: tuple[int | None, ...], axis: int) -> tuple[tuple[int, ...
 def _normalize(
     x: Any, axis: int, groups: int, epsilon: float, gamma: np.ndarray | None, beta: np.ndarray | None
 ) -> Any:
-    mu = _group_mean(x, axis, groups)
-    centred = x - mu
-    scale = ops.rsqrt(_group_mean(centred * centred, axis, groups) + epsilon)
-    if gamma is not None:
-        scale = scale * broadcast(gamma, axis, x.ndim)
-    y = centred * scale
+    channels = x.shape[axis]
+    centred = x - _to_channels(_group_mean(x, axis, groups), np.ones(channels), axis, x.ndim)
+    inverse = ops.rsqrt(_group_mean(centred * centred, axis, groups) + epsilon)
+    y = centred * _to_channels(inverse, np.ones(channels) if gamma is None else gamma, axis, x.ndim)
     return y if beta is None else y + broadcast(beta, axis, x.ndim)
 
 
 def _group_mean(x: Any, axis: int, groups: int) -> Any:
-    """The mean over positions and over each group of channels, once for every channel: shape [N, 1, ..., C, ..., 1]."""
+    """The mean over positions and over each group of channels: [N, G, 1]."""
     positions = [i for i in range(1, x.ndim) if i != axis]
     mean = ops.mean(x, axis=positions, keepdims=True) if positions else x
-    channels = x.shape[axis]
-    if groups == channels:
-        return mean
-    members = channels // groups
-    pooled = ops.mean(ops.reshape(mean, (-1, groups, members)), axis=-1, keepdims=True)
-    shape = [1] * x.ndim
-    shape[0], shape[axis] = -1, channels
-    return ops.reshape(ops.tile(pooled, (1, 1, members)), shape)
+    mean = ops.reshape(mean, (-1, groups, x.shape[axis] // groups))
+    return mean if groups == x.shape[axis] else ops.mean(mean, axis=-1, keepdims=True)
+
+
+def _to_channels(grouped: Any, factors: np.ndarray, axis: int, rank: int) -> Any:
+    """Multiply a value a group [N, G, 1] into a factor a channel [C], laid along `axis`: [N, 1, ..., C, ..., 1].
+
+    A product broadcasts in every runtime; older versions of XNNPACK fail on a TILE whose batch is free.
+    """
+    groups = grouped.shape[1]
+    product = grouped * factors.reshape(1, groups, -1).astype(np.float32)
+    shape = [1] * rank
+    shape[0], shape[axis] = -1, factors.size
+    return ops.reshape(product, shape)

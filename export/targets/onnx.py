@@ -22,6 +22,7 @@ NAME = "ONNX"
 MODES = ("float16", "dynamic", "int8")
 _DEFAULT_OPSET = 18
 _OLDEST_OPSET = 13
+_IR_VERSION = 8  # what tf2onnx writes: onnx's own newest may be past what the runtime reads
 
 
 @lru_cache
@@ -32,7 +33,8 @@ def newest_opset() -> int:
         node = onnx.helper.make_node("Identity", ["x"], ["y"])
         float1 = (onnx.TensorProto.FLOAT, [1])
         graph = onnx.helper.make_graph([node], "probe", [value("x", *float1)], [value("y", *float1)])
-        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
+        opsets = [onnx.helper.make_opsetid("", opset)]
+        model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
         with suppress(Exception):

@@ -21,12 +21,14 @@ def tidy(proto: onnx.ModelProto) -> onnx.ModelProto:
     graph = model.graph
     fixed = {str(value.name) for value in (*graph.inputs, *graph.outputs)}
     taken: Counter[str] = Counter(fixed)
-    constants = (v for node in graph.all_nodes() for v in node.inputs if v is not None and v.is_initializer())
-    order = list(dict.fromkeys(value for value in constants if value.name not in fixed))
-    for i, value in enumerate(order):
-        _rename(
-            value, f"{_layer_path(value.name)}.{i}" if "const_fold" not in str(value.name) else f"constant.{i}", taken
-        )
+    # A constant that several layers share has the name of whichever tf2onnx met last: name it by its first user.
+    order: dict[ir.Value, str] = {}
+    for node in graph.all_nodes():
+        for i, value in enumerate(node.inputs):
+            if value is not None and value.is_initializer() and value.name not in fixed:
+                order.setdefault(value, f"{_layer_path(node.name)}/constant_{i}")
+    for value, name in order.items():
+        _rename(value, name, taken)
     for node in graph.all_nodes():
         node.name = _unique(_layer_path(node.name), taken)
         for i, value in enumerate(node.outputs):

@@ -32,7 +32,9 @@ def quantize(model: onnx.ModelProto, mode: str, calibration: str | None) -> onnx
         onnx.save(model, source)
         quant_pre_process(source, ready, skip_symbolic_shape=True)
         if mode == "dynamic":
-            ort.quantize_dynamic(ready, target, op_types_to_quantize=_WEIGHTED, per_channel=True)
+            # Unsigned weights: ONNX Runtime has no ConvInteger for signed ones before 1.24.
+            kinds = {"op_types_to_quantize": _WEIGHTED, "weight_type": ort.QuantType.QUInt8}
+            ort.quantize_dynamic(ready, target, per_channel=True, **kinds)
         else:
             reader = _Reader([value.name for value in model.graph.input], str(calibration))
             ort.quantize_static(ready, target, reader, op_types_to_quantize=_WEIGHTED, per_channel=True)

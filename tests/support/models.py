@@ -1,5 +1,7 @@
 """Small models with norms whose statistics are neither zero nor one, gammas negative and zero among them."""
 
+import inspect
+
 import keras
 import numpy as np
 
@@ -56,7 +58,9 @@ NORMS = {
     "InstanceNormalization": keras_norms.InstanceNormalization,
     "LayerNormalization": keras_norms.LayerNormalization,
     "keras BatchNormalization": keras.layers.BatchNormalization,
-    "keras BatchNormalization(renorm)": lambda **kw: keras.layers.BatchNormalization(renorm=True, **kw),
     "keras GroupNormalization": lambda **kw: keras.layers.GroupNormalization(groups=4, **kw),
     "keras LayerNormalization": keras.layers.LayerNormalization,
 }
+
+if "renorm" in inspect.signature(keras.layers.BatchNormalization).parameters:  # Keras 3.15 and later
+    NORMS["keras BatchNormalization(renorm)"] = lambda **kw: keras.layers.BatchNormalization(renorm=True, **kw)
