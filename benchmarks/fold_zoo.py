@@ -2,8 +2,9 @@
 
     python benchmarks/fold_zoo.py [NAME ...]
 
-Prints one line each: batch norms, folded, the largest relative error of a fold, seconds for clone_model + set_weights and
-for fold, and the reasons for those that stay, counted. Exits with 1 if an architecture folds fewer than it should.
+Prints one line each: batch norms, folded, the largest relative error of a fold, how far the outputs are apart, seconds
+for clone_model + set_weights and for fold; then the reasons for those that stay, counted. Exits with 1 if an
+architecture folds fewer than it should.
 """
 
 import collections
@@ -17,7 +18,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-
 from keras_norms.export.fold import fold
 
 # Architectures all of whose batch norms follow a convolution; for the others, how many do.

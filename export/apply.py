@@ -26,6 +26,7 @@ def apply(model: keras.Model, plan: Plan) -> tuple[keras.Model, Tensors]:
     """The model with the plan carried out, and which new tensor stands for which old one."""
     rebuild = _Rebuild(plan)
     new = rebuild.model(model)
+    rebuild.restore_initializers()
     rebuild.copy_state()
     if model.compiled:
         new.compile_from_config(model.get_compile_config())
@@ -39,6 +40,7 @@ class _Rebuild:
         self.clones: dict[int, Any] = {}
         # Old and new layer, enclosing ones first.
         self.pairs: list[tuple[Any, Any]] = []
+        self.initializers: list[tuple[Any, str, Any]] = []
 
     # Models
 
@@ -151,12 +153,24 @@ class _Rebuild:
                     name=layer.name,
                     dtype=layer.dtype_policy,
                 )
-            return type(layer).from_config({**config, **self.plan.config(layer)})
+            return self._quick(type(layer).from_config({**config, **self.plan.config(layer)}))
         except (NotImplementedError, TypeError, ValueError) as error:
             raise FoldError(
                 f"fold builds every layer anew from its get_config(); the layer {layer.name!r} "
                 f"({type(layer).__name__}) does not come back from it: {error}"
             ) from error
+
+    def _quick(self, clone: Any) -> Any:
+        """Let a layer start from zeros while the model is built: it is slow to draw weights that are overwritten."""
+        if type(clone).__module__.startswith("keras.src.layers.") and not clone.built:
+            for name in [name for name in vars(clone) if name.endswith("_initializer")]:
+                self.initializers.append((clone, name, getattr(clone, name)))
+                setattr(clone, name, keras.initializers.Zeros())
+        return clone
+
+    def restore_initializers(self) -> None:
+        for layer, name, initializer in self.initializers:
+            setattr(layer, name, initializer)
 
     # State
 

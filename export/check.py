@@ -18,12 +18,12 @@ from keras import tree
 
 from .errors import FoldError
 from .graph import Call, Graph, Key, Value
+from .samples import check_shapes, is_free, random_input, shapes_to_try
 
-# Rounding of one layer, in units of the last place: the sum over a kernel in another order, the weights cast once.
-ULPS = 32
+# Rounding of one layer in units of the last place: some thousand products summed in another order, weights cast once.
+ULPS = 64
 # How many times its own reaction to one unit in the last place a model may differ.
 REACTIONS = 16
-SIZES = (32, 80, 160, 331)
 EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 
 Pairs = dict[int, Value]
@@ -76,53 +76,30 @@ def _epsilon(value: Value) -> float:
     return EPSILON.get(value.dtype, 0.0)
 
 
-def random_inputs(graph: Graph) -> list[Any]:
-    """A small random batch that the model accepts, as far as its shapes tell.
+def errors_onrandom_input(original: Graph, folded: Graph, pairs: Pairs, model: keras.Model) -> dict[Key, float]:
+    """`errors` on a small random batch, with small numbers for free sizes and for large images.
 
     Raises:
-        FoldError: no size that was tried for its free dimensions suits the model.
+        FoldError: as `errors`; or no size that was tried suits the model.
     """
-    if all(n is not None for v in graph.inputs for n in v.shape[1:]):
-        return [_random(graph, v, 1) for v in graph.inputs]
     failure: Exception | None = None
-    for size in SIZES:
-        inputs = [_random(graph, v, size) for v in graph.inputs]
+    for shapes, declared in shapes_to_try(original):
+        inputs = [random_input(original, v, shape) for v, shape in zip(original.inputs, shapes, strict=True)]
         try:
-            # First the shapes alone: TensorFlow returns garbage where a convolution has nothing left.
-            tensors = [keras.KerasTensor(x.shape, dtype=v.dtype) for v, x in zip(graph.inputs, inputs, strict=True)]
-            core = graph.cores[()]
-            core.compute_output_spec(tree.pack_sequence_as(core._inputs_struct, tensors))
-            with _inference():
-                _run_alone(graph, inputs)
-        except Exception as error:  # Whatever a layer raises when it cannot take this size.
+            if not declared:
+                check_shapes(original, inputs)
+            return errors(original, folded, pairs, inputs, model)
+        except FoldError:
+            # At a size that the model was not made for, a mismatch may be the size's fault.
+            if declared or is_free(original):
+                raise
+        except Exception as error:  # Whatever a layer raises on a size or on numbers that mean nothing to it.
             failure = error
-            continue
-        return inputs
-    raise FoldError(refused(graph, failure))
-
-
-def refused(graph: Graph, failure: Exception | None) -> str:
-    """What to say when a model takes no random numbers."""
-    inputs = ", ".join(f"{v.dtype}{list(v.shape)}" for v in graph.inputs)
-    return (
-        f"fold checks its result on random inputs; the model {graph.name!r} accepts none of those tried ({inputs}): "
+    tried = ", ".join(f"{v.dtype}{list(v.shape)}" for v in original.inputs)
+    raise FoldError(
+        f"fold checks its result on random inputs; the model {original.name!r} accepts none of those tried ({tried}): "
         f"{failure}\nGive fold inputs that the model accepts: fold(model, inputs=...)."
-    )
-
-
-def _random(graph: Graph, value: Value, size: int) -> Any:
-    rng = np.random.default_rng(0)
-    shape = [size if n is None else n for n in value.shape]
-    if value.shape and value.shape[0] is None:
-        shape[0] = 2 if np.prod([float(n) for n in shape[1:]]) <= 32768 else 1
-    if value.dtype == "string":
-        return keras.ops.convert_to_tensor(np.full(shape, "a", dtype=object), dtype="string")
-    if value.dtype == "bool":
-        return rng.integers(0, 2, shape).astype(bool)
-    if "int" in value.dtype:
-        rows = [c.layer.input_dim for c in graph.calls if isinstance(c.layer, keras.layers.Embedding)]
-        return rng.integers(0, min([*rows, 128]) if rows else 2, shape).astype(value.dtype)
-    return rng.standard_normal(shape).astype("float32")
+    ) from failure
 
 
 @contextlib.contextmanager
@@ -167,18 +144,6 @@ def _as_tensors(graph: Graph, inputs: list[Any]) -> dict[int, Any]:
         id(v): x if v.dtype == "string" else keras.ops.convert_to_tensor(x, dtype=v.dtype)
         for v, x in zip(graph.inputs, inputs, strict=True)
     }
-
-
-def _run_alone(graph: Graph, inputs: list[Any]) -> None:
-    tensors = _as_tensors(graph, inputs)
-    left = {id(v): len(v.consumers) for c in graph.calls for v in c.inputs}
-    for call in graph.calls:
-        for value, tensor in zip(call.outputs, _run(call, tensors), strict=True):
-            tensors[id(value)] = tensor
-        for value in dict.fromkeys(call.inputs):
-            left[id(value)] -= 1
-            if not left[id(value)]:
-                del tensors[id(value)]
 
 
 class _Right:

@@ -8,7 +8,7 @@ import keras
 from keras import tree
 
 from .apply import apply
-from .check import errors, pair, random_inputs, refused
+from .check import errors, errors_on_random, pair
 from .errors import FoldError
 from .graph import Graph, Key
 from .plan import Plan
@@ -63,16 +63,10 @@ def fold(model: keras.Model, *, inputs: Any = None) -> FoldResult:
     folded, tensors = apply(model, planned)
     original, result = Graph(model), Graph(folded)
     pairs = pair(original, result, tensors, planned.altered)
-    if inputs is not None:
-        found = errors(original, result, pairs, _given(original, inputs), model)
+    if inputs is None:
+        found = errors_on_random(original, result, pairs, model)
     else:
-        batch = random_inputs(original)
-        try:
-            found = errors(original, result, pairs, batch, model)
-        except FoldError:
-            raise
-        except Exception as error:  # Whatever a layer raises on numbers that mean nothing to it.
-            raise FoldError(refused(original, error)) from error
+        found = errors(original, result, pairs, _given(original, inputs), model)
     return FoldResult(folded, _report(model, planned, found, folded))
 
 
