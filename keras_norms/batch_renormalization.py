@@ -9,7 +9,6 @@ sigma <- sigma + (1 - momentum) * (sigma_B - sigma)
 """
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_norms.batch_normalization import BatchNormalization
@@ -109,20 +108,15 @@ class BatchRenormalization(BatchNormalization):
         self.step.assign(self.step + ops.cast(some, "int32"))
 
     def set_weights(self, weights):
-        """Also accepts the weights of batch normalization, keeping the step, and Keras' seven of `renorm=True`."""
-        super().set_weights(self._own_weights(list(weights)))
+        """Sets the weights from a list of arrays.
 
-    def load_own_variables(self, store):
-        names = sorted(store.keys(), key=int)
-        arrays = self._own_weights([store[name] for name in names])
-        super().load_own_variables({str(i): np.asarray(a) for i, a in enumerate(arrays)})
-
-    def _own_weights(self, arrays):
-        """Keras' renorm adds moving_stddev, renorm_mean and renorm_stddev, which batch normalization's four imply."""
+        Besides this layer's own list, the list of a batch normalization is accepted, which leaves the step as it is,
+        and Keras' list of seven with `renorm=True`: moving_stddev, renorm_mean and renorm_stddev are not needed here.
+        """
         plain = int(self.scale) + int(self.center) + 2
-        if self.built and len(arrays) in (plain, plain + 3):
-            return [*arrays[:plain], self.step.numpy()]
-        return arrays
+        if self.built and len(weights) in (plain, plain + 3):
+            weights = [*weights[:plain], self.step.numpy()]
+        super().set_weights(weights)
 
     def get_config(self):
         return {**super().get_config(), "schedule": keras.saving.serialize_keras_object(self.schedule)}

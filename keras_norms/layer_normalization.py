@@ -74,4 +74,14 @@ class LayerNormalization(AffineNormalization):
         return affine(centred, None, scale if gamma is None else scale * gamma, beta)
 
     def get_config(self):
-        return {**super().get_config(), "axis": self.axis}
+        config = {**super().get_config(), "axis": self.axis}
+        if isinstance(self.axis, list) and len(self.axis) > 1:
+            # Keras' reader of legacy .h5 files drops an axis of several elements.
+            config["axes"] = self.axis
+        return config
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        axes = config.pop("axes", None)
+        return super().from_config(config if axes is None else {**config, "axis": axes})

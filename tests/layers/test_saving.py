@@ -1,0 +1,200 @@
+"""Configurations, files and clones; a fresh process reads the files with nothing imported but keras_norms."""
+
+import copy
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from layer_cases import BN, BRN, CASES, GN, IN, KBN, LN, inputs, randomize
+
+import keras_norms
+from keras_norms import RenormSchedule
+
+LAYERS = (
+    lambda: BN(momentum=0.9, epsilon=1e-4, beta_regularizer="l2"),
+    lambda: BRN(momentum=0.9, schedule=RenormSchedule(2.0, 1.0, 3, 9, 8), virtual_batch_size=2),
+    lambda: GN(groups=-1),
+    lambda: GN(groups=2, gamma_constraint="non_neg", center=False),
+    lambda: IN(epsilon=1e-5, scale=False),
+    lambda: LN(axis=[1, 2, 3]),
+    lambda: LN(),
+)
+
+
+def _model():
+    """Every layer in one model with weights that differ from the initial ones."""
+    keras.utils.set_random_seed(0)
+    x = y = keras.Input((5, 5, 4), name="image")
+    for i, make in enumerate(LAYERS):
+        layer = randomize(make(), (None, 5, 5, 4), seed=i)
+        y = keras.layers.Conv2D(4, 3, padding="same")(layer(y))
+    model = keras.Model(x, keras.layers.GlobalAveragePooling2D()(y))
+    next(v for v in model.variables if v.name == "step").assign(5)
+    return model
+
+
+_FRESH = """
+import sys
+import keras, numpy as np
+import keras_norms
+path, data = sys.argv[1:3]
+data = dict(np.load(data))
+model = keras.models.load_model(path)
+print(np.abs(model.predict(data["x"], verbose=0) - data["y"]).max(), [type(l).__module__ for l in model.layers][1::2])
+for name, value in data.items():
+    if name[0] == "w":
+        np.testing.assert_array_equal(model.get_weights()[int(name[1:])], value)
+"""
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """The model, an input, and a folder with its files."""
+    folder = tmp_path_factory.mktemp("saved")
+    model, x = _model(), inputs((3, 5, 5, 4))
+    y = model.predict(x, verbose=0)
+    np.savez(folder / "data.npz", x=x, y=y, **{f"w{i}": w for i, w in enumerate(model.get_weights())})
+    model.save(folder / "model.keras")
+    model.save(folder / "model.h5")
+    model.save_weights(folder / "model.weights.h5")
+    return model, x, folder
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
+def test_a_file_in_a_fresh_process(saved, name):
+    _, _, folder = saved
+    child = subprocess.run(
+        [sys.executable, "-c", _FRESH, str(folder / name), str(folder / "data.npz")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+    )
+    assert child.returncode == 0, child.stderr[-3000:]
+    error, *modules = child.stdout.split(maxsplit=1)
+    assert float(error) <= 1e-6
+    assert modules[0].count("keras_norms") == len(LAYERS)
+
+
+def test_a_weights_file(saved):
+    model, x, folder = saved
+    other = keras.Model.from_config(model.get_config())
+    assert np.abs(other.predict(x, verbose=0) - model.predict(x, verbose=0)).max() > 1e-3
+    other.load_weights(folder / "model.weights.h5")
+    np.testing.assert_allclose(other.predict(x, verbose=0), model.predict(x, verbose=0), rtol=0, atol=1e-6)
+
+
+def test_a_weights_file_of_keras(tmp_path):
+    def net(layers):
+        return keras.Sequential([keras.Input((6,)), layers.BatchNormalization(), layers.LayerNormalization()])
+
+    source = net(keras.layers)
+    source.set_weights([np.random.default_rng(i).uniform(0.5, 1, w.shape) for i, w in enumerate(source.weights)])
+    source.save_weights(tmp_path / "keras.weights.h5")
+    target = net(keras_norms)
+    target.load_weights(tmp_path / "keras.weights.h5")
+    x = inputs((4, 6))
+    np.testing.assert_allclose(target(x), source(x), rtol=0, atol=1e-5)
+
+
+def test_clones(saved):
+    model, x, _ = saved
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    for other in (clone, copy.deepcopy(model)):
+        np.testing.assert_allclose(other.predict(x, verbose=0), model.predict(x, verbose=0), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_configuration(case):
+    layer = case.make(name="norm", beta_regularizer=keras.regularizers.L2(0.1), gamma_initializer="random_normal")
+    before = layer.get_config()
+    layer.build(case.shape)
+    assert layer.get_config() == before
+    again = type(layer).from_config(json.loads(json.dumps(before)))
+    assert again.get_config() == before
+    for name, value in case.arguments.items():
+        assert getattr(again, name) == value
+    registered = keras.saving.serialize_keras_object(layer)
+    assert registered["registered_name"] == f"keras_norms>{case.layer.__name__}"
+    assert keras.saving.deserialize_keras_object(json.loads(json.dumps(registered))).get_config() == before
+
+
+@pytest.mark.parametrize("layer", [BN, BRN, GN, IN, LN])
+def test_numpy_scalars_in_a_configuration(layer):
+    arguments = {"axis": np.int64(-1), "epsilon": np.float32(0.25), "center": np.bool_(False)}
+    if issubclass(layer, BN):
+        arguments |= {"momentum": np.float64(0.5), "virtual_batch_size": np.int32(4)}
+    if layer is GN:
+        arguments["groups"] = np.int16(2)
+    config = layer(**arguments).get_config()
+    assert json.loads(json.dumps(config)) == config
+    assert {k: config[k] for k in arguments} == {k: v.item() for k, v in arguments.items()}
+
+
+def test_what_keras_rewrites_at_build_stays_as_given():
+    group, norm = GN(groups=-1), LN(axis=-1)
+    group.build((2, 5, 6))
+    norm.build((2, 5, 6))
+    assert group.get_config()["groups"] == -1
+    assert norm.get_config()["axis"] == -1
+    twin = keras.layers.GroupNormalization(groups=-1)
+    twin.build((2, 5, 6))
+    assert twin.get_config()["groups"] == 6
+
+
+def test_an_axis_in_a_list_as_old_configurations_have_it():
+    config = {**KBN().get_config(), "axis": [3]}
+    assert BN.from_config(config).axis == 3
+
+
+_SERVE = """
+import sys
+class Refuse:
+    def find_spec(self, name, *rest):
+        if name.split(".")[0] == "keras_norms":
+            raise ImportError("keras_norms is not here")
+sys.meta_path.insert(0, Refuse())
+import numpy as np
+import tensorflow as tf
+folder, data = sys.argv[1:3]
+data = dict(np.load(data))
+served = tf.saved_model.load(folder)
+print(np.abs(served.serve(tf.constant(data["x"])).numpy() - data["y"]).max())
+assert "keras_norms" not in sys.modules
+"""
+
+
+def test_a_saved_model_serves_without_this_package(saved):
+    model, _, folder = saved
+    model.export(folder / "served", verbose=False)
+    child = subprocess.run(
+        [sys.executable, "-c", _SERVE, str(folder / "served"), str(folder / "data.npz")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr[-3000:]
+    assert float(child.stdout) <= 1e-5
+
+
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.keras"))
+
+
+def test_there_are_golden_files():
+    assert GOLDEN
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_files_of_earlier_versions_load(path):
+    data = dict(np.load(path.with_suffix(".npz")))
+    model = keras.models.load_model(path)
+    np.testing.assert_allclose(model.predict(data["x"], verbose=0), data["y"], rtol=0, atol=1e-5)
+    older = keras.models.load_model(path.with_suffix(".h5"))
+    np.testing.assert_allclose(older.predict(data["x"], verbose=0), data["y"], rtol=0, atol=1e-5)
+    state = [model.get_layer(name).get_config() for name in data["names"]]
+    assert json.loads(str(data["configs"])) == state
