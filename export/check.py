@@ -76,7 +76,7 @@ def _epsilon(value: Value) -> float:
     return EPSILON.get(value.dtype, 0.0)
 
 
-def errors_onrandom_input(original: Graph, folded: Graph, pairs: Pairs, model: keras.Model) -> dict[Key, float]:
+def errors_on_random(original: Graph, folded: Graph, pairs: Pairs, model: keras.Model) -> dict[Key, float]:
     """`errors` on a small random batch, with small numbers for free sizes and for large images.
 
     Raises:

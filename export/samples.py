@@ -43,9 +43,8 @@ def check_shapes(graph: Graph, inputs: list[Any]) -> None:
 
     for call in graph.calls:
         if isinstance(call.layer, Convert):
-            outputs = [
-                keras.KerasTensor(tensors[id(v)].shape, dtype=out.dtype) for v, out in zip(call.inputs, call.outputs)
-            ]
+            pairs = zip(call.inputs, call.outputs, strict=True)
+            outputs = [keras.KerasTensor(tensors[id(v)].shape, dtype=out.dtype) for v, out in pairs]
         else:
             args, kwargs = tree.map_structure(fill, call.args), tree.map_structure(fill, call.kwargs)
             outputs = tree.flatten(call.layer.compute_output_spec(*args, **kwargs))
