@@ -411,3 +411,12 @@ def test_the_plan_alone_says_the_same():
     assert [(r.norm, r.into, r.rule) for r in planned.folded] == [(r.norm, r.into, r.rule) for r in done.folded]
     assert planned.kept == done.kept
     assert all(r.error is None for r in planned.folded)
+
+
+def test_one_norm_that_stays_does_not_stop_the_others():
+    x = image()
+    y = L.ReLU()(bn("first")(conv("a")(x)))
+    y = bn("stays")(L.ReLU()(y))
+    y = L.ReLU()(bn("last")(conv("b", activation="tanh")(y)))
+    y = L.ReLU()(bn("end")(conv("c")(y)))
+    assert_folds(model(x, y), ["first", "end"], ["stays", "last"])
