@@ -84,6 +84,8 @@ class _Rebuild:
             operation = node.operation
             if self._goes(core, node):
                 outputs = tree.flatten(args)[:1]
+            elif operation in self.plan.standalone:
+                outputs = [self.layer(operation)(args[0])]
             elif unwrapped(operation) in self.plan.removed:
                 outputs = [self._stand_in(operation)(args[0])]
             else:
@@ -138,6 +140,10 @@ class _Rebuild:
             clone = copy.copy(layer)
             clone._inbound_nodes, clone._outbound_nodes = [], []
             return clone
+        if layer in self.plan.standalone:
+            return keras.layers.DepthwiseConv2D(
+                1, data_format="channels_last", name=layer.name, dtype=layer.dtype_policy
+            )
         try:
             config = layer.get_config()
             if type(layer) is keras.layers.TimeDistributed:
@@ -180,7 +186,11 @@ class _Rebuild:
         for old, new in self.pairs:
             if functional(old) is not None or type(old) is keras.layers.TimeDistributed:
                 continue
-            if old in self.plan.edits:
+            if old in self.plan.standalone:
+                map_ = self.plan.standalone[old]
+                new.kernel.assign(map_.scale.reshape(1, 1, -1, 1))
+                new.bias.assign(map_.shift)
+            elif old in self.plan.edits:
                 self._assign_planned(old, new)
             else:
                 _copy_state(old, new)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 from keras import tree
@@ -23,7 +23,7 @@ class FoldResult(NamedTuple):
     report: FoldReport
 
 
-def fold(model: keras.Model, *, inputs: Any = None) -> FoldResult:
+def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, inputs: Any = None) -> FoldResult:
     """Merge every batch norm whose merging is exact into the weights of its neighbours.
 
     In inference a batch norm is A(z) = s z + t with s = gamma / sqrt(moving_variance + epsilon), t = beta -
@@ -36,6 +36,9 @@ def fold(model: keras.Model, *, inputs: Any = None) -> FoldResult:
 
     Args:
         model: a built Sequential or Functional model, nested ones included.
+        standalone: what becomes of a norm that folds into nothing. None: it stays. "depthwise": on a channels-last
+            image it becomes a 1x1 depthwise convolution with bias, which converters fuse with an activation behind it;
+            so a pre-activation network loses its norms too, and can train them no more as norms.
         inputs: a batch to compare on instead of a random one, as the model takes it. Needed only if the model
             accepts no random numbers.
 
@@ -59,7 +62,9 @@ def fold(model: keras.Model, *, inputs: Any = None) -> FoldResult:
 
     Source: Jacob et al., Quantization and Training of Neural Networks, arXiv 1712.05877, section 3.2.
     """
-    planned = search(Graph(model))
+    if standalone not in (None, "depthwise"):
+        raise FoldError(f'standalone must be None or "depthwise"; received {standalone!r}.')
+    planned = search(Graph(model), standalone=standalone is not None)
     folded, tensors = apply(model, planned)
     original, result = Graph(model), Graph(folded)
     pairs = pair(original, result, tensors, planned.altered)
@@ -87,7 +92,7 @@ def _given(graph: Graph, inputs: Any) -> list[Any]:
 
 
 def _report(model: keras.Model, planned: Plan, found: dict[Key, float], folded: keras.Model) -> FoldReport:
-    records = [Folded(f.norm, f.into, f.rule, _error(planned, i, found)) for i, f in enumerate(planned.folds)]
+    records = [Folded(f.norm, f.into, f.rule, _error(planned, i, found), f.saved) for i, f in enumerate(planned.folds)]
     return FoldReport(
         model=model.name,
         folded=[record for i, record in enumerate(records) if i not in planned.tails],

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from .affine import float64
+from .affine import Affine, float64
 from .graph import Key
 from .rules import Absorb
 from .rules.base import Weights
@@ -22,6 +22,8 @@ class Fold:
     into: tuple[str, ...]
     rule: str
     shows_at: list[Key]
+    # Multiply-adds a sample that it saves; None if a size is free.
+    saved: int | None = 0
 
 
 @dataclass
@@ -30,6 +32,8 @@ class Plan:
 
     edits: dict[Any, list[Absorb]] = field(default_factory=lambda: defaultdict(list))
     removed: set[Any] = field(default_factory=set)
+    # Norms that become 1x1 depthwise convolutions.
+    standalone: dict[Any, Affine] = field(default_factory=dict)
     folds: list[Fold] = field(default_factory=list)
     # The indices of those folds that took only gamma and beta out of a norm.
     tails: set[int] = field(default_factory=set)

@@ -7,6 +7,7 @@ reaches takes it in, at every call site of that layer, and nobody else sees the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -25,9 +26,12 @@ LARGEST = {"float16": 65504.0, "bfloat16": 3.38e38, "float32": 3.40e38, "float64
 SMALLEST_NORMAL_FLOAT16 = 2.0**-14
 
 
-def search(graph: Graph) -> Plan:
-    """The plan that folds every batch norm of the graph that is exact to fold."""
-    return _Search(graph).run()
+def search(graph: Graph, standalone: bool = False) -> Plan:
+    """The plan that folds every batch norm of the graph that is exact to fold.
+
+    With `standalone`, those that are left and stand on channels-last images become 1x1 depthwise convolutions.
+    """
+    return _Search(graph).run(standalone)
 
 
 def is_batch_norm(layer: Any) -> bool:
@@ -39,12 +43,15 @@ class _Search:
         self.graph = graph
         self.plan = Plan()
 
-    def run(self) -> Plan:
+    def run(self, standalone: bool) -> Plan:
         norms, self.plan.kept = self._candidates()
         todo = dict.fromkeys(norms)
         while self._sweep(todo, self._backward) or self._sweep(todo, self._forward):
             pass
-        self.plan.kept += [(norms[norm], self._why(norm)) for norm in todo]
+        for norm in todo:
+            why = self._why(norm)
+            if not (standalone and self._stands_alone(norm)):
+                self.plan.kept.append((norms[norm], why))
         order = {call.path: i for i, call in enumerate(self.graph.calls)}
         self.plan.kept.sort(key=lambda record: order.get(record[0], len(order)))
         self._strip_tails()
@@ -70,6 +77,19 @@ class _Search:
         assert before is not None
         assert after is not None
         return f"before it, {before.reason}; after it, {after.reason}"
+
+    def _stands_alone(self, norm: Any) -> bool:
+        """Plan a norm as y = scale z + shift, a 1x1 depthwise convolution."""
+        maps = self._maps(norm)
+        if isinstance(maps, Skip):
+            return False
+        if any(call.layer is not norm or len(call.inputs[0].shape) != 4 or map_.axis != 3 for call, map_ in maps):
+            return False
+        path = maps[0][0].path
+        shows_at = [key for call, _ in maps for key in call.outputs[0].keys]
+        self.plan.folds.append(Fold(path, (path,), "standalone depthwise convolution", shows_at))
+        self.plan.standalone[norm] = maps[0][1]
+        return True
 
     # Gamma and beta of the norms that stay by nature
 
@@ -174,7 +194,9 @@ class _Search:
         why = self._take(norm, trace, shows_at, where)
         if why is not None:
             return why
-        for call in list(self.graph.calls_of[norm]):
+        calls = list(self.graph.calls_of[norm])
+        self.plan.folds[-1].saved = _elements(calls)
+        for call in calls:
             self.graph.bypass(call)
         self.plan.removed.add(norm)
         self.plan.edits.pop(norm, None)
@@ -230,6 +252,12 @@ class _Search:
 def _without_tail(norm: Any) -> Absorb:
     """The norm without gamma and beta."""
     return Absorb(norm, ("gamma", "beta"), lambda w: {"gamma": None, "beta": None}, {"center": False, "scale": False})
+
+
+def _elements(calls: list[Call]) -> int | None:
+    """How many values of one sample the calls make; None if a size is free."""
+    shapes = [call.outputs[0].shape[1:] for call in calls]
+    return None if any(None in shape for shape in shapes) else sum(math.prod(n or 0 for n in shape) for shape in shapes)
 
 
 def _outputs(trace: Trace) -> list[Key]:

@@ -12,13 +12,15 @@ from typing import Any
 class Folded:
     """A norm that is gone (or only its gamma and beta): the layers that took it in, by which rule.
 
-    `error` is the largest difference that the fold makes where its effect shows, relative to the scale there.
+    `error` is the largest difference that the fold makes where its effect shows, relative to the scale there;
+    `multiply_adds_saved` counts those of one sample, None if a size of the model is free.
     """
 
     norm: str
     into: tuple[str, ...]
     rule: str
     error: float | None = None
+    multiply_adds_saved: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,15 @@ class FoldReport:
         """The largest relative error of any fold; 0 if nothing was folded."""
         return max((f.error or 0.0 for f in (*self.folded, *self.tails)), default=0.0)
 
+    @property
+    def multiply_adds_saved(self) -> int | None:
+        """Multiply-adds of one sample that the folds save; None if a size of the model is free."""
+        saved = [f.multiply_adds_saved for f in self.folded]
+        return None if None in saved else sum(n for n in saved if n is not None)
+
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data."""
-        return asdict(self)
+        return {**asdict(self), "multiply_adds_saved": self.multiply_adds_saved}
 
     def to_json(self, indent: int | None = 2) -> str:
         """The report as JSON text."""
@@ -67,6 +75,8 @@ class FoldReport:
         lines = [f"{self.model}: {len(self.folded)} of {total} batch norms folded"]
         if saved:
             lines[0] += f", {self.parameters_before:,} -> {self.parameters_after:,} parameters (-{saved:,})"
+        if self.multiply_adds_saved:
+            lines[0] += f", -{self.multiply_adds_saved:,} multiply-adds a sample"
         for head, records in (("folded", self.folded), ("gamma and beta of", self.tails)):
             if records:
                 rows = [
