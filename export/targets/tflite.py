@@ -110,10 +110,23 @@ def _named(details: list[dict], by_name: dict[str, dict]) -> list[dict]:
 
 
 def runners(path: Path) -> dict[str, TFLiteRunner]:
+    _check_readable(path)
     return {
         "LiteRT, XNNPACK": TFLiteRunner(path),
         "LiteRT, reference kernels": TFLiteRunner(path, xnnpack=False),
     }
+
+
+def _check_readable(path: Path) -> None:
+    """LiteRT trusts its input: some versions end the whole process on a truncated file."""
+    try:
+        if path.read_bytes()[4:8] != b"TFL3":
+            raise ValueError("it does not begin as one")
+        flatbuffer_utils.read_model(os.fspath(path))
+    except Exception as error:  # whatever the damaged part made the reader stumble over
+        raise ExportError(
+            f"'{path}' is no TFLite file that LiteRT can run: {error}. Export the model again."
+        ) from error
 
 
 def op_counts(path: Path) -> dict[str, int]:
