@@ -129,7 +129,7 @@ def reshaped(affine: Affine, shape: Sequence[int | None], target: Sequence[int |
     channels = len(affine)
     if affine.axis == len(shape) - 1 and target[-1] == channels and len(target) > 1:
         return affine.along(len(target) - 1)
-    if any(n is None for n in (*shape[1:], *target[1:])):
+    if affine.axis == 0 or any(n is None for n in (*shape[1:], *target[1:])):
         return None
     source, goal = [int(n or 0) for n in shape[1:]], [int(n or 0) for n in target[1:]]
     if math.prod(source) != math.prod(goal) or 0 in goal:

@@ -5,6 +5,7 @@ The given model is only read. Layers, inputs and outputs keep their names; neste
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import tempfile
@@ -29,7 +30,9 @@ def apply(model: keras.Model, plan: Plan) -> tuple[keras.Model, Tensors]:
     rebuild.restore_initializers()
     rebuild.copy_state()
     if model.compiled:
-        new.compile_from_config(model.get_compile_config())
+        # A loss or metric that does not come back from its config leaves the new model to be compiled by its owner.
+        with contextlib.suppress(Exception):
+            new.compile_from_config(model.get_compile_config())
     return new, rebuild.tensors
 
 
@@ -159,7 +162,7 @@ class _Rebuild:
                     name=layer.name,
                     dtype=layer.dtype_policy,
                 )
-            return self._quick(type(layer).from_config({**config, **self.plan.config(layer)}))
+            return self._quick(_from_config(layer, {**config, **self.plan.config(layer)}))
         except (NotImplementedError, TypeError, ValueError) as error:
             raise FoldError(
                 f"fold builds every layer anew from its get_config(); the layer {layer.name!r} "
@@ -207,6 +210,20 @@ class _Rebuild:
             variable, array = getattr(new, name), planned[name]
             if variable is not None:
                 variable.assign(np.zeros(variable.shape) if array is None else array.astype("float64"))
+
+
+def _from_config(layer: Any, config: dict[str, Any]) -> Any:
+    """A new layer, with the classes that the layer and its parts are of, registered or not."""
+    activation = getattr(layer, "activation", None)
+    own = inspect.isfunction(activation) and not activation.__module__.startswith("keras.")
+    if own and type(layer).__module__.startswith("keras.src.layers."):
+        # A function of the user's own: it need not be found again by name.
+        clone = type(layer).from_config({**config, "activation": None})
+        clone.activation = activation
+        return clone
+    classes = {type(part).__name__: type(part) for part in layer._flatten_layers()}
+    with keras.saving.custom_object_scope(classes):
+        return type(layer).from_config(config)
 
 
 def _copy_state(old: Any, new: Any) -> None:

@@ -466,3 +466,62 @@ def test_standalone_leaves_what_is_no_image():
     assert [r.norm for r in fold(m, standalone="depthwise").report.kept] == ["bn"]
     with pytest.raises(FoldError, match="standalone must be None or \"depthwise\"; received 'dense'"):
         fold(m, standalone="dense")
+
+
+# What else a model may hold
+
+
+def test_a_tensor_that_is_two_outputs_and_an_input_that_is_one():
+    x = image()
+    y = bn()(conv("conv")(x))
+    assert_folds(model(x, [y, y, x]), ["bn"])
+
+
+def test_recurrent_layers_between():
+    x = keras.Input((6, 4))
+    y, h, _ = L.LSTM(3, return_sequences=True, return_state=True)(bn("in")(L.ReLU()(x)))
+    y = L.Bidirectional(L.GRU(2, return_sequences=True))(bn("mid")(L.Dense(3)(y)))
+    assert_folds(model(x, [y, h]), ["mid"], {"in": "(LSTM) is not linear"})
+
+
+def test_functions_that_have_no_registered_name():
+    x = image()
+    y = L.Activation(lambda t: keras.ops.tanh(t) * 2.0)(bn()(conv("conv")(x)))
+    y = L.Dense(3, activation=lambda t: t * 3.0, name="dense")(y)
+    m = model(x, y)
+    m.compile("sgd", lambda a, b: keras.ops.mean(a - b), jit_compile=False)
+    assert len(fold(m).report.folded) == 1
+    inputs = random_batch(m)
+    assert_close(run(fold(m).model, inputs), run(m, inputs), 1e-5)
+
+
+class Scaled(L.Layer):
+    def call(self, x):
+        return x * 2.0
+
+
+class Holder(L.Layer):
+    def __init__(self, inner, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = inner
+
+    def call(self, x):
+        return self.inner(x)
+
+    def get_config(self):
+        return {**super().get_config(), "inner": keras.saving.serialize_keras_object(self.inner)}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(keras.saving.deserialize_keras_object(config.pop("inner")), **config)
+
+
+def test_classes_that_are_not_registered():
+    x = image()
+    assert_folds(model(x, Holder(Scaled())(L.ReLU()(bn()(conv("conv")(x))))), ["bn"])
+
+
+def test_a_norm_along_the_batch_stays():
+    x = keras.Input(batch_shape=(4, 3, 2))
+    m = model(x, L.Dense(2)(L.Flatten()(bn(axis=0)(L.ReLU()(x)))))
+    assert_folds(m, [], ["bn"], x=random_batch(m, batch=4))
