@@ -1,11 +1,4 @@
-"""Batch normalization.
-
-s    = gamma / sqrt(var_B + epsilon)
-y    = (x - mu_B) * s + beta                       training
-y    = (x - mu) * gamma / sqrt(var + epsilon) + beta   inference
-mu  <- mu  + (1 - momentum) * (mu_B - mu)
-var <- var + (1 - momentum) * (var_B - var)
-"""
+"""Batch normalization."""
 
 import keras
 from keras import initializers, ops
@@ -19,7 +12,76 @@ from keras_norms._statistics import Statistics, affine, at_least_one, counted_su
 
 @keras.saving.register_keras_serializable(package="keras_norms")
 class BatchNormalization(AffineNormalization):
-    """Normalizes each channel by its mean and variance over the batch."""
+    """Normalizes each channel by its mean and variance over the batch.
+
+        y = gamma * (x - mean_B) / sqrt(var_B + epsilon) + beta                      training
+        y = gamma * (x - moving_mean) / sqrt(moving_variance + epsilon) + beta       inference
+
+        moving_mean     <- moving_mean     + (1 - momentum) * (mean_B - moving_mean)
+        moving_variance <- moving_variance + (1 - momentum) * (var_B - moving_variance)
+
+    mean_B and var_B, the biased variance, are taken over all axes but `axis`; gamma, beta and the moving statistics
+    have one entry for each channel. Weights, their order and their meaning are those of
+    `keras.layers.BatchNormalization`.
+
+    Example:
+
+    >>> x = np.array([[1.0, 10.0], [3.0, 30.0]], dtype="float32")
+    >>> layer = BatchNormalization(epsilon=0.0, momentum=0.75)
+    >>> print(keras.ops.convert_to_numpy(layer(x, training=True)))
+    [[-1. -1.]
+     [ 1.  1.]]
+    >>> print(keras.ops.convert_to_numpy(layer.moving_mean))
+    [0.5 5. ]
+
+    Args:
+        axis: The channel axis: -1 for channels-last, 1 for channels-first data. Not the batch axis.
+        momentum: Share of a moving statistic that one training step keeps, from 0 to 1.
+        epsilon: Added to the variance, at least 0.
+        center: Whether to add `beta`.
+        scale: Whether to multiply by `gamma`.
+        beta_initializer: Initializer of `beta`.
+        gamma_initializer: Initializer of `gamma`.
+        moving_mean_initializer: Initializer of `moving_mean`.
+        moving_variance_initializer: Initializer of `moving_variance`.
+        beta_regularizer: Regularizer of `beta`.
+        gamma_regularizer: Regularizer of `gamma`.
+        beta_constraint: Constraint of `beta`.
+        gamma_constraint: Constraint of `gamma`.
+        synchronized: Whether statistics are taken over all replicas of a TensorFlow distribution strategy. On JAX, the
+            statistics of a batch that is sharded over devices are those of the whole batch in any case.
+        virtual_batch_size: Number of samples in a slice with training statistics of its own (ghost batches); None for
+            the whole batch. A batch it does not divide ends in a smaller slice. The moving statistics go by the mean
+            over the slices, weighted by their sizes.
+        **kwargs: Arguments of every Keras layer, such as `name` and `dtype`.
+
+    Call arguments:
+        inputs: Tensor of rank 2 or more.
+        training: Whether to use, and update, statistics of the batch. A layer with `trainable = False` never does, as
+            in Keras.
+        mask: Which positions count: a boolean tensor over the axes of `inputs` other than `axis`. Masked positions are
+            left out of the statistics whatever they hold, and are themselves normalized like the others. A batch
+            without a position that counts is normalized by the moving statistics and changes none.
+
+    Input shape: (batch, ..., channels), or with the channels at `axis`.
+
+    Output shape: that of the input, in the policy's compute dtype.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of range, `axis` is the batch axis or no axis of the input, the number of
+            channels is unknown, the mask does not fit, or the backend has no replicas to synchronize.
+
+    Precision: statistics are taken in float32 or wider. Against float64, outputs of float32 inputs of unit variance are
+    exact to 1e-4 at a mean of 1e4 and to 2e-3 at a mean of 1e6. On TensorFlow the fused kernel rounds more than that;
+    so, when a channel's mean is more than 16 standard deviations from zero, the kernel gets a centred input, which
+    costs it one more run. Compiled by XLA, the kernel is not used.
+
+    Export: folds into a convolution or dense layer before or after it; what cannot fold becomes one multiplication and
+    one addition.
+
+    Reference: Ioffe and Szegedy, 2015, https://arxiv.org/abs/1502.03167.
+    """
 
     def __init__(
         self,

@@ -1,12 +1,4 @@
-"""Batch renormalization.
-
-sigma_B = sqrt(var_B + epsilon)        sigma = sqrt(moving_variance + epsilon)
-r = stop_gradient(clip(sigma_B / sigma, 1/r_max, r_max))
-d = stop_gradient(clip((mu_B - mu) / sigma, -d_max, d_max))
-y = gamma * ((x - mu_B) / sigma_B * r + d) + beta
-mu    <- mu    + (1 - momentum) * (mu_B - mu)
-sigma <- sigma + (1 - momentum) * (sigma_B - sigma)
-"""
+"""Batch renormalization."""
 
 import keras
 from keras import ops
@@ -17,7 +9,85 @@ from keras_norms.renorm_schedule import RenormSchedule
 
 @keras.saving.register_keras_serializable(package="keras_norms")
 class BatchRenormalization(BatchNormalization):
-    """Batch normalization whose training output approaches its inference output."""
+    """Batch normalization that trains on what it will infer with: its outputs follow the moving statistics.
+
+        sigma_B = sqrt(var_B + epsilon)        sigma = sqrt(moving_variance + epsilon)
+        r = stop_gradient(clip(sigma_B / sigma, 1 / r_max, r_max))
+        d = stop_gradient(clip((mean_B - moving_mean) / sigma, -d_max, d_max))
+        y = gamma * ((x - mean_B) / sigma_B * r + d) + beta                          training
+        y = gamma * (x - moving_mean) / sigma + beta                                 inference
+
+        moving_mean <- moving_mean + (1 - momentum) * (mean_B - moving_mean)         after their use
+        sigma       <- sigma       + (1 - momentum) * (sigma_B - sigma)
+
+    When to use it: batches of a few samples, or batches that are not independent samples (frames of one video, a few
+    classes at a time), where batch normalization trains on statistics that inference will not see. With large mixed
+    batches it matches batch normalization and gains nothing. Open the limits with `schedule` once the moving statistics
+    have settled: until `warmup_steps` this layer is batch normalization.
+
+    The weights are those of batch normalization (gamma, beta, moving_mean, moving_variance), then an integer `step`
+    that counts training steps with something to count. moving_variance is sigma^2 - epsilon with sigma averaged, as in
+    the paper. `keras.layers.BatchNormalization(renorm=True)` differs: it keeps a second pair of moving statistics for r
+    and d and averages the variance for inference; its limits do not change with the step, and its lower limit for r is
+    0 unless given. `set_weights` accepts its seven weights and batch normalization's four.
+
+    Example:
+
+    >>> layer = BatchRenormalization(schedule=RenormSchedule.for_training(total_steps=10_000))
+    >>> x = np.array([[1.0, 10.0], [3.0, 30.0]], dtype="float32")
+    >>> y = layer(x, training=True)
+    >>> [weight.name for weight in layer.weights]
+    ['gamma', 'beta', 'moving_mean', 'moving_variance', 'step']
+    >>> int(layer.step)
+    1
+
+    Args:
+        axis: The channel axis: -1 for channels-last, 1 for channels-first data. Not the batch axis.
+        momentum: Share of a moving statistic that one training step keeps, from 0 to 1.
+        epsilon: Added to the variance, at least 0.
+        center: Whether to add `beta`.
+        scale: Whether to multiply by `gamma`.
+        beta_initializer: Initializer of `beta`.
+        gamma_initializer: Initializer of `gamma`.
+        moving_mean_initializer: Initializer of `moving_mean`.
+        moving_variance_initializer: Initializer of `moving_variance`.
+        beta_regularizer: Regularizer of `beta`.
+        gamma_regularizer: Regularizer of `gamma`.
+        beta_constraint: Constraint of `beta`.
+        gamma_constraint: Constraint of `gamma`.
+        schedule: A `RenormSchedule`: r_max and d_max at each training step. The default is `RenormSchedule()`.
+        synchronized: Whether statistics are taken over all replicas of a TensorFlow distribution strategy. On JAX, the
+            statistics of a batch that is sharded over devices are those of the whole batch in any case.
+        virtual_batch_size: Number of samples in a slice with training statistics of its own (ghost batches); None for
+            the whole batch. A batch it does not divide ends in a smaller slice. The moving statistics go by the mean
+            over the slices, weighted by their sizes.
+        **kwargs: Arguments of every Keras layer, such as `name` and `dtype`.
+
+    Call arguments:
+        inputs: Tensor of rank 2 or more.
+        training: Whether to use, and update, statistics of the batch. A layer with `trainable = False` never does, as
+            in Keras.
+        mask: Which positions count: a boolean tensor over the axes of `inputs` other than `axis`. Masked positions are
+            left out of the statistics whatever they hold, and are themselves normalized like the others. A batch
+            without a position that counts is normalized by the moving statistics and changes none.
+
+    Input shape: (batch, ..., channels), or with the channels at `axis`.
+
+    Output shape: that of the input, in the policy's compute dtype.
+
+    Raises:
+        TypeError: if an argument has the wrong type.
+        ValueError: as `BatchNormalization`, and if `renorm_clipping` is given in place of a schedule.
+
+    Precision: statistics are taken in float32 or wider. Against float64, outputs of float32 inputs of unit variance are
+    exact to 1e-4 at a mean of 1e4 and to 2e-3 at a mean of 1e6. On TensorFlow the fused kernel rounds more than that;
+    so, when a channel's mean is more than 16 standard deviations from zero, the kernel gets a centred input, which
+    costs it one more run. Compiled by XLA, the kernel is not used.
+
+    Export: as batch normalization.
+
+    Reference: Ioffe, 2017, https://arxiv.org/abs/1702.03275, algorithm 1.
+    """
 
     def __init__(
         self,
