@@ -37,6 +37,7 @@ def run(out: Path, terminal: Terminal, *, quick: bool = False):
     # Here, and not above, is everything that needs an extra or takes long to import.
     from . import data, summary
     from .making import make
+    from .measuring import on_one_thread
     from .network import NORMS
     from .page import page
     from .record import Record
@@ -51,6 +52,7 @@ def run(out: Path, terminal: Terminal, *, quick: bool = False):
         ) from error
     for path in (models / "model.keras", out / "report.html"):
         check_writable(path)
+    one_thread = on_one_thread()
     digits = data.load()
     recipes = RECIPES
     if quick:
@@ -72,6 +74,7 @@ def run(out: Path, terminal: Terminal, *, quick: bool = False):
         test_images=len(digits.test_images),
         seed=SEED,
         quick=quick,
+        one_thread=one_thread,
         seconds=time.perf_counter() - start,
     )
     for name, text in (("demo.json", strict_json(record.to_dict())), ("report.html", page(record))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import keras
@@ -42,6 +43,19 @@ def _median_time(run: Run, images: list[np.ndarray]) -> float:
         run(image)
         times.append(time.perf_counter() - start)
     return statistics.median(times)
+
+
+def on_one_thread() -> bool:
+    """Keep TensorFlow to one thread, if it has not started yet; return whether it has one.
+
+    For a network this small more threads only wait for each other; and one thread makes the times of the runtimes
+    comparable, and a training repeatable.
+    """
+    threading = tf.config.threading
+    with suppress(RuntimeError):
+        threading.set_intra_op_parallelism_threads(1)
+        threading.set_inter_op_parallelism_threads(1)
+    return threading.get_intra_op_parallelism_threads() == 1
 
 
 def keras_runner(model: keras.Model) -> Run:

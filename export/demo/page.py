@@ -68,8 +68,8 @@ def _exports(record: Record) -> str:
 
 def _times(record: Record) -> str:
     text = (
-        "The same images one by one. Keras runs as a compiled TensorFlow function with all cores; LiteRT and ONNX "
-        "Runtime run on one thread."
+        "The same images one by one. Keras runs as a compiled TensorFlow function on "
+        f"{'one thread' if record.one_thread else 'all cores'}, LiteRT and ONNX Runtime on one thread."
     )
     return html.section("Time for an image", text, _table(summary.times(record), bars=True))
 

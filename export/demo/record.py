@@ -63,13 +63,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Record:
-    """All runs, and what they were run on."""
+    """All runs, and what they were run on; `one_thread` tells of Keras, the two runtimes always have one."""
 
     runs: list[Run]
     train_images: int
     test_images: int
     seed: int
     quick: bool
+    one_thread: bool
     seconds: float
 
     @property
