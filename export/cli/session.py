@@ -7,7 +7,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NoReturn, TextIO
 
 import click
@@ -34,6 +34,9 @@ def session(show_traceback: bool) -> Iterator[Terminal]:
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started the command
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     with ExitStack() as stack:
         out, err = (sys.stdout, sys.stderr) if show_traceback else stack.enter_context(_quiet())
         try:
@@ -80,16 +83,16 @@ def _quiet() -> Iterator[tuple[TextIO, TextIO]]:
 def _moved(stream: TextIO, fd: int, scratch: TextIO) -> Iterator[TextIO]:
     """Point file descriptor `fd` at the scratch file; yield a stream that still reaches where `stream` did."""
     stream.flush()
-    try:
-        saved = os.dup(fd)
-    except OSError:  # closed by whoever started the command
-        yield stream
-        return
+    saved = os.dup(fd)
     os.dup2(scratch.fileno(), fd)
     try:
         if _descriptor(stream) == fd:
-            with os.fdopen(os.dup(saved), "w", encoding=stream.encoding, errors="replace") as real:
+            real = os.fdopen(os.dup(saved), "w", encoding=stream.encoding, errors="replace")
+            try:
                 yield real
+            finally:
+                with suppress(OSError):  # what could not be written has been reported by the line that failed
+                    real.close()
         else:
             yield stream
     finally:

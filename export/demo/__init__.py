@@ -70,6 +70,7 @@ def run(out: Path, terminal: Terminal, *, quick: bool = False):
             terminal.line(_progress(runs[-1]))
     record = Record(
         runs=runs,
+        recipes=recipes,
         train_images=len(digits.train_images),
         test_images=len(digits.test_images),
         seed=SEED,

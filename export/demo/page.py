@@ -6,9 +6,10 @@ from ..report import chart, html
 from . import summary
 from .record import Record, machine
 from .summary import Table
+from .training import Recipe
 
 _NOISE = (
-    "One training each, with one seed: on {n} images a difference of less than about one per cent is chance. "
+    "One training each, with one seed: on {n} images a difference of up to two per cent may well be chance. "
     "Nothing was tuned for one of the norms, and nothing was left out."
 )
 
@@ -80,7 +81,7 @@ def _circumstances(record: Record) -> str:
         ["processor", f"{found['processor']}, {found['cores']} cores"],
         ["system", f"{found['platform']}, Python {found['python']}"],
         ["packages", ", ".join(f"{name} {number}" for name, number in found["packages"].items())],
-        ["seed", str(record.seed)],
+        ["training", "; ".join(map(_recipe, record.recipes)) + f"; seed {record.seed}"],
         [
             "duration",
             f"{record.seconds:.0f} s, of which training {sum(run.training_seconds for run in record.runs):.0f} s",
@@ -88,6 +89,13 @@ def _circumstances(record: Record) -> str:
         ["data", "scikit-learn's digits: Alpaydin and Kaynak, UCI repository, 1998"],
     ]
     return html.section("Circumstances", "", html.table("What the figures depend on", ["", ""], rows, text=(1,)))
+
+
+def _recipe(recipe: Recipe) -> str:
+    return (
+        f"batches of {recipe.batch_size}: {recipe.epochs} epochs of Adam, cosine decay from {recipe.learning_rate:g}, "
+        f"momentum of the batch norms {recipe.momentum:g}"
+    )
 
 
 def _table(table: Table, bars: bool = False) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from ..report.export import ExportReport
 from ..report.fold import FoldReport
 from .measuring import Measured
+from .training import Recipe
 
 _PACKAGES = ("keras-norms", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "scikit-learn")
 
@@ -66,6 +67,7 @@ class Record:
     """All runs, and what they were run on; `one_thread` tells of Keras, the two runtimes always have one."""
 
     runs: list[Run]
+    recipes: tuple[Recipe, ...]
     train_images: int
     test_images: int
     seed: int
@@ -85,7 +87,12 @@ class Record:
         return next(run for run in self.runs if (run.norm, run.batch_size) == (norm, batch_size))
 
     def to_dict(self) -> dict[str, Any]:
-        return {**vars(self), "runs": [run.to_dict() for run in self.runs], "machine": machine()}
+        return {
+            **vars(self),
+            "runs": [run.to_dict() for run in self.runs],
+            "recipes": [asdict(recipe) for recipe in self.recipes],
+            "machine": machine(),
+        }
 
 
 def machine() -> dict[str, Any]:

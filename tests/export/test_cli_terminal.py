@@ -75,6 +75,19 @@ def test_traceback_lets_libraries_speak(capfd):
     assert capfd.readouterr().err == "from native code\n"
 
 
+@pytest.mark.parametrize(
+    ("redirection", "code", "error"),
+    [(">&-", 0, ""), ("2>&-", 0, ""), (">/dev/full", 1, "Error: OSError: [Errno 28] No space left on device")],
+)
+def test_streams_that_are_closed_or_full(tmp_path, redirection, code, error):
+    build().save(tmp_path / "model.keras")
+    command = f"{sys.executable} -m keras_norms_cli inspect model.keras {redirection}"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == code
+    assert done.stderr.startswith(error)
+    assert "Traceback" not in done.stderr
+
+
 def test_on_a_terminal_the_command_shows_progress_and_tables(tmp_path):
     build().save(tmp_path / "model.keras")
     ours, theirs = pty.openpty()
