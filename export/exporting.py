@@ -18,6 +18,7 @@ from .handover import trace_in_child
 from .loading import load_model
 from .locating import first_divergence
 from .placing import check_writable, placing
+from .precision import half_policies
 from .probes import Arrays
 from .quantization import calibration_batches, check_mode, save_batches
 from .report.export import ExportReport
@@ -168,6 +169,7 @@ def _export(
     batches = calibration_batches(options["calibration"], sig) if mode and mode.calibrated else []
     say("folding")
     folded, fold_report, warnings = _fold(model) if fold else (model, None, ())
+    warnings += _precision_warning(model)
     with tempfile.TemporaryDirectory(prefix="keras-norms-") as work, placing(path) as partial:
         options["calibration"] = save_batches(batches, Path(work) / "calibration.npz") if batches else None
         _make(folded, sig, target, partial, Path(work), options, say)
@@ -196,6 +198,13 @@ def _fold(model: keras.Model) -> tuple[keras.Model, FoldReport | None, tuple[str
     except FoldError as error:
         return model, None, (f"nothing was folded: {error}",)
     return folded, report, ()
+
+
+def _precision_warning(model: keras.Model) -> tuple[str, ...]:
+    policies = ", ".join(half_policies(model))
+    if not policies:
+        return ()
+    return (f"the model computes in {policies}, the artifact in float32; it was compared with the model in float32",)
 
 
 def _examples(batches: list[Arrays]) -> Any:

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from .lowerings import lowered
+from .precision import in_float32
 from .signature import Signature
 
 
@@ -27,7 +28,7 @@ def trace(model: keras.Model, directory: str | os.PathLike, sig: Signature) -> N
 
     module = tf.Module()
     module.variables_of_model = [variable.value for variable in model.variables]
-    with lowered(model):
+    with in_float32(model), lowered(model):
         module.serve = tf.function(serve, input_signature=specs, autograph=False)
         concrete = module.serve.get_concrete_function()
     tf.saved_model.save(module, os.fspath(directory), signatures=concrete)

@@ -16,6 +16,7 @@ import numpy as np
 
 from .errors import ExportError, VerificationError
 from .loading import load_model
+from .precision import in_float32
 from .probes import Arrays, probes, user_cases
 from .quantization import MODES, Mode
 from .report.verify import Check, VerifyReport
@@ -93,7 +94,8 @@ def compare(
         cases = []  # Ranges were taken from real data; noise outside of them would be clipped.
     if inputs is not None:
         cases += [(name, _fill_batch(arrays, sig), True) for name, arrays in user_cases(inputs, signature(model))]
-    references = [_reference(model, sig, arrays) for _, arrays, _ in cases]
+    with in_float32(model):
+        references = [_reference(model, sig, arrays) for _, arrays, _ in cases]
     scales = [max(_scale(reference[0][i]) for reference in references) for i in range(len(sig.outputs))]
     checks: list[Check] = []
     skipped: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -50,9 +51,21 @@ def _from_tensorflow(saved_model: str, names: dict[str, list[str]], opset: int) 
         input_names=inputs,
         output_names=outputs,
         opset=opset,
+        custom_op_handlers={"Erfc": (_erfc, [])},
         tensors_to_rename=dict(zip(inputs + outputs, names["inputs"] + names["outputs"], strict=True)),
     )
     return model
+
+
+def _erfc(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """erfc(x) = 1 - erf(x): exact GELU uses it, and tf2onnx does not know it."""
+    one = context.make_const(f"{name}/one", np.array(1.0, np.float32))
+    shape, dtype = context.get_shape(node.output[0]), context.get_dtype(node.output[0])
+    context.remove_node(name)
+    erf = context.make_node("Erf", [node.input[0]], shapes=[shape], dtypes=[dtype])
+    context.make_node(
+        "Sub", [one.output[0], erf.output[0]], name=name, outputs=node.output, shapes=[shape], dtypes=[dtype]
+    )
 
 
 def _let_inline(path: Path) -> None:

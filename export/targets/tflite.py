@@ -50,6 +50,12 @@ def _explain(failure: ConversionError) -> str:
             f"TFLite has no builtin operation for {', '.join(names)}{where}, and LiteRT's interpreters ship without "
             "TensorFlow's own kernels. Replace the layer that uses it, or export to .onnx."
         )
+    if "TensorListReserve" in str(failure):
+        recurrent = sorted(set(re.findall(r'"[\w.-]+/([\w/.-]+)/TensorArray', str(failure))))
+        return (
+            f"TFLite needs a fixed batch for recurrent layers ({', '.join(recurrent) or 'one is in the model'}). "
+            "Pass batch_size=1, or the batch size you will run."
+        )
     return f"The TFLite converter failed: {failure}\n{failure.printed}".rstrip()
 
 

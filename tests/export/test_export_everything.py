@@ -1,0 +1,95 @@
+"""Layers that converters choke on: exact GELU, attention, recurrence, half precision, time-distributed blocks, a U-Net."""
+
+import keras
+import numpy as np
+import pytest
+from keras_norms.export import ExportError, to_onnx, to_tflite, verify
+from models import image_net, randomize
+from own_layers import Doubled
+
+import keras_norms
+
+L = keras.layers
+EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
+
+
+def transformer():
+    x = inputs = keras.Input((6, 8), name="tokens")
+    y = keras_norms.LayerNormalization()(x)
+    x = L.Add()([x, L.MultiHeadAttention(2, 4)(y, y)])
+    y = L.Dense(16, activation="gelu")(L.LayerNormalization()(x))
+    return keras.Model(inputs, L.Add(name="out")([x, L.Dense(8)(y)]))
+
+
+def unet():
+    def block(x, channels):
+        x = L.Conv2D(channels, 3, padding="same")(x)
+        return L.ReLU()(keras_norms.GroupNormalization(4)(x))
+
+    inputs = keras.Input((16, 16, 3), name="image")
+    skip = block(inputs, 8)
+    x = block(L.MaxPooling2D()(skip), 16)
+    x = block(L.Concatenate()([L.Conv2DTranspose(8, 2, 2)(x), skip]), 8)
+    return keras.Model(inputs, L.Conv2D(2, 1, name="mask")(L.UpSampling2D(interpolation="bilinear")(x)))
+
+
+def over_time():
+    x = inputs = keras.Input((3, 8, 8, 2), name="video")
+    for layer in (
+        L.Conv2D(4, 3),
+        L.BatchNormalization(),
+        keras_norms.GroupNormalization(2),
+        L.GlobalAveragePooling2D(),
+    ):
+        x = L.TimeDistributed(layer)(x)
+    return keras.Model(inputs, x)
+
+
+def never_called():
+    return keras.Sequential(
+        [keras.Input((4,), name="x"), L.Dense(3), L.UnitNormalization(), L.RMSNormalization(), Doubled()]
+    )
+
+
+MODELS = {"transformer": transformer, "U-Net": unet, "over time": over_time, "odd norms": never_called}
+
+
+@pytest.mark.parametrize("suffix", EXPORTS)
+@pytest.mark.parametrize("case", MODELS)
+def test_models_that_converters_choke_on(case, suffix, tmp_path):
+    report = EXPORTS[suffix](randomize(MODELS[case]()), tmp_path / f"m{suffix}")
+    assert report.verification.relative < 2e-5
+
+
+def recurrent(cell):
+    inputs = keras.Input((5, 4), name="steps")
+    x = keras_norms.LayerNormalization()(cell(8, return_sequences=True, name="first")(inputs))
+    return randomize(keras.Model(inputs, L.Bidirectional(cell(3), name="both")(x)))
+
+
+@pytest.mark.parametrize("cell", [L.LSTM, L.GRU])
+def test_recurrent_layers(cell, tmp_path):
+    model = recurrent(cell)
+    assert to_onnx(model, tmp_path / "m.onnx").verification.relative < 2e-5
+    assert to_tflite(model, tmp_path / "m.tflite", batch_size=1).verification.relative < 2e-5
+    with pytest.raises(ExportError, match=r"fixed batch for recurrent layers \(.*first.*\). Pass batch_size=1"):
+        to_tflite(model, tmp_path / "free.tflite")
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("suffix", EXPORTS)
+def test_mixed_precision_is_exported_in_float32_and_left_as_it_was(suffix, policy, tmp_path):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = image_net(lambda **kw: keras_norms.GroupNormalization(4, **kw))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    policies = [layer.dtype_policy.name for layer in model._flatten_layers()]
+    x = np.ones((2, 12, 12, 3), "float32")
+    before = keras.ops.convert_to_numpy(model(x))
+    report = EXPORTS[suffix](model, tmp_path / f"m{suffix}")
+    assert report.verification.relative < 2e-5
+    assert f"the model computes in {policy}, the artifact in float32" in report.warnings[0]
+    assert [layer.dtype_policy.name for layer in model._flatten_layers()] == policies
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(model(x)), before)
+    assert verify(model, tmp_path / f"m{suffix}").ok
