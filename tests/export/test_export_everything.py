@@ -1,4 +1,4 @@
-"""Layers that converters choke on: exact GELU, attention, recurrence, half precision, time-distributed blocks, a U-Net."""
+"""Layers that converters choke on: exact GELU, attention, recurrence, half precision, layers over time, a U-Net."""
 
 import keras
 import numpy as np
@@ -72,7 +72,7 @@ def test_recurrent_layers(cell, tmp_path):
     model = recurrent(cell)
     assert to_onnx(model, tmp_path / "m.onnx").verification.relative < 2e-5
     assert to_tflite(model, tmp_path / "m.tflite", batch_size=1).verification.relative < 2e-5
-    with pytest.raises(ExportError, match=r"fixed batch for recurrent layers \(.*first.*\). Pass batch_size=1"):
+    with pytest.raises(ExportError, match=r"fixed batch for recurrent layers \(both.*\). Pass batch_size=1"):
         to_tflite(model, tmp_path / "free.tflite")
 
 
