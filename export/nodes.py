@@ -15,17 +15,10 @@ def functional(model: Any) -> Any:
     """The functional graph behind a Sequential or Functional model, or None where there is none."""
     if isinstance(model, keras.Sequential):
         return model._functional if type(model).call is keras.Sequential.call else None
-    if hasattr(model, "_nodes_by_depth") and isinstance(model, keras.Model):
-        return model if type(model).call is _FUNCTIONAL_CALL else None
-    return None
-
-
-def _functional_call() -> Any:
-    x = keras.Input((1,))
-    return type(keras.Model(x, keras.layers.Identity()(x))).call
-
-
-_FUNCTIONAL_CALL = _functional_call()
+    if not isinstance(model, keras.Model):
+        return None
+    own = next((c for c in type(model).__mro__ if c.__module__ == "keras.src.models.functional"), None)
+    return model if own is not None and type(model).call is own.call else None  # type: ignore[attr-defined]
 
 
 def nodes(core: Any) -> Iterator[Any]:
