@@ -228,9 +228,9 @@ def _make(
     if keras.backend.backend() == "tensorflow":
         from .trace import trace
 
-        trace(model, saved_model, sig)
+        trace(model, saved_model, sig, target.CHANNELS_FIRST)
     else:
-        trace_in_child(model, saved_model, sig, work)
+        trace_in_child(model, saved_model, sig, target.CHANNELS_FIRST, work)
     say("converting")
     target.convert(saved_model, path, sig, options)
 

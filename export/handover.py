@@ -12,7 +12,7 @@ from .errors import ExportError
 from .signature import Signature, signature
 
 
-def trace_in_child(model: keras.Model, saved_model: Path, sig: Signature, work: Path) -> None:
+def trace_in_child(model: keras.Model, saved_model: Path, sig: Signature, channels_first: bool, work: Path) -> None:
     """Save `model`, and have the child load and trace it.
 
     Raises:
@@ -21,7 +21,14 @@ def trace_in_child(model: keras.Model, saved_model: Path, sig: Signature, work: 
     file = work / "handover.keras"
     model.save(file)
     batch = sig.inputs[0].shape[0] if sig.inputs[0].shape else None
-    run_job("handover:trace_file", model=file, saved_model=saved_model, batch_size=batch, classes=_own_classes(model))
+    run_job(
+        "handover:trace_file",
+        model=file,
+        saved_model=saved_model,
+        batch_size=batch,
+        channels_first=channels_first,
+        classes=_own_classes(model),
+    )
 
 
 def _own_classes(model: keras.Model) -> list[tuple[str, str]]:
@@ -38,11 +45,13 @@ def _own_classes(model: keras.Model) -> list[tuple[str, str]]:
     return own
 
 
-def trace_file(model: str, saved_model: str, batch_size: int | None, classes: list[tuple[str, str]]) -> None:
+def trace_file(
+    model: str, saved_model: str, batch_size: int | None, channels_first: bool, classes: list[tuple[str, str]]
+) -> None:
     """The job in the child process."""
     from .trace import trace
 
     custom = {name: getattr(importlib.import_module(module), name) for module, name in classes}
     # The file is the parent's own model, written a moment ago: its Python code is as trusted as the parent's.
     loaded = keras.models.load_model(model, custom_objects=custom, compile=False, safe_mode=False)
-    trace(loaded, saved_model, signature(loaded, batch_size))
+    trace(loaded, saved_model, signature(loaded, batch_size), channels_first)

@@ -15,10 +15,11 @@ from .precision import in_float32
 from .signature import Signature
 
 
-def trace(model: keras.Model, directory: str | os.PathLike, sig: Signature) -> None:
+def trace(model: keras.Model, directory: str | os.PathLike, sig: Signature, channels_first: bool) -> None:
     """Record `model` at inference with the shapes of `sig` and write it as a SavedModel.
 
-    Its inputs and outputs are called by their positions, in as many digits as keep them in order when sorted.
+    Inputs and outputs are called by their positions, in as many digits as keep them in order when sorted.
+    `channels_first` is the layout that the runtime's convolutions want.
     """
     specs = [tf.TensorSpec(spec.shape, spec.dtype, name=f"input_{i:04}") for i, spec in enumerate(sig.inputs)]
 
@@ -28,7 +29,7 @@ def trace(model: keras.Model, directory: str | os.PathLike, sig: Signature) -> N
 
     module = tf.Module()
     module.variables_of_model = [variable.value for variable in model.variables]
-    with in_float32(model), lowered(model):
+    with in_float32(model), lowered(model, channels_first):
         module.serve = tf.function(serve, input_signature=specs, autograph=False)
         concrete = module.serve.get_concrete_function()
     tf.saved_model.save(module, os.fspath(directory), signatures=concrete)

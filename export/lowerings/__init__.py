@@ -1,7 +1,8 @@
 """Norm layers as few, static, delegate-friendly operations.
 
-A lowering is a function `lower(layer) -> call` that returns what the layer's `call` does at inference, written in
-primitives that every target runs, or None for an option it does not cover. Rows are tried in order; a row serves a
+A lowering is a function `lower(layer, channels_first) -> call` that returns what the layer's `call` does at inference,
+written in primitives that every target runs, or None for an option it does not cover; `channels_first` says that the
+runtime's convolutions want it so. Rows are tried in order; a row serves a
 layer whose `call` is the very one of its class, so that a subclass with a `call` of its own is left as it is.
 """
 
@@ -21,7 +22,9 @@ from . import affine_norm, group_norm, layer_norm
 # Marks the operations of a norm in the names of the graph, where quantization finds what has to stay in float.
 SCOPE = "keras_norm"
 
-LOWERINGS: tuple[tuple[type[keras.layers.Layer], Callable[[Any], Callable[..., Any] | None]], ...] = (
+Lowering = Callable[..., Callable[..., Any] | None]
+
+LOWERINGS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
     (keras_norms.BatchNormalization, affine_norm.lower),
     (keras_norms.BatchRenormalization, affine_norm.lower),
     (keras_norms.GroupNormalization, group_norm.lower),
@@ -33,7 +36,7 @@ LOWERINGS: tuple[tuple[type[keras.layers.Layer], Callable[[Any], Callable[..., A
 )
 
 
-def lowering(layer: keras.layers.Layer) -> Callable[[Any], Callable[..., Any] | None] | None:
+def lowering(layer: keras.layers.Layer) -> Lowering | None:
     """The lowering that serves `layer`, or None."""
     for kind, lower in LOWERINGS:
         if isinstance(layer, kind) and type(layer).call is kind.call:
@@ -42,13 +45,13 @@ def lowering(layer: keras.layers.Layer) -> Callable[[Any], Callable[..., Any] | 
 
 
 @contextmanager
-def lowered(model: keras.Model) -> Iterator[None]:
+def lowered(model: keras.Model, channels_first: bool = False) -> Iterator[None]:
     """Within the block every norm layer of `model`, however deep, runs its lowered form; then it is as before."""
     changed = []
     try:
         for layer in model._flatten_layers():
             lower = lowering(layer) if layer.built else None
-            call = lower(layer) if lower is not None else None
+            call = lower(layer, channels_first) if lower is not None else None
             if call is not None:
                 # Past Keras' attribute tracking: this is no state of the layer.
                 object.__setattr__(layer, "call", _unless_masked(layer.call, call))

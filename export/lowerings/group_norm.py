@@ -23,26 +23,33 @@ from keras import ops
 from .parameters import broadcast, float64
 
 
-def lower(layer: Any) -> Callable[[Any], Any]:
+def lower(layer: Any, channels_first: bool = False) -> Callable[[Any], Any]:
     gamma = float64(layer.gamma) if layer.scale else None
     beta = float64(layer.beta) if layer.center else None
 
     def call(inputs: Any) -> Any:
-        shape = tuple(inputs.shape)
-        axis = layer.axis % len(shape)
-        groups = getattr(layer, "groups", -1)
-        groups = shape[axis] if groups == -1 else groups
-        flat = _flattened(shape, axis)
         x = ops.cast(inputs, "float32")
-        if flat is not None:
-            x = ops.reshape(x, flat[0])
-            y = _normalize(x, flat[1], groups, layer.epsilon, gamma, beta)
-            y = ops.reshape(y, (-1, *shape[1:]))
-        else:
-            y = _normalize(x, axis, groups, layer.epsilon, gamma, beta)
-        return ops.cast(y, layer.compute_dtype)
+        axis = layer.axis % x.ndim
+        # The transposes meet those that a converter puts around the neighbouring convolutions, and go with them.
+        moved = channels_first and axis == x.ndim - 1 > 2 and None not in x.shape[1:]
+        if moved:
+            x, axis = ops.moveaxis(x, -1, 1), 1
+        y = _over_positions(x, axis, getattr(layer, "groups", -1), layer.epsilon, gamma, beta)
+        return ops.cast(ops.moveaxis(y, 1, -1) if moved else y, layer.compute_dtype)
 
     return call
+
+
+def _over_positions(
+    x: Any, axis: int, groups: int, epsilon: float, gamma: np.ndarray | None, beta: np.ndarray | None
+) -> Any:
+    shape = tuple(x.shape)
+    groups = shape[axis] if groups == -1 else groups
+    flat = _flattened(shape, axis)
+    if flat is None:
+        return _normalize(x, axis, groups, epsilon, gamma, beta)
+    y = _normalize(ops.reshape(x, flat[0]), flat[1], groups, epsilon, gamma, beta)
+    return ops.reshape(y, (-1, *shape[1:]))
 
 
 def _flattened(shape: tuple[int | None, ...], axis: int) -> tuple[tuple[int, ...], int] | None:

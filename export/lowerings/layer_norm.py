@@ -14,7 +14,7 @@ from keras import ops
 from .parameters import float64
 
 
-def lower(layer: Any) -> Callable[[Any], Any] | None:
+def lower(layer: Any, channels_first: bool = False) -> Callable[[Any], Any] | None:
     axes_given = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
     mixed_signs = len({axis < 0 for axis in axes_given}) > 1  # then the order of gamma's dimensions depends on the rank
     if getattr(layer, "rms_scaling", False) or mixed_signs:

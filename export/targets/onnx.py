@@ -19,6 +19,7 @@ from ..errors import ExportError
 from ..signature import Signature, Spec
 
 NAME = "ONNX"
+CHANNELS_FIRST = True
 MODES = ("float16", "dynamic", "int8")
 _DEFAULT_OPSET = 18
 _OLDEST_OPSET = 13

@@ -18,6 +18,7 @@ from ..quiet import quiet_stderr
 from ..signature import Signature, Spec
 
 NAME = "TFLite"
+CHANNELS_FIRST = False
 MODES = ("float16", "dynamic", "int8", "int16x8")
 
 

@@ -92,8 +92,8 @@ def test_two_swapped_outputs_are_found(suffix, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
 def test_a_wrong_lowering_is_caught_located_and_leaves_the_old_file(suffix, net, tmp_path, monkeypatch):
-    def wrong(layer):
-        right = lowerings.group_norm.lower(layer)
+    def wrong(layer, channels_first):
+        right = lowerings.group_norm.lower(layer, channels_first)
         return (lambda x: right(x) * 1.01) if layer.name == "norm_1" else right
 
     rows = tuple((k, wrong if k is keras_norms.GroupNormalization else lower) for k, lower in lowerings.LOWERINGS)
