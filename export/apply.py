@@ -242,7 +242,7 @@ def _copy_state(old: Any, new: Any) -> None:
         target.assign(source.value)
         if source.trainable != target.trainable:
             target.trainable = source.trainable
-    if hasattr(new, "finalize_state"):
+    if isinstance(new, keras.layers.Normalization):
         new.finalize_state()
 
 

@@ -21,6 +21,10 @@ from .nodes import functional, masked_by_itself, nodes, parts, unwrapped, why_no
 Key = tuple[int, ...]
 
 
+# Keras' random preprocessing layers are called with training=True unless told otherwise.
+AUGMENTATION = "keras.src.layers.preprocessing."
+
+
 @dataclass(eq=False)
 class Value:
     """A tensor between calls."""
@@ -155,6 +159,9 @@ class Graph:
             return self._context
         if outer is not None:
             flag = outer
+        elif type(layer).__module__.startswith(AUGMENTATION):
+            # Its default of True is recorded as if it had been given; nobody asked for it.
+            return self._context
         elif kwargs.get("training") is not None:
             flag = (kwargs["training"] is not False, path)
         elif self._context is not None:

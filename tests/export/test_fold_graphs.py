@@ -525,3 +525,25 @@ def test_a_norm_along_the_batch_stays():
     x = keras.Input(batch_shape=(4, 3, 2))
     m = model(x, L.Dense(2)(L.Flatten()(bn(axis=0)(L.ReLU()(x)))))
     assert_folds(m, [], ["bn"], x=random_batch(m, batch=4))
+
+
+def test_augmentation_in_front_keeps_nothing_from_folding():
+    m = keras.Sequential([image(), L.RandomFlip(), L.RandomContrast(0.2), L.Rescaling(0.5), conv("conv"), bn()])
+    assert_folds(randomize(m), ["bn"])
+
+
+def test_preprocessing_that_was_adapted():
+    bins = L.Discretization(num_bins=4)
+    bins.adapt(np.random.default_rng(0).normal(size=(100, 1)).astype("float32"))
+    x = keras.Input((1,))
+    y = L.Flatten()(L.Embedding(5, 2, name="embed")(bins(x)))
+    assert_folds(model(x, bn()(L.Dense(3, name="dense")(y))), ["bn"])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="strings are TensorFlow's")
+def test_words():
+    words = L.TextVectorization(max_tokens=9, output_sequence_length=4)
+    words.adapt(["a b c", "a d e f"])
+    m = keras.Sequential([keras.Input((1,), dtype="string"), words, L.Embedding(9, 4), bn(), L.ReLU()])
+    _, report = fold(randomize(m))
+    assert [r.norm for r in report.folded] == ["bn"]
