@@ -34,9 +34,12 @@ def facts(path: Path) -> dict[str, Any]:
         plan += [
             {"norm": k.norm, "kind": kinds.get(k.norm, ""), "folds": False, "reason": k.reason} for k in report.kept
         ]
+        tails = {
+            tail.norm: f"{_PER_INPUT}; only gamma and beta fold, into {', '.join(tail.into)}" for tail in report.tails
+        }
         told = {norm["norm"] for norm in plan}
         plan += [
-            {"norm": name, "kind": kind, "folds": False, "reason": _PER_INPUT}
+            {"norm": name, "kind": kind, "folds": False, "reason": tails.get(name, _PER_INPUT)}
             for name, kind in kinds.items()
             if _is_norm(kind) and name not in told
         ]

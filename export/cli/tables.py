@@ -35,6 +35,9 @@ def fold(terminal: Terminal, report: Any) -> None:
     if report.folded:
         rows = [[f.norm, ", ".join(f.into), f.rule, _error(f.error)] for f in report.folded]
         terminal.table("Folded", ["norm", "into", "rule", "error"], rows)
+    if report.tails:
+        rows = [[t.norm, ", ".join(t.into), _error(t.error)] for t in report.tails]
+        terminal.table("Gamma and beta folded", ["norm", "into", "error"], rows)
     _kept(terminal, report)
 
 
@@ -73,7 +76,12 @@ def _outputs(terminal: Terminal, report: Any, title: str) -> None:
 
 def _fold_line(report: Any) -> str:
     total = len(report.folded) + len(report.kept)
-    return f"{len(report.folded)} of {total} batch norms folded." if total else "There are no batch norms to fold."
+    line = f"{len(report.folded)} of {total} batch norms folded" if total else "There are no batch norms to fold"
+    if report.parameters_after != report.parameters_before:
+        line += f"; {report.parameters_before:,} -> {report.parameters_after:,} parameters"
+    if report.multiply_adds_saved:
+        line += f"; {report.multiply_adds_saved:,} multiply-adds a sample saved"
+    return f"{line}."
 
 
 def _kept(terminal: Terminal, report: Any) -> None:

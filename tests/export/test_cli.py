@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from keras_norms.export.quantization import MODES
 from keras_norms.export.targets import TARGETS, target_of
 from keras_norms_cli import arguments
 from keras_norms_cli.commands import cli
+
+import keras_norms
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +58,23 @@ def test_inspect_reads_h5(files):
 
 def test_fold_writes_a_model_that_computes_the_same(files, tmp_path):
     text = run("fold", files / "model.keras", tmp_path / "folded.keras").stdout
-    assert "1 of 2 batch norms folded." in text
+    parameters = [
+        keras.models.load_model(path).count_params() for path in (files / "model.keras", tmp_path / "folded.keras")
+    ]
+    assert f"1 of 2 batch norms folded; {parameters[0]} -> {parameters[1]} parameters; " in text
     images = np.random.default_rng(0).normal(size=(3, 8, 8, 3)).astype("float32")
     models = [keras.models.load_model(path) for path in (files / "model.keras", tmp_path / "folded.keras")]
     np.testing.assert_allclose(models[0](images), models[1](images), rtol=1e-4, atol=1e-5)
     assert len(models[1].layers) == len(models[0].layers) - 1
+
+
+def test_gamma_and_beta_of_a_norm_that_stays_are_told_of(tmp_path):
+    layers = [keras_norms.GroupNormalization(2, name="stays"), keras.layers.Conv2D(4, 3, name="takes")]
+    keras.Sequential([keras.Input((8, 8, 4)), *layers]).save(tmp_path / "model.keras")
+    found = json.loads(run("inspect", tmp_path / "model.keras", "--json").stdout)
+    assert "only gamma and beta fold, into takes" in found["norms"][0]["reason"]
+    text = run("fold", tmp_path / "model.keras", tmp_path / "folded.keras").stdout
+    assert re.search(r"Gamma and beta folded\n.*\n +stays +takes", text)
 
 
 def test_fold_json(files, tmp_path):
@@ -92,6 +107,15 @@ def test_export_without_folding_keeps_the_norms(files, tmp_path):
     )
     assert folded["fold"]["folded"]
     assert kept["fold"] is None
+
+
+@pytest.mark.parametrize(("options", "size"), [([], "batch"), (["--batch-size", 2], 2)])
+def test_export_passes_the_batch_size_on(files, tmp_path, options, size):
+    import onnx
+
+    run("export", files / "model.keras", tmp_path / "a.onnx", *options)
+    batch = onnx.load(tmp_path / "a.onnx").graph.input[0].type.tensor_type.shape.dim[0]
+    assert (batch.dim_value or batch.dim_param) == size
 
 
 def test_export_passes_the_opset_on(files, tmp_path):
@@ -167,4 +191,4 @@ def test_as_a_process_it_prints_its_own_words_only(files, tmp_path):
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS_"))}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert done.stderr == ""
-    assert done.stdout.splitlines()[0] == "1 of 2 batch norms folded."
+    assert done.stdout.startswith("1 of 2 batch norms folded; ")

@@ -66,6 +66,7 @@ def test_a_chart_puts_values_where_its_axes_say():
     ]
     (left, bottom), (middle, halfway), (right, top) = points[0]
     assert left < middle < right
+    assert top < bottom, "SVG counts downwards"
     assert middle == pytest.approx((left + right) / 2)
     assert halfway == pytest.approx((top + bottom) / 2)
     assert points[1] == [(left, top), (right, bottom)]
