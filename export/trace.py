@@ -5,6 +5,7 @@ Norm layers run their lowered form while the graph is recorded. Needs Keras on t
 
 from __future__ import annotations
 
+import gc
 import os
 
 import keras
@@ -33,3 +34,5 @@ def trace(model: keras.Model, directory: str | os.PathLike, sig: Signature, chan
         module.serve = tf.function(serve, input_signature=specs, autograph=False)
         concrete = module.serve.get_concrete_function()
     tf.saved_model.save(module, os.fspath(directory), signatures=concrete)
+    del module, concrete, serve
+    gc.collect()  # graphs stand in reference cycles, which pile up between exports
