@@ -209,7 +209,10 @@ class _Rebuild:
         for name in names:
             variable, array = getattr(new, name), planned[name]
             if variable is not None:
-                variable.assign(np.zeros(variable.shape) if array is None else array.astype("float64"))
+                variable.assign(np.zeros(variable.shape) if array is None else array)
+            before = getattr(old, name)
+            if variable is not None and before is not None and variable.trainable != before.trainable:
+                variable.trainable = before.trainable
 
 
 def _from_config(layer: Any, config: dict[str, Any]) -> Any:

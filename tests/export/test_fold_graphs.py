@@ -379,6 +379,16 @@ def test_trainable_flags_stay():
     assert not result.get_layer("encoder").trainable
 
 
+def test_flags_of_single_weights_stay():
+    x = image()
+    m = model(x, bn()(conv("edited")(L.ReLU()(conv("same")(x)))))
+    for name in ("edited", "same"):
+        m.get_layer(name).kernel.trainable = False
+    result, _ = fold(m)
+    for name in ("edited", "same"):
+        assert [w.trainable for w in result.get_layer(name).weights] == [False, True]
+
+
 def test_state_outside_of_weights_is_copied():
     normalize = L.Normalization(name="normalize")
     normalize.adapt(np.random.default_rng(0).normal(3.0, 2.0, (64, 5)).astype("float32"))
