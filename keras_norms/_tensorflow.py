@@ -193,9 +193,10 @@ def group_norm(x, gamma, beta, channels_per_group, epsilon):
     positions = x.shape[1:-1].num_elements() if len(x.shape) > 2 else 1
     dynamic_positions = tf.reduce_prod(tf.shape(x)[1:-1]) if positions is None else positions
     divisor = tf.cast(tf.maximum(dynamic_positions, 1), x.dtype)
+    compiled = _compiled_by_xla()
 
     def mean_positions(v):
-        if positions is None or positions < 1:
+        if compiled or positions is None or positions < 1:
             return tf.reduce_sum(v, axis=1, keepdims=True) / divisor
         if positions == 1:
             return v
@@ -217,7 +218,12 @@ def group_norm(x, gamma, beta, channels_per_group, epsilon):
         v = tf.reshape(x, (-1, dynamic_positions, channels))
         centred = v - group(mean_positions(v))
         offset = group(mean_positions(centred))
-        inv = tf.math.rsqrt(tf.maximum(group(mean_positions(tf.square(centred))) - tf.square(offset), 0.0) + epsilon)
+        if compiled:
+            # Sums round more here, and one more subtraction costs nothing.
+            variance = group(mean_positions(tf.square(centred - offset)))
+        else:
+            variance = tf.maximum(group(mean_positions(tf.square(centred))) - tf.square(offset), 0.0)
+        inv = tf.math.rsqrt(variance + epsilon)
         scale = inv * gamma
         y = centred * scale + (beta - offset * scale)
 
