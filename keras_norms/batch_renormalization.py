@@ -22,8 +22,9 @@ class BatchRenormalization(BatchNormalization):
 
     When to use it: batches of a few samples, or batches that are not independent samples (frames of one video, a few
     classes at a time), where batch normalization trains on statistics that inference will not see. With large mixed
-    batches it matches batch normalization and gains nothing. Open the limits with `schedule` once the moving statistics
-    have settled: until `warmup_steps` this layer is batch normalization.
+    batches it gains nothing. Where nothing calls for batch statistics, group or layer normalization does better still
+    on batches of two. Open the limits with `schedule` once the moving statistics have settled: until `warmup_steps`
+    this layer is batch normalization.
 
     The weights are those of batch normalization (gamma, beta, moving_mean, moving_variance), then an integer `step`
     that counts training steps with something to count. moving_variance is sigma^2 - epsilon with sigma averaged, as in
