@@ -1,6 +1,6 @@
 """What folding costs against clone_model + set_weights: seconds, peak memory, and growth with depth.
 
-    python benchmarks/fold_cost.py
+    python benchmarks/fold_cost.py [MODEL or DEPTH ...]
 
 Each line is measured in a process of its own; memory is what the process's peak grew by, in units of the weights.
 """
@@ -18,11 +18,14 @@ DEPTHS = (50, 200, 800)
 
 
 def chain(depth):
-    """A model of `depth` convolutions, each with a norm and a ReLU."""
+    """A model of `depth` layers: convolutions, each with a norm and a ReLU."""
     import keras
 
+    # Keras walks a graph by recursion.
+    sys.setrecursionlimit(20000)
+
     x = y = keras.Input((16, 16, 8))
-    for _ in range(depth):
+    for _ in range(depth // 3):
         y = keras.layers.ReLU()(keras.layers.BatchNormalization()(keras.layers.Conv2D(8, 3, padding="same")(y)))
     return keras.Model(x, y)
 
@@ -55,20 +58,22 @@ def measure(what, how):
     weights = sum(4 * int(np.prod(w.shape)) for w in model.weights)
     run = {"clone": clone, "fold": folded}[how]
     # Imports, thread pools and first calls are no part of either.
-    run(chain(1))
+    run(chain(3))
     before, start = peak(), time.perf_counter()
     run(model)
     print(f"{time.perf_counter() - start} {(peak() - before) / weights}")
 
 
 def child(what, how):
-    output = subprocess.run([sys.executable, __file__, what, how], check=True, capture_output=True, text=True).stdout
+    output = subprocess.run(
+        [sys.executable, __file__, "measure", what, how], check=True, capture_output=True, text=True
+    ).stdout
     return [float(n) for n in output.split()[-2:]]
 
 
-def main():
+def main(models):
     print(f"{'model':16} {'clone s':>9} {'fold s':>9} {'ratio':>6} {'clone mem':>10} {'fold mem':>9}")
-    for what in (*ARCHITECTURES, *map(str, DEPTHS)):
+    for what in models or (*ARCHITECTURES, *map(str, DEPTHS)):
         (clone_s, clone_m), (fold_s, fold_m) = child(what, "clone"), child(what, "fold")
         name = f"depth {what}" if what.isdigit() else what
         print(
@@ -77,4 +82,4 @@ def main():
 
 
 if __name__ == "__main__":
-    measure(*sys.argv[1:]) if len(sys.argv) > 1 else main()
+    measure(*sys.argv[2:]) if sys.argv[1:2] == ["measure"] else main(sys.argv[1:])

@@ -24,6 +24,8 @@ from .samples import check_shapes, is_free, random_input, shapes_to_try
 ULPS = 64
 # How many times its own reaction to one unit in the last place a model may differ.
 REACTIONS = 16
+# Where subnormal terms, which some kernels flush to zero, are no longer far below a sum's rounding.
+SMALLEST = {"float16": 2.0**-14, "bfloat16": 2.0**-103, "float32": 2.0**-103, "float64": 2.0**-970}
 EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 
 Pairs = dict[int, Value]
@@ -233,7 +235,10 @@ def _side_by_side(
 
 
 def difference(ours: Any, theirs: Any) -> float:
-    """max |theirs - ours| / max |ours|; equal infinities and NaNs in the same places are equal."""
+    """max |theirs - ours| / max |ours|; equal infinities and NaNs in the same places are equal.
+
+    Below SMALLEST the format itself runs out of digits, so no smaller scale is asked for.
+    """
     a, b = keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs)
     if a.shape != b.shape:
         return np.inf
@@ -241,10 +246,11 @@ def difference(ours: Any, theirs: Any) -> float:
         return 0.0 if np.array_equal(a, b) else np.inf
     if a.dtype.kind in "biu":
         return np.inf
+    smallest = SMALLEST.get(str(a.dtype), 0.0)
     a, b = a.astype("float64"), b.astype("float64")
     same = (a == b) | (np.isnan(a) & np.isnan(b))
     gap = np.max(np.abs(np.subtract(b, a, out=np.zeros_like(a), where=~same)), initial=0.0)
     scale = np.max(np.abs(a), where=np.isfinite(a), initial=0.0)
     if gap == 0.0:
         return 0.0
-    return float(gap / scale) if scale > 0.0 and np.isfinite(gap) else np.inf
+    return float(gap / max(scale, smallest)) if np.isfinite(gap) and max(scale, smallest) > 0.0 else np.inf

@@ -93,7 +93,7 @@ def test_free_sizes_grow_until_the_model_takes_them():
     [
         ([1.0, 2.0], [1.0, 2.0], 0.0),
         ([1.0, 2.0], [1.0, 2.5], 0.25),
-        ([0.0, 0.0], [0.0, 1e-9], np.inf),
+        ([0.0, 0.0], [0.0, 2.0**-960], 1024.0),
         ([np.nan, np.inf, -4.0], [np.nan, np.inf, -3.0], 0.25),
         ([np.nan, 1.0], [0.0, 1.0], np.inf),
         ([np.inf, 1.0], [1.0, 1.0], np.inf),
@@ -104,6 +104,16 @@ def test_free_sizes_grow_until_the_model_takes_them():
 )
 def test_difference_is_relative_to_the_scale(ours, theirs, expected):
     assert difference(np.array(ours), np.array(theirs)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "expected"),
+    [("float32", 1e-37, 0.0), ("float32", 1e-29, 0.5), ("float16", 1e-7, 0.0), ("float16", 1e-3, 0.5)],
+)
+def test_a_signal_that_fades_out_is_no_error(dtype, scale, expected):
+    """In a deep untrained model tensors reach numbers that the format has no digits for."""
+    ours, theirs = np.array([scale, 0.0], dtype), np.array([1.5 * scale, 0.0], dtype)
+    assert difference(ours, theirs) == pytest.approx(expected, abs=2e-3)
 
 
 def test_nothing_is_compared_in_the_original_twice(monkeypatch):
