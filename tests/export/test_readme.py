@@ -1,6 +1,7 @@
 """The README: its code runs as printed, its output and its table are true, its commands exist."""
 
 import contextlib
+import inspect
 import io
 import re
 import shlex
@@ -56,6 +57,8 @@ def test_the_table_has_every_public_layer():
 @pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
 def test_each_cell_of_the_table(row, tmp_path):
     name, *cells = row
+    if "renorm=" in name and "renorm" not in inspect.signature(keras.layers.BatchNormalization).parameters:
+        pytest.skip(f"Keras {keras.__version__} does not have renorm")
     assert cells == [
         _train(model := _model(name)),
         _save(model, tmp_path),
