@@ -11,6 +11,7 @@ SHAPES = ((64, 32), (8, 100, 32), (16, 28, 28, 32))
 LAYERS = (
     (BN, {}),
     (BN, {"epsilon": 1e-6}),
+    (BN, {"axis": 1}),
     (BRN, {"schedule": OPEN}),
     (GN, {"groups": 4}),
     (IN, {}),
