@@ -188,6 +188,8 @@ def _export(
                 f"'{path}' was not written: the {target.NAME} file does not reproduce its model. "
                 f"{verification.failure()}"
             )
+        if mode and target.quantized_as(partial) is None:
+            warnings += (f"nothing was quantized: the converter found no weights large enough for '{mode.name}'",)
         report = _report(path, partial, target, fold_report, verification, warnings)
     return report
 

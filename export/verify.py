@@ -89,6 +89,7 @@ def compare(
     sig = signature(model, _fixed_batch(first.inputs))
     to_input = _match([spec.name for spec in sig.inputs], [spec.name for spec in first.inputs], "inputs", path)
     to_output = _match(list(sig.outputs), list(first.outputs), "outputs", path)
+    _check_shapes(sig, first, to_input, path)
     cases = [(name, arrays, False) for name, arrays in probes(model, sig) if mode is None or name.startswith("random")]
     if mode is not None and mode.calibrated and inputs is not None:
         cases = []  # Ranges were taken from real data; noise outside of them would be clipped.
@@ -132,6 +133,15 @@ def _match(of_model: list[str], of_artifact: list[str], kind: str, path: Path) -
     if set(of_model) == set(of_artifact):
         return {name: name for name in of_model}
     return dict(zip(of_model, of_artifact, strict=True))
+
+
+def _check_shapes(sig: Signature, runner: Runner, to_input: dict[str, str], path: Path) -> None:
+    of_artifact = {spec.name: spec for spec in runner.inputs}
+    for spec in sig.inputs:
+        other = of_artifact[to_input[spec.name]]
+        sizes = zip(spec.shape, other.shape, strict=False)
+        if len(spec.shape) != len(other.shape) or any(None not in pair and pair[0] != pair[1] for pair in sizes):
+            raise ExportError(f"'{path}' takes {other}, the model takes {spec}. Is it the artifact of another model?")
 
 
 def _fill_batch(arrays: Arrays, sig: Signature) -> Arrays:

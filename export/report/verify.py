@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .plain import strict_json
 from .table import table
 
 
@@ -107,7 +107,7 @@ class VerifyReport:
         }
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=2)
+        return strict_json(self.to_dict())
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
         """Header and rows of the table that a person reads: one row an output and kind of input, the worse runtime."""

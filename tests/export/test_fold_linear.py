@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from fold_checks import assert_folds, random_batch, randomize, run
 from keras_norms.export.fold import fold
+from versions import HAS_RENORM
 
 import keras_norms
 
@@ -55,7 +56,6 @@ def test_after(case):
 
 
 NORMS = {
-    "renorm": lambda: L.BatchNormalization(renorm=True, name="bn"),
     "synchronized": lambda: L.BatchNormalization(synchronized=True, name="bn"),
     "no_center": lambda: L.BatchNormalization(center=False, name="bn"),
     "no_scale": lambda: L.BatchNormalization(scale=False, name="bn"),
@@ -66,6 +66,9 @@ NORMS = {
     "pack_renorm": lambda: keras_norms.BatchRenormalization(name="bn"),
     "pack_neither": lambda: keras_norms.BatchRenormalization(center=False, scale=False, name="bn"),
 }
+
+if HAS_RENORM:
+    NORMS["renorm"] = lambda: L.BatchNormalization(renorm=True, name="bn")
 
 
 @pytest.mark.parametrize("norm", NORMS)

@@ -89,6 +89,11 @@ def test_calibration_in_every_shape_it_comes_in(tmp_path):
     assert to_tflite(two_inputs(), path, quantize="int8", calibration=[a, b], batch_size=4).verification.ok
 
 
+def test_a_model_too_small_to_quantize_says_so(tmp_path):
+    report = to_tflite(image_net(NORMS["batch"], channels=4), tmp_path / "m.tflite", quantize="dynamic")
+    assert "nothing was quantized" in report.warnings[0]
+
+
 BAD = {
     "unknown mode": ({"quantize": "int4"}, "must be None or one of float16, dynamic, int8, int16x8; got 'int4'"),
     "none given": ({"quantize": "int8"}, "needs calibration="),

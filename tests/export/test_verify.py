@@ -1,5 +1,7 @@
 """A broken artifact never passes, a right one does, and nothing is left behind when one fails."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -161,6 +163,10 @@ def test_inputs_in_every_shape_they_come_in(net, artifacts):
 def test_an_artifact_of_another_model_is_refused(net, artifacts):
     with pytest.raises(ExportError, match="artifact of another model"):
         verify(two_in_two_out(), artifacts / "net.onnx")
+    with pytest.raises(
+        ExportError, match=r"takes image\[None, 12, 12, 3\] float32, the model takes image\[None, 9, 9, 3\]"
+    ):
+        verify(image_net(NORMS["GroupNormalization"], size=9), artifacts / "net.onnx")
     with pytest.raises(ExportError, match="There is no artifact"):
         verify(net, artifacts / "none.onnx")
 
@@ -172,6 +178,14 @@ def test_a_damaged_artifact_is_refused(suffix, net, artifacts, tmp_path):
         path.write_bytes(content)
         with pytest.raises((ExportError, VerificationError), match=r"can run|does not run"):
             verify(net, path)
+
+
+def test_an_exact_output_is_strict_json(tmp_path):
+    x = keras.Input((4,), name="x")
+    report = to_onnx(keras.Model(x, keras.layers.ReLU(name="y")(x)), tmp_path / "m.onnx")
+    assert report.verification.outputs["y"].sqnr_db == float("inf")
+    assert json.loads(report.to_json())["verification"]["outputs"]["y"]["sqnr_db"] is None
+    assert "Infinity" not in report.verification.to_json()
 
 
 def test_the_tolerance_is_checked(net, tmp_path):

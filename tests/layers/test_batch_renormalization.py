@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from layer_cases import BN, BRN, KBN, OPEN, inputs, oracle_inference, oracle_training, randomize
+from versions import HAS_RENORM
 
 from keras_norms import RenormSchedule
 
@@ -116,8 +117,8 @@ def test_weights_of_batch_normalization(center, scale):
     """Four weights keep the step; Keras' seven count by their first four; its own five count whole."""
     layer = randomize(BRN(center=center, scale=scale), (4, 6))
     layer.step.assign(7)
-    for source in (KBN(center=center, scale=scale), KBN(center=center, scale=scale, renorm=True)):
-        source = randomize(source, (4, 6), seed=3)
+    for renorm in ({}, {"renorm": True})[: 1 + HAS_RENORM]:
+        source = randomize(KBN(center=center, scale=scale, **renorm), (4, 6), seed=3)
         layer.set_weights(source.get_weights())
         plain = 2 + center + scale
         for a, b in zip(layer.get_weights()[:plain], source.get_weights()[:plain], strict=True):

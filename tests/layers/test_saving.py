@@ -191,6 +191,7 @@ def test_there_are_golden_files():
 
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 def test_files_of_earlier_versions_load(path):
+    pytest.importorskip("keras", minversion="3.15")  # an older Keras cannot read a newer one's Conv2D
     data = dict(np.load(path.with_suffix(".npz")))
     model = keras.models.load_model(path)
     np.testing.assert_allclose(model.predict(data["x"], verbose=0), data["y"], rtol=0, atol=1e-5)

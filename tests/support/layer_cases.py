@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import oracles
+from versions import SORTS_AXES
 
 import keras_norms
 
@@ -80,7 +81,7 @@ CASES = (
     Case(LN, (8, 6), {}, KLN),
     Case(LN, (4, 5, 6), {}, KLN),
     Case(LN, (4, 3, 5, 6), {"axis": [1, 2, 3]}, KLN),
-    Case(LN, (4, 3, 5, 6), {"axis": [-1, -2], "epsilon": 1e-6}, KLN),
+    Case(LN, (4, 3, 5, 6), {"axis": [-1, -2], "epsilon": 1e-6}, KLN if SORTS_AXES else None),
     Case(LN, (4, 6, 5), {"axis": 1}, KLN),
     Case(LN, (4, 5, 6), {"center": False}, KLN),
     Case(LN, (4, 5, 6), {"scale": False}, KLN),

@@ -1,9 +1,8 @@
 """Small models with norms whose statistics are neither zero nor one, gammas negative and zero among them."""
 
-import inspect
-
 import keras
 import numpy as np
+from versions import HAS_RENORM
 
 import keras_norms
 
@@ -62,5 +61,5 @@ NORMS = {
     "keras LayerNormalization": keras.layers.LayerNormalization,
 }
 
-if "renorm" in inspect.signature(keras.layers.BatchNormalization).parameters:  # Keras 3.15 and later
+if HAS_RENORM:
     NORMS["keras BatchNormalization(renorm)"] = lambda **kw: keras.layers.BatchNormalization(renorm=True, **kw)
