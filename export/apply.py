@@ -95,6 +95,9 @@ class _Rebuild:
                 outputs = tree.flatten(self.layer(operation)(*args, **kwargs))
             self._map(core, node.outputs, outputs)
         outputs = tree.map_structure(lambda x: self.tensors[(id(core), id(x))], core._outputs_struct)
+        for x in tree.flatten(inputs):
+            if not x._keras_history.operation._outbound_nodes:
+                keras.layers.Identity()(x)  # Keras 3.12 makes no model with an input that nothing uses
         cls = type(model) if _constructs(model, "inputs", "outputs") else keras.Model
         return cls(inputs, outputs, name=model.name)
 
@@ -251,4 +254,4 @@ def _copy_state(old: Any, new: Any) -> None:
 
 def _constructs(model: Any, *names: str) -> bool:
     """Whether the model's class is built from these arguments, as Keras' own is."""
-    return tuple(inspect.getfullargspec(type(model).__init__).args[1 : 1 + len(names)]) == names
+    return tuple(inspect.signature(type(model).__init__).parameters)[1 : 1 + len(names)] == names
