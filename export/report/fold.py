@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from .plain import strict_json
+from .table import table
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,9 @@ class FoldReport:
         """The report as plain data."""
         return {**asdict(self), "multiply_adds_saved": self.multiply_adds_saved}
 
-    def to_json(self, indent: int | None = 2) -> str:
+    def to_json(self) -> str:
         """The report as JSON text."""
-        return json.dumps(self.to_dict(), indent=indent)
+        return strict_json(self.to_dict())
 
     def __str__(self) -> str:
         total = len(self.folded) + len(self.kept)
@@ -82,14 +83,7 @@ class FoldReport:
                 rows = [
                     (f.norm, ", ".join(f.into), f.rule, "" if f.error is None else f"{f.error:.1e}") for f in records
                 ]
-                lines += ["", *_table((head, "into", "rule", "error"), rows)]
+                lines += ["", table((head, "into", "rule", "error"), rows)]
         if self.kept:
-            lines += ["", *_table(("kept", "why"), [(k.norm, k.reason) for k in self.kept])]
+            lines += ["", table(("kept", "why"), [(k.norm, k.reason) for k in self.kept])]
         return "\n".join(lines)
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows)]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return [line.rstrip() for line in lines]
