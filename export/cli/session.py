@@ -16,6 +16,7 @@ from .terminal import Terminal
 
 _EXTRAS = {
     "sklearn": "demo",
+    "matplotlib": "demo",
     "tensorflow": "export",
     "tf2onnx": "export",
     "onnx": "export",

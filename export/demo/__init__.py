@@ -31,7 +31,7 @@ def run(out: Path, terminal: Terminal, *, quick: bool = False):
 
     Raises:
         ExportError: `out` cannot be written to.
-        ModuleNotFoundError: scikit-learn is not installed.
+        ModuleNotFoundError: scikit-learn or matplotlib is not installed.
     """
     start = time.perf_counter()
     # Here, and not above, is everything that needs an extra or takes long to import.

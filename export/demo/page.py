@@ -48,7 +48,7 @@ def _curves(record: Record) -> str:
             figures.append(chart.line_chart(f"Batches of {size}: {axis.label}", epochs, axis, lines))
     charts = f'<div class="charts">\n{chr(10).join(figures)}\n</div>'
     numbers = html.folded_away("The curves as numbers", _curve_table(record))
-    return html.section("Training", "", chart.legend(record.norms), charts, numbers)
+    return html.section("Training", "", charts, numbers)
 
 
 def _curve_table(record: Record) -> str:

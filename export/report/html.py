@@ -39,10 +39,8 @@ td.bar { background: linear-gradient(to left, var(--bar) var(--share), transpare
   margin: 1rem 0; }
 figure { margin: 0; padding: .9rem 1rem; background: var(--wash); border: 1px solid var(--rule); border-radius: 8px; }
 figcaption { color: var(--ink); font-weight: 600; margin-bottom: .25rem; }
-svg { display: block; width: 100%; height: auto; }
-svg text { fill: var(--soft); font: 13px system-ui, sans-serif; }
-.legend { display: flex; flex-wrap: wrap; gap: .35rem 1.4rem; padding: 0; margin: .75rem 0; list-style: none; }
-.legend svg { display: inline-block; width: 34px; height: 10px; margin-right: .45rem; vertical-align: middle; }
+svg { display: block; width: 100%; height: auto; color: var(--soft); }
+svg text { font-family: system-ui, sans-serif !important; }
 details { margin: .75rem 0; }
 summary { cursor: pointer; color: var(--series-1); }
 code { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }

@@ -175,7 +175,7 @@ def test_version():
 
 def test_help_is_light():
     code = "import sys; from keras_norms_cli.commands import cli; print([m for m in sys.modules if m in %r])"
-    heavy = ("keras", "keras_norms", "tensorflow", "onnx", "onnxruntime", "ai_edge_litert", "sklearn")
+    heavy = ("keras", "keras_norms", "tensorflow", "onnx", "onnxruntime", "ai_edge_litert", "sklearn", "matplotlib")
     out = subprocess.run([sys.executable, "-c", code % (heavy,)], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
 

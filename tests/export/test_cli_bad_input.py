@@ -149,7 +149,9 @@ def test_an_error_nobody_foresaw_is_one_line_without_traceback_and_whole_with_it
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("module", "extra"), [("sklearn", "demo"), ("ai_edge_litert", "export")])
+@pytest.mark.parametrize(
+    ("module", "extra"), [("sklearn", "demo"), ("matplotlib", "demo"), ("ai_edge_litert", "export")]
+)
 def test_a_missing_package_is_named_with_its_extra(module, extra):
     import click
     from keras_norms_cli.session import session

@@ -132,15 +132,16 @@ def test_the_network_has_the_named_norm_after_each_convolution(kind):
     assert {type(layer).__name__ for layer in norms} == {f"{words[kind]}alization"}
 
 
-def test_without_scikit_learn_it_names_the_extra(tmp_path):
-    """In a process of its own, whose import system has no scikit-learn."""
+@pytest.mark.parametrize("module", ["sklearn", "matplotlib"])
+def test_without_a_package_of_its_own_it_names_the_extra(module, tmp_path):
+    """In a process of its own, whose import system lacks the package; nothing is made before it is missed."""
     code = (
-        "import sys; sys.modules['sklearn'] = sys.modules['sklearn.datasets'] = None\n"
+        f"import sys; sys.modules[{module!r}] = None\n"
         "import keras_norms_cli; sys.argv = ['keras-norms', 'demo', '--out', sys.argv[1]]; keras_norms_cli.main()"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "out")], capture_output=True, text=True)
     assert done.returncode == 1
-    assert "needs sklearn, which is not installed: pip install 'keras-norms[demo]'" in done.stderr
+    assert f"needs {module}, which is not installed: pip install 'keras-norms[demo]'" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
