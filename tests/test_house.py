@@ -93,6 +93,16 @@ def test_the_public_layers_all_have_a_lowering():
     assert layers <= {kind for kind, _ in LOWERINGS}
 
 
+def test_every_public_layer_has_a_case_row_and_every_lowering_an_operation_row():
+    rows = (ROOT / "tests/support/layer_cases.py").read_text(), (ROOT / "tests/export/test_export.py").read_text()
+    import keras_norms
+
+    for name in keras_norms.__all__:
+        if name.endswith("Normalization"):
+            assert f"keras_norms.{name}" in rows[0], f"{name} has no row in the layer cases"
+            assert f'"{name}": (' in rows[1], f"{name} has no row of the operations it becomes"
+
+
 def test_no_module_grows_beyond_one_idea():
     for path in (*modules("keras_norms"), *modules("export")):
         assert len(path.read_text().splitlines()) <= 300, f"{path} is longer than 300 lines"

@@ -51,6 +51,30 @@ def test_a_fixed_batch_leaves_no_shape_arithmetic(norm, suffix, tmp_path):
     assert runner.inputs[0].shape == (2, 12, 12, 3)
 
 
+# All that a norm alone on (1, 6, 6, 8) comes down to, and how often. The ONNX transposes meet those of a convolution.
+LOWERED = {
+    "BatchNormalization": ("ADD MUL", "Add Mul"),
+    "BatchRenormalization": ("ADD MUL", "Add Mul"),
+    "GroupNormalization": (
+        "2ADD 4MEAN 4MUL 6RESHAPE RSQRT SUB",
+        "2Add 4Mul Reciprocal 4ReduceMean 6Reshape Sqrt Sub 2Transpose",
+    ),
+    "InstanceNormalization": (
+        "2ADD 2MEAN 3MUL 4RESHAPE RSQRT SUB",
+        "2Add 3Mul Reciprocal 2ReduceMean 5Reshape Sqrt Sub 2Transpose",
+    ),
+    "LayerNormalization": ("2ADD 2MEAN 3MUL RSQRT SUB", "2Add 3Mul Reciprocal 2ReduceMean Sqrt Sub"),
+}
+
+
+@pytest.mark.parametrize("norm", LOWERED)
+def test_a_norm_alone_becomes_exactly_these_operations(norm, tmp_path):
+    model = randomize(keras.Sequential([keras.Input((6, 6, 8), batch_size=1), NORMS[norm](name="norm")]))
+    for (suffix, export), expected in zip(EXPORTS.items(), LOWERED[norm], strict=True):
+        ops = export(model, tmp_path / f"m{suffix}", batch_size=1).ops
+        assert " ".join(f"{count if count > 1 else ''}{op}" for op, count in ops.items()) == expected
+
+
 @pytest.mark.parametrize("suffix", EXPORTS)
 def test_names_and_order_are_those_of_the_model(suffix, tmp_path):
     model, path = two_in_two_out(), tmp_path / f"model{suffix}"
