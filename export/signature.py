@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import keras
@@ -117,17 +118,16 @@ def _map_shapes(node: Any, path: str, found: list) -> Any:
 def _output_names(model: keras.Model, inputs: tuple[Spec, ...], structure: Any) -> tuple[str, ...]:
     symbols = [keras.KerasTensor(spec.shape, spec.dtype) for spec in inputs]
     outputs = model.compute_output_spec(keras.tree.pack_sequence_as(structure, symbols))
-    count = len(keras.tree.flatten(outputs))
-    return _names(outputs, ["output"] if count == 1 else [f"output_{i}" for i in range(count)])
+    leaves = len(keras.tree.flatten(outputs))
+    return _names(outputs, ["output"] if leaves == 1 else [f"output_{i}" for i in range(leaves)])
 
 
 def _names(outputs: Any, fallback: Sequence[str]) -> tuple[str, ...]:
     names = _keys(outputs) if isinstance(outputs, dict) else list(fallback)
-    seen: Counter[str] = Counter()
-    result = []
+    result: list[str] = []
     for name in names:
-        result.append(name if not seen[name] else f"{name}_{seen[name]}")
-        seen[name] += 1
+        free = (f"{name}_{i}" for i in count(1))
+        result.append(name if name not in result else next(other for other in free if other not in (*names, *result)))
     return tuple(result)
 
 
@@ -137,7 +137,7 @@ def _keys(outputs: dict) -> list[str]:
 
 
 def _check_unique(names: list[str]) -> None:
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    twice = [name for name, times in Counter(names).items() if times > 1]
     if twice:
         raise ExportError(
             f"Inputs must have different names; '{twice[0]}' occurs more than once. Name them: Input(..., name=)."

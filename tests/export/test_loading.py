@@ -1,12 +1,14 @@
 """Model files: right, old, damaged, foreign, hostile."""
 
 import zipfile
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 from keras_norms.export import ExportError, to_onnx, to_tflite
 from keras_norms.export.loading import load_model
+from keras_norms.export.signature import signature
 from models import NORMS, image_net
 
 
@@ -109,6 +111,12 @@ def test_what_is_no_model_is_refused():
         load_model(keras.Sequential([keras.layers.Dense(2)]))
 
 
+def test_outputs_of_one_layer_get_names_of_their_own():
+    x = keras.Input((2,), name="x")
+    y, named = keras.layers.Dense(2, name="y")(x), keras.layers.Dense(2, name="y_1")(x)
+    assert signature(keras.Model(x, [y, y, named])).outputs == ("y", "y_2", "y_1")
+
+
 def test_targets_of_no_use_are_refused_before_any_work(net, tmp_path):
     (tmp_path / "folder.onnx").mkdir()
     for path, message in (
@@ -119,6 +127,9 @@ def test_targets_of_no_use_are_refused_before_any_work(net, tmp_path):
             to_tflite(net, path)
     with pytest.raises(ExportError, match="is a directory. Add a file name"):
         to_onnx(net, tmp_path / "folder.onnx")
+    if Path("/proc/self").exists():  # no one may write there, root neither
+        with pytest.raises(ExportError, match="Cannot write into '/proc/self': .* Choose another directory"):
+            to_onnx(net, "/proc/self/m.onnx")
     for batch_size in (0, -1, 1.5, True):
         with pytest.raises(ExportError, match="batch_size must be a positive integer"):
             to_onnx(net, tmp_path / "m.onnx", batch_size=batch_size)
