@@ -1,4 +1,6 @@
-"""Group and instance normalization without reshaping the full-size tensor.
+"""Group and instance normalization without regrouping the full-size tensor.
+
+`pooled.py` has the form for TFLite. For ONNX Runtime, which wants channels first:
 
 The mean of a group is the mean of its channels' means (each has as many positions), so only small tensors regroup:
 
@@ -20,6 +22,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from . import pooled
 from .parameters import broadcast, float64
 
 
@@ -30,11 +33,15 @@ def lower(layer: Any, channels_first: bool = False) -> Callable[[Any], Any]:
     def call(inputs: Any) -> Any:
         x = ops.cast(inputs, "float32")
         axis = layer.axis % x.ndim
+        groups = getattr(layer, "groups", -1)
+        groups = x.shape[axis] if groups == -1 else groups
+        if not channels_first and x.ndim > 2:
+            return ops.cast(pooled.normalize(x, axis, groups, layer.epsilon, gamma, beta), layer.compute_dtype)
         # The transposes meet those that a converter puts around the neighbouring convolutions, and go with them.
         moved = channels_first and axis == x.ndim - 1 > 2 and None not in x.shape[1:]
         if moved:
             x, axis = ops.moveaxis(x, -1, 1), 1
-        y = _over_positions(x, axis, getattr(layer, "groups", -1), layer.epsilon, gamma, beta)
+        y = _over_positions(x, axis, groups, layer.epsilon, gamma, beta)
         return ops.cast(ops.moveaxis(y, 1, -1) if moved else y, layer.compute_dtype)
 
     return call
@@ -44,7 +51,6 @@ def _over_positions(
     x: Any, axis: int, groups: int, epsilon: float, gamma: np.ndarray | None, beta: np.ndarray | None
 ) -> Any:
     shape = tuple(x.shape)
-    groups = shape[axis] if groups == -1 else groups
     flat = _flattened(shape, axis)
     if flat is None:
         return _normalize(x, axis, groups, epsilon, gamma, beta)
@@ -70,6 +76,9 @@ def _normalize(
 ) -> Any:
     channels = x.shape[axis]
     centred = x - _to_channels(_group_mean(x, axis, groups), np.ones(channels), axis, x.ndim)
+    if x.ndim == 2:
+        # A group is a few values here: the rounding of their mean counts, and another look at it costs nothing.
+        centred -= _to_channels(_group_mean(centred, axis, groups), np.ones(channels), axis, x.ndim)
     inverse = ops.rsqrt(_group_mean(centred * centred, axis, groups) + epsilon)
     y = centred * _to_channels(inverse, np.ones(channels) if gamma is None else gamma, axis, x.ndim)
     return y if beta is None else y + broadcast(beta, axis, x.ndim)

@@ -56,11 +56,11 @@ LOWERED = {
     "BatchNormalization": ("ADD MUL", "Add Mul"),
     "BatchRenormalization": ("ADD MUL", "Add Mul"),
     "GroupNormalization": (
-        "2ADD 4MEAN 4MUL 6RESHAPE RSQRT SUB",
+        "4ADD 2AVERAGE_POOL_2D 2MEAN 3MUL 4RESHAPE RSQRT 2SQUARED_DIFFERENCE 2SUB",
         "2Add 4Mul Reciprocal 4ReduceMean 6Reshape Sqrt Sub 2Transpose",
     ),
     "InstanceNormalization": (
-        "2ADD 2MEAN 3MUL 4RESHAPE RSQRT SUB",
+        "2ADD 2AVERAGE_POOL_2D 2MUL 2RESHAPE RSQRT SQUARED_DIFFERENCE SUB",
         "2Add 3Mul Reciprocal 2ReduceMean 5Reshape Sqrt Sub 2Transpose",
     ),
     "LayerNormalization": ("2ADD 2MEAN 3MUL RSQRT SUB", "2Add 3Mul Reciprocal 2ReduceMean Sqrt Sub"),
