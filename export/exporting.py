@@ -1,35 +1,15 @@
-"""From a model to a verified artifact: load, fold, trace, convert, verify, and only then put the file in its place."""
+"""What a user calls: `to_tflite` and `to_onnx`."""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from .errors import ExportError, FoldError, VerificationError
-from .fold import fold as fold_model
-from .handover import trace_in_child
-from .loading import load_model
-from .locating import first_divergence
-from .placing import check_writable, placing
-from .precision import half_policies
-from .probes import Arrays
-from .quantization import calibration_batches, check_mode, save_batches
+from .metadata import Labels
+from .pipeline import Progress, export
 from .report.export import ExportReport
-from .report.fold import FoldReport
-from .report.verify import VerifyReport
-from .signature import Signature, signature
-from .targets import target_of
-from .verify import check_tolerance, compare
-
-Progress = Callable[[str], None]
-_JUDGED_EXAMPLES = 32
 
 
 def to_tflite(
@@ -41,6 +21,8 @@ def to_tflite(
     batch_size: int | None = None,
     fold: bool = True,
     tolerance: float | None = None,
+    labels: Labels | None = None,
+    certificate: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Write `model` as a TFLite (LiteRT) file that is proven to reproduce it, or write nothing.
@@ -59,6 +41,9 @@ def to_tflite(
         fold: merge batch norms into their neighbours first.
         tolerance: the largest error allowed, as a share of each output's max |y|. If None, 1e-4 in float32, and in a
             quantized file the signal to noise ratio of the mode in `quantization.MODES`.
+        labels: the names of the classes of the only output, or a dict of them by output; kept in the file's metadata.
+        certificate: also write `path.json` (as in `model.tflite.json`): what was exported from what, by which versions,
+            the inputs that were tried and every error measured. `verify` checks it again.
         progress: called with the name of each stage as it begins.
 
     Raises:
@@ -74,13 +59,15 @@ def to_tflite(
         >>> report.ops, report.verification.relative < 1e-4  # doctest: +SKIP
         ({'CONV_2D': 1}, True)
     """
-    return _export(
+    return export(
         model,
         path,
         ".tflite",
         batch_size=batch_size,
         fold=fold,
         tolerance=tolerance,
+        labels=labels,
+        certificate=certificate,
         progress=progress,
         quantize=quantize,
         calibration=calibration,
@@ -97,6 +84,8 @@ def to_onnx(
     batch_size: int | None = None,
     fold: bool = True,
     tolerance: float | None = None,
+    labels: Labels | None = None,
+    certificate: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Write `model` as an ONNX file that is proven to reproduce it, or write nothing.
@@ -115,6 +104,9 @@ def to_onnx(
         fold: merge batch norms into their neighbours first.
         tolerance: the largest error allowed, as a share of each output's max |y|. If None, 1e-4 in float32, and in a
             quantized file the signal to noise ratio of the mode in `quantization.MODES`.
+        labels: the names of the classes of the only output, or a dict of them by output; kept in the file's metadata.
+        certificate: also write `path.json` (as in `model.tflite.json`): what was exported from what, by which versions,
+            the inputs that were tried and every error measured. `verify` checks it again.
         progress: called with the name of each stage as it begins.
 
     Raises:
@@ -129,121 +121,17 @@ def to_onnx(
         >>> to_onnx(model, "model.onnx", opset=17).verification.ok  # doctest: +SKIP
         True
     """
-    return _export(
+    return export(
         model,
         path,
         ".onnx",
         batch_size=batch_size,
         fold=fold,
         tolerance=tolerance,
+        labels=labels,
+        certificate=certificate,
         progress=progress,
         opset=opset,
         quantize=quantize,
         calibration=calibration,
     )
-
-
-def _export(
-    model: keras.Model | str | os.PathLike,
-    path: str | os.PathLike,
-    suffix: str,
-    *,
-    batch_size: int | None,
-    fold: bool,
-    tolerance: float | None,
-    progress: Progress | None,
-    **options: Any,
-) -> ExportReport:
-    path = Path(path)
-    if path.suffix != suffix:
-        raise ExportError(f"The output must end in {suffix}; got '{path.name}'. Rename the output.")
-    say = progress or (lambda stage: None)
-    target = target_of(path)
-    mode = check_mode(options["quantize"], options["calibration"], target.MODES, target.NAME)
-    target.check(options)
-    check_tolerance(tolerance)
-    check_writable(path)
-    say("loading")
-    model = load_model(model)
-    sig = signature(model, batch_size)
-    batches = calibration_batches(options["calibration"], sig) if mode and mode.calibrated else []
-    say("folding")
-    folded, fold_report, warnings = _fold(model) if fold else (model, None, ())
-    warnings += _precision_warning(model)
-    with tempfile.TemporaryDirectory(prefix="keras-norms-") as work, placing(path) as partial:
-        options["calibration"] = save_batches(batches, Path(work) / "calibration.npz") if batches else None
-        _make(folded, sig, target, partial, Path(work), options, say)
-        say("verifying")
-        verification = compare(
-            model, target.runners(partial), path, inputs=_examples(batches), tolerance=tolerance, mode=mode
-        )
-        if not verification.ok and mode is None:
-            say("looking for the layer that diverges")
-            layer = first_divergence(
-                folded, lambda part, to: _make(part, signature(part), target, to, Path(work), options), suffix
-            )
-            verification = replace(verification, first_divergence=layer)
-        if not verification.ok:
-            raise VerificationError(
-                f"'{path}' was not written: the {target.NAME} file does not reproduce its model. "
-                f"{verification.failure()}"
-            )
-        if mode and target.quantized_as(partial) is None:
-            warnings += (f"nothing was quantized: the converter found no weights large enough for '{mode.name}'",)
-        report = _report(path, partial, target, fold_report, verification, warnings)
-    return report
-
-
-def _fold(model: keras.Model) -> tuple[keras.Model, FoldReport | None, tuple[str, ...]]:
-    try:
-        folded, report = fold_model(model)
-    except FoldError as error:
-        return model, None, (f"nothing was folded: {error}",)
-    return folded, report, ()
-
-
-def _precision_warning(model: keras.Model) -> tuple[str, ...]:
-    policies = ", ".join(half_policies(model))
-    if not policies:
-        return ()
-    return (f"the model computes in {policies}, the artifact in float32; it was compared with the model in float32",)
-
-
-def _examples(batches: list[Arrays]) -> Any:
-    """The part of the calibration data that the quantized artifact is judged on."""
-    if not batches:
-        return None
-    return [[np.concatenate(arrays) for arrays in zip(*batches[:_JUDGED_EXAMPLES], strict=True)]]
-
-
-def _make(
-    model: keras.Model,
-    sig: Signature,
-    target: Any,
-    path: Path,
-    work: Path,
-    options: dict[str, Any],
-    say: Progress = lambda stage: None,
-) -> None:
-    say("tracing")
-    saved_model = Path(tempfile.mkdtemp(dir=work))
-    if keras.backend.backend() == "tensorflow":
-        from .trace import trace
-
-        trace(model, saved_model, sig, target.CHANNELS_FIRST)
-    else:
-        trace_in_child(model, saved_model, sig, target.CHANNELS_FIRST, work)
-    say("converting")
-    target.convert(saved_model, path, sig, options)
-
-
-def _report(
-    path: Path,
-    partial: Path,
-    target: Any,
-    fold: FoldReport | None,
-    verification: VerifyReport,
-    warnings: tuple[str, ...],
-) -> ExportReport:
-    size, ops = partial.stat().st_size, target.op_counts(partial)
-    return ExportReport(path, target.NAME, size, ops, fold, verification, warnings)

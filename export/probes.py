@@ -1,11 +1,14 @@
-"""Inputs that an artifact is tried on: random, constant, far from zero, and whatever the user gives.
+"""Inputs that an artifact is tried on: random ones, those that break norms, and whatever the user gives.
 
-Random inputs alone miss what breaks norms: a constant input has no variance, a large offset cancels.
+Random inputs alone miss what breaks norms: a constant input has no variance, a large offset cancels, a tiny variance
+shows a wrong epsilon, and one infinity shows what leaks from a group or a sample into the others.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -16,37 +19,72 @@ from .signature import Signature, Spec
 
 OFFSET = 1e4
 CONSTANT = 1234.0
+TINY = 1e-3
+INFINITE = "one infinity"
 _FREE_BATCHES = (1, 3)
 _FREE_SIZES = (16, 32, 64, 128, 224)
 
 Arrays = list[np.ndarray]
 
 
-def probes(model: keras.Model, sig: Signature) -> list[tuple[str, Arrays]]:
-    """Named synthetic inputs: random at batch 1 and 3 where the batch is free, then constant and offset."""
+@dataclass(frozen=True)
+class Probe:
+    """One set of inputs. `formula` and `seed` say how to draw it again; `given` if the user brought it."""
+
+    name: str
+    arrays: Arrays
+    formula: str
+    seed: int | None = None
+    given: bool = False
+
+
+def _rows(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return np.broadcast_to(rng.normal(size=(*shape[:-1], 1)), shape)
+
+
+def _steps(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return np.broadcast_to(40_000.0 + np.arange(shape[-1] if shape else 1) % 4, shape)
+
+
+# How the floats of each input are drawn. Random comes first: it sets the scale that tiny outputs are judged against.
+_FORMULAS = {
+    "random": ("N(0, 1)", lambda rng, shape: rng.normal(size=shape)),
+    "constant": (f"{CONSTANT}", lambda rng, shape: np.full(shape, CONSTANT)),
+    "constant rows": ("N(0, 1), the same along the last axis", _rows),
+    "offset": (f"{OFFSET} + N(0, 1)", lambda rng, shape: OFFSET + rng.normal(size=shape)),
+    "steps": ("40000, 40001, 40002, 40003, ... along the last axis", _steps),
+    "tiny variance": (f"{TINY} * N(0, 1)", lambda rng, shape: TINY * rng.normal(size=shape)),
+    "zeros": ("0", lambda rng, shape: np.zeros(shape)),
+    INFINITE: ("N(0, 1), the first number of the first sample infinite", lambda rng, shape: rng.normal(size=shape)),
+}
+
+
+def probes(model: keras.Model, sig: Signature) -> list[Probe]:
+    """Synthetic inputs: random at batch 1 and 3 where the batch is free, then each kind that breaks norms."""
     size = _accepted_size(model, sig)
     limits = [_id_limit(model, spec) for spec in sig.inputs]
     free = all(spec.shape and spec.shape[0] is None for spec in sig.inputs)
-    batches = _FREE_BATCHES if free else (None,)
-    rng = np.random.default_rng(20_171_202)
-    cases = []
-    for batch in batches:
-        label = f"random, batch {batch}" if batch else "random"
-        cases.append((label, _draw(sig, batch, size, limits, lambda shape: rng.normal(size=shape))))
-    if any(spec.dtype.startswith("float") for spec in sig.inputs):
-        batch = batches[-1]
-        cases.append(("constant", _draw(sig, batch, size, limits, lambda shape: np.full(shape, CONSTANT))))
-        cases.append(("offset", _draw(sig, batch, size, limits, lambda shape: OFFSET + rng.normal(size=shape))))
-    return cases
+    small, large = _FREE_BATCHES if free else (None, None)
+    floats = any(spec.dtype.startswith(("float", "bfloat")) for spec in sig.inputs)
+    cases = [("random", f"random, batch {small}" if free else "random", small)]
+    if floats:
+        cases += [(kind, kind, small) for kind in _FORMULAS if kind not in ("random", INFINITE)]
+    if free:  # last, for a runtime prepares itself anew for each size
+        cases.append(("random", f"random, batch {large}", large))
+    if floats:
+        cases.append((INFINITE, INFINITE, large))
+    return [_draw(kind, name, sig, batch, size, limits) for kind, name, batch in cases]
 
 
-def _draw(sig: Signature, batch: int | None, size: int, limits: list[int], floats: Any) -> Arrays:
-    rng = np.random.default_rng(7)
+def _draw(kind: str, name: str, sig: Signature, batch: int | None, size: int, limits: list[int]) -> Probe:
+    formula, floats = _FORMULAS[kind]
+    seed = zlib.crc32(name.encode())
+    rng = np.random.default_rng(seed)
     arrays = []
     for spec, limit in zip(sig.inputs, limits, strict=True):
         shape = concrete_shape(spec, batch, size)
         if spec.dtype.startswith(("float", "bfloat")):
-            array = floats(shape)
+            array = floats(rng, shape)
         elif spec.dtype == "bool":
             array = rng.random(shape) < 0.5
         elif spec.dtype == "string":
@@ -55,8 +93,20 @@ def _draw(sig: Signature, batch: int | None, size: int, limits: list[int], float
             )
         else:
             array = rng.integers(0, limit, shape)
-        arrays.append(np.asarray(array, spec.dtype))
-    return arrays
+        arrays.append(np.array(array, spec.dtype))
+    if kind == INFINITE:
+        arrays = with_first_number(arrays, np.inf)
+    return Probe(name, arrays, formula, seed)
+
+
+def with_first_number(arrays: Arrays, value: float) -> Arrays:
+    """The arrays with the first number of the first float one replaced."""
+    changed = [array.copy() for array in arrays]
+    for array in changed:
+        if array.dtype.kind == "f" and array.size:
+            array.flat[0] = value
+            break
+    return changed
 
 
 def concrete_shape(spec: Spec, batch: int | None, size: int) -> tuple[int, ...]:

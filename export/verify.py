@@ -8,18 +8,23 @@ which the response is large says nothing and is set aside, by name.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from .certificate import Certificate
 from .errors import ExportError, VerificationError
+from .inside import first_divergence_inside
 from .loading import load_model
+from .measuring import Reference, distance, reference, scale
+from .metadata import MODEL, read_metadata
 from .precision import in_float32
-from .probes import Arrays, probes, user_cases
+from .probes import Arrays, Probe, probes, user_cases
 from .quantization import MODES, Mode
-from .report.verify import Check, VerifyReport
+from .report.verify import Check, Tried, VerifyReport
 from .signature import Signature, Spec, signature
 from .targets import target_of
 from .targets.runner import Runner
@@ -27,7 +32,7 @@ from .targets.runner import Runner
 DEFAULT_TOLERANCE = 1e-4
 _ROUNDING_FACTOR = 16
 _SAYS_NOTHING = 1e-2
-_SMALLEST_SCALE = 1e-3
+_FLOATS = {"float16", "bfloat16", "float32"}
 
 
 def verify(
@@ -40,7 +45,8 @@ def verify(
     """Run `model` and the artifact at `path` on the same inputs and return how far apart they are.
 
     The artifact runs in each runtime a user may have (LiteRT with and without XNNPACK; ONNX Runtime with and without
-    graph optimizations) on random inputs at batch 1 and 3, a constant, inputs far from zero, and `inputs`.
+    graph optimizations) on random inputs at batch 1 and 3, on zeros, constants, tiny and far numbers, on one infinity,
+    and on `inputs`. A certificate that lies beside the artifact is checked too: `report.certificate`.
 
     Args:
         model: the Keras model, or the path of one.
@@ -62,7 +68,17 @@ def verify(
         raise ExportError(f"There is no artifact '{path}'. Export the model first.")
     runners = target.runners(path)
     mode = MODES.get(target.quantized_as(path))
-    return compare(load_model(model), runners, path, inputs=inputs, tolerance=tolerance, mode=mode)
+    model = load_model(model)
+    metadata = read_metadata(target, path)
+    _check_names(model, runners, path, metadata)
+    tried: list[Probe] = []
+    report = compare(model, runners, path, inputs=inputs, tolerance=tolerance, mode=mode, tried=tried)
+    report = replace(report, metadata=metadata)
+    if not report.ok and mode is None:
+        layer = first_divergence_inside(model, target, path, report, tried)
+        report = replace(report, first_divergence=layer)
+    certificate = Certificate.beside(path)
+    return report if certificate is None else replace(report, certificate=certificate.recheck(model, path, report))
 
 
 def check_tolerance(tolerance: float | None) -> float:
@@ -81,42 +97,99 @@ def compare(
     inputs: Any = None,
     tolerance: float | None = None,
     mode: Mode | None = None,
+    tried: list[Probe] | None = None,
 ) -> VerifyReport:
-    """`verify` for a loaded model and opened runtimes; `mode` is how the artifact is quantized, if it is."""
+    """`verify` for a loaded model and opened runtimes; `mode` is how the artifact is quantized, if it is.
+
+    The probes are appended to `tried`.
+    """
     allowed = check_tolerance(tolerance)
     floor_db = mode.floor_db if mode and tolerance is None else None
     first = next(iter(runners.values()))
     sig = signature(model, _fixed_batch(first.inputs))
     to_input = _match([spec.name for spec in sig.inputs], [spec.name for spec in first.inputs], "inputs", path)
     to_output = _match(list(sig.outputs), list(first.outputs), "outputs", path)
-    _check_shapes(sig, first, to_input, path)
-    cases = [(name, arrays, False) for name, arrays in probes(model, sig) if mode is None or name.startswith("random")]
+    _check_inputs(sig, first, to_input, path, mode)
+    cases = _cases(model, sig, inputs, mode)
+    with in_float32(model):
+        references = [reference(model, sig, case) for case in cases]
+    largest = _scales(cases, references)
+    checks: list[Check] = []
+    skipped: list[str] = []
+    for case, expected in zip(cases, references, strict=True):
+        shifts = _shifts(expected, largest)
+        reason = _says_nothing(case, expected, shifts)
+        if reason:
+            skipped.append(f"{case.name}: {reason}")
+            continue
+        feed = {to_input[spec.name]: array for spec, array in zip(sig.inputs, case.arrays, strict=True)}
+        for runtime, runner in runners.items():
+            got = _run(runner, feed, runtime, path)
+            for i, output in enumerate(sig.outputs):
+                limit = max(allowed, _ROUNDING_FACTOR * shifts[i])
+                y, other = expected.outputs[i], got[to_output[output]]
+                problem = _mismatch(y, other, mode)
+                figures = distance(expected.part(i, y), expected.part(i, other), largest[i])
+                checks.append(_check((case.name, runtime, output), figures, scale(y), limit, floor_db, problem))
+    if not any(_ordinary(case) for case in cases if case.name in {check.case for check in checks}):
+        checks = []  # zeros or a constant alone prove nothing
+    if tried is not None:
+        tried += cases
+    records = tuple(Tried.of(case, [spec.name for spec in sig.inputs]) for case in cases)
+    name = mode.name if mode else None
+    return VerifyReport(str(path), allowed, tuple(checks), tuple(skipped), quantized=name, inputs=records)
+
+
+def _cases(model: keras.Model, sig: Signature, inputs: Any, mode: Mode | None) -> list[Probe]:
+    cases = [case for case in probes(model, sig) if mode is None or _ordinary(case)]
     if mode is not None and mode.calibrated and inputs is not None:
         cases = []  # Ranges were taken from real data; noise outside of them would be clipped.
     if inputs is not None:
-        cases += [(name, _fill_batch(arrays, sig), True) for name, arrays in user_cases(inputs, signature(model))]
-    with in_float32(model):
-        references = [_reference(model, sig, arrays) for _, arrays, _ in cases]
-    scales = [max(_scale(reference[0][i]) for reference in references) for i in range(len(sig.outputs))]
-    checks: list[Check] = []
-    skipped: list[str] = []
-    for (name, arrays, given), (expected, response) in zip(cases, references, strict=True):
-        if not given and not all(np.isfinite(y).all() for y in expected):
-            skipped.append(f"{name}: the model's own output is not finite")
-            continue
-        shifts = [_distance(y, moved, scale)[1] for y, moved, scale in zip(expected, response, scales, strict=True)]
-        if max(shifts) > _SAYS_NOTHING:
-            skipped.append(
-                f"{name}: one rounding step of the input moves the model's output by {max(shifts):.0e} of its scale"
+        given = user_cases(inputs, signature(model))
+        cases += [Probe(name, _fill_batch(arrays, sig), "given", given=True) for name, arrays in given]
+    return cases
+
+
+def _ordinary(case: Probe) -> bool:
+    return case.given or case.name.startswith("random")
+
+
+def _scales(cases: list[Probe], references: list[Reference]) -> list[float]:
+    """What each output reaches on ordinary inputs: where it is far smaller, rounding is judged against this."""
+    ordinary = [ref for case, ref in zip(cases, references, strict=True) if _ordinary(case)]
+    return [max(scale(ref.outputs[i]) for ref in ordinary) for i in range(len(references[0].outputs))]
+
+
+def _shifts(expected: Reference, largest: list[float]) -> list[float]:
+    pairs = zip(expected.outputs, expected.moved, largest, strict=True)
+    return [distance(expected.part(i, y), expected.part(i, m), top)[1] for i, (y, m, top) in enumerate(pairs)]
+
+
+def _says_nothing(case: Probe, expected: Reference, shifts: list[float]) -> str | None:
+    """Why an input cannot be used to judge the artifact, or None."""
+    judged = [expected.part(i, y) for i, y in enumerate(expected.outputs)]
+    if expected.judged is not None and not any(y.size for y in judged):
+        return "every number of every output depends on it"
+    if not case.given and not all(np.isfinite(y).all() for y in judged):
+        return "the model's own output is not finite"
+    if max(shifts) > _SAYS_NOTHING:
+        return f"one rounding step of the input moves the model's output by {max(shifts):.0e} of its scale"
+    return None
+
+
+def _check_names(model: keras.Model, runners: dict[str, Runner], path: Path, metadata: dict[str, str]) -> None:
+    """A file of another tool may have other names; one that was written here has the model's."""
+    first, sig = next(iter(runners.values())), signature(model)
+    pairs = {
+        "inputs": ({spec.name for spec in sig.inputs}, {spec.name for spec in first.inputs}),
+        "outputs": (set(sig.outputs), set(first.outputs)),
+    }
+    for kind, (ours, theirs) in pairs.items():
+        if MODEL in metadata and ours != theirs:
+            raise ExportError(
+                f"'{path}' has the {kind} {sorted(theirs)}, the model has {sorted(ours)}; keras-norms keeps the names. "
+                "Is it the artifact of another model, or was it changed? Export the model again."
             )
-            continue
-        feed = {to_input[spec.name]: array for spec, array in zip(sig.inputs, arrays, strict=True)}
-        for runtime, runner in runners.items():
-            got = _run(runner, feed, runtime, path)
-            for output, y, shift, scale in zip(sig.outputs, expected, shifts, scales, strict=True):
-                limit = max(allowed, _ROUNDING_FACTOR * shift)
-                checks.append(_check(name, runtime, output, y, got[to_output[output]], scale, limit, floor_db))
-    return VerifyReport(str(path), allowed, tuple(checks), tuple(skipped), quantized=mode.name if mode else None)
 
 
 def _fixed_batch(specs: tuple[Spec, ...]) -> int | None:
@@ -135,12 +208,17 @@ def _match(of_model: list[str], of_artifact: list[str], kind: str, path: Path) -
     return dict(zip(of_model, of_artifact, strict=True))
 
 
-def _check_shapes(sig: Signature, runner: Runner, to_input: dict[str, str], path: Path) -> None:
+def _check_inputs(sig: Signature, runner: Runner, to_input: dict[str, str], path: Path, mode: Mode | None) -> None:
     of_artifact = {spec.name: spec for spec in runner.inputs}
     for spec in sig.inputs:
         other = of_artifact[to_input[spec.name]]
         sizes = zip(spec.shape, other.shape, strict=False)
-        if len(spec.shape) != len(other.shape) or any(None not in pair and pair[0] != pair[1] for pair in sizes):
+        fits = len(spec.shape) == len(other.shape) and not any(
+            None not in pair and pair[0] != pair[1] for pair in sizes
+        )
+        # A quantized file may take bytes; a model of mixed precision is exported in float32.
+        same = spec.dtype == other.dtype or mode is not None or {spec.dtype, other.dtype} <= _FLOATS
+        if not fits or not same:
             raise ExportError(f"'{path}' takes {other}, the model takes {spec}. Is it the artifact of another model?")
 
 
@@ -155,62 +233,26 @@ def _fill_batch(arrays: Arrays, sig: Signature) -> Arrays:
     return filled
 
 
-def _reference(model: keras.Model, sig: Signature, arrays: Arrays) -> tuple[Arrays, Arrays]:
-    """The model's outputs, and its outputs when every float of the input moves by one rounding step, up or down."""
-    rng = np.random.default_rng(0)
-    moved = [
-        np.nextafter(x, np.where(rng.random(x.shape) < 0.5, np.inf, -np.inf).astype(x.dtype))
-        if x.dtype.kind == "f"
-        else x
-        for x in arrays
-    ]
-    return tuple([keras.ops.convert_to_numpy(y) for y in sig.call(model, x)] for x in (arrays, moved))  # type: ignore[return-value]
-
-
-def _scale(y: np.ndarray) -> float:
-    finite = np.abs(y[np.isfinite(y)].astype(np.float64))
-    return float(finite.max()) if finite.size else 0.0
-
-
-def _distance(y: np.ndarray, other: np.ndarray, largest: float) -> tuple[float, float, float]:
-    """Largest difference, the same as a share of the scale, and the signal's power over the error's in dB.
-
-    Outputs that are classes or flags have no scale: their distance is the share of positions that differ.
-    """
-    if y.shape != other.shape:
-        return np.inf, np.inf, -np.inf
-    if y.dtype.kind not in "fc":
-        share = float(np.mean(y != other)) if y.size else 0.0
-        return share, share, np.inf if share == 0 else -10 * np.log10(share)
-    a, b = y.astype(np.float64), other.astype(np.float64)
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    error = np.where(same, 0.0, np.abs(a - b))
-    if not np.isfinite(error).all():
-        return np.inf, np.inf, -np.inf
-    # Where one input gives a tiny output, rounding is judged against what the output reaches on the others.
-    scale = max(_scale(y), _SMALLEST_SCALE * largest)
-    worst = float(error.max(initial=0.0))
-    power, noise = (
-        float(np.mean(np.square(a[np.isfinite(a)]))) if a.size else 0.0,
-        float(np.mean(error**2)) if a.size else 0.0,
-    )
-    sqnr = np.inf if noise == 0 else 10 * np.log10(max(power, 1e-300) / noise)
-    return worst, worst / scale if scale else (0.0 if worst == 0 else np.inf), float(sqnr)
+def _mismatch(y: np.ndarray, got: np.ndarray, mode: Mode | None) -> str | None:
+    """What makes an output another kind of thing than the model's, whatever its numbers."""
+    if y.shape != got.shape:
+        return f"has the shape {list(got.shape)}, the model's {list(y.shape)}"
+    if y.dtype != got.dtype and (mode is None or got.dtype.kind != y.dtype.kind):
+        return f"is {got.dtype}, the model's {y.dtype}"
+    return None
 
 
 def _check(
-    case: str,
-    runtime: str,
-    output: str,
-    y: np.ndarray,
-    got: np.ndarray,
-    largest: float,
+    where: tuple[str, str, str],
+    figures: tuple[float, float, float],
+    reach: float,
     limit: float,
     floor_db: float | None,
+    problem: str | None,
 ) -> Check:
-    max_abs, relative, sqnr = _distance(y, got, largest)
-    ok = relative <= limit if floor_db is None else sqnr >= floor_db
-    return Check(case, runtime, output, max_abs, _scale(y), relative, sqnr, limit, floor_db, ok)
+    max_abs, relative, sqnr = figures
+    ok = problem is None and (relative <= limit if floor_db is None else sqnr >= floor_db)
+    return Check(*where, max_abs, reach, relative, sqnr, limit, floor_db, ok, problem)
 
 
 def _run(runner: Runner, feed: dict[str, np.ndarray], runtime: str, path: Path) -> dict[str, np.ndarray]:

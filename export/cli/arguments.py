@@ -61,6 +61,17 @@ def distinct(model: Path, outs: Sequence[Path]) -> None:
         seen[out.resolve()] = "OUT"
 
 
+def lines(path: Path) -> list[str]:
+    """The lines of a text file that are not empty."""
+    if not path.is_file():
+        raise click.ClickException(f"There is no file '{path}'. Write one with a name a line.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.ClickException(f"'{path}' cannot be read as text in UTF-8. Write a name a line.") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 def arrays(path: Path, names: Sequence[str]):
     """Read the arrays for a model's inputs from an .npz file: by input name, or in order (`arr_0`, `arr_1`, ...).
 

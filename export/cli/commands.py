@@ -100,6 +100,8 @@ def fold(model: Path, out: Path, as_json: bool, show_traceback: bool) -> None:
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Fix the batch dimension.  [default: free]")
 @click.option("--opset", type=click.IntRange(min=1), metavar="N", help="The opset of .onnx files.")
 @click.option("--no-fold", is_flag=True, help="Leave every norm as it is.")
+@click.option("--labels", type=_PATH, metavar="FILE.txt", help="Names of the classes, a line each, kept in the file.")
+@click.option("--certificate", is_flag=True, help="Write OUT.json too: hashes, versions, inputs tried, every error.")
 @_tolerance
 @_json
 @_traceback
@@ -111,6 +113,8 @@ def export(
     batch_size: int | None,
     opset: int | None,
     no_fold: bool,
+    labels: Path | None,
+    certificate: bool,
     tolerance: float | None,
     as_json: bool,
     show_traceback: bool,
@@ -120,6 +124,8 @@ def export(
     The norms are folded first. A file appears only when the real runtime computes from it what the model does.
     """
     arguments.export_options(model, outs, quantize, calibration, opset)
+    if certificate:
+        arguments.distinct(model, [path for out in outs for path in (out, out.with_name(f"{out.name}.json"))])
     arguments.present(model, "model file")
     with session(show_traceback) as terminal:
         from keras_norms.export import to_onnx, to_tflite
@@ -136,6 +142,8 @@ def export(
             "batch_size": batch_size,
             "fold": not no_fold,
             "tolerance": tolerance,
+            "certificate": certificate,
+            "labels": arguments.lines(labels) if labels else None,
         }
         if calibration is not None:
             names = [spec.name for spec in signature(loaded).inputs]

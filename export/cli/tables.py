@@ -51,19 +51,25 @@ def export(terminal: Terminal, report: Any, first: bool) -> None:
     size = f"{report.size_bytes:,} bytes, {_count(sum(report.ops.values()), 'operation')}"
     terminal.line(f"Wrote {report.path}: {report.format}, {size}")
     terminal.line(f"  {', '.join(f'{count} {name}' for name, count in ops)}")
+    if report.certificate:
+        terminal.line(f"  certificate: {report.certificate}")
     for warning in report.warnings:
         terminal.line(f"  warning: {warning}")
     _outputs(terminal, report.verification, f"Verified on inputs: {'; '.join(report.verification.cases)}")
 
 
 def verify(terminal: Terminal, report: Any) -> None:
-    terminal.line(f"{report.path} {'reproduces its model.' if report.ok else 'does NOT reproduce its model.'}")
-    if not report.ok:
-        terminal.line(report.failure())
+    terminal.line(f"{report.path} {report.verdict()}{'.' if report.ok else ''}")
     header, rows = report.rows()
     terminal.table("Compared with the model", header, rows)
     for reason in report.skipped:
         terminal.line(f"  not judged: {reason}")
+    if report.certificate:
+        terminal.line(f"  {report.certificate.path}: {_count(report.certificate.compared, 'figure')} measured again")
+        for note in report.certificate.notes:
+            terminal.line(f"  {note}")
+    for key in sorted(report.metadata):
+        terminal.line(f"  {key}: {report.metadata[key]}")
 
 
 def _outputs(terminal: Terminal, report: Any, title: str) -> None:

@@ -16,7 +16,7 @@ class ExportReport:
     """The result of `to_tflite` and `to_onnx`.
 
     `path`, `format`, `size_bytes`, `ops` (operation -> count), `fold` (None when folding was off or impossible),
-    `verification`, `warnings`.
+    `verification`, `warnings`, `certificate` (the path of one that was asked for).
     """
 
     path: Path
@@ -26,6 +26,7 @@ class ExportReport:
     fold: FoldReport | None
     verification: VerifyReport
     warnings: tuple[str, ...] = ()
+    certificate: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -36,6 +37,7 @@ class ExportReport:
             "fold": self.fold.to_dict() if self.fold else None,
             "verification": self.verification.to_dict(),
             "warnings": list(self.warnings),
+            "certificate": str(self.certificate) if self.certificate else None,
         }
 
     def to_json(self) -> str:
@@ -46,5 +48,7 @@ class ExportReport:
         lines = [f"{self.format}: {self.path}, {self.size_bytes:,} bytes", f"operations: {ops}"]
         if self.fold is not None:
             lines.append(f"norms: {len(self.fold.folded)} folded, {len(self.fold.kept)} kept")
+        if self.certificate is not None:
+            lines.append(f"certificate: {self.certificate}")
         lines += [f"warning: {warning}" for warning in self.warnings]
         return "\n".join([*lines, str(self.verification)])

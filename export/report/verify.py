@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ..fingerprint import array_sha256
+from .certificate import CertificateReport
 from .plain import strict_json
 from .table import table
 
@@ -13,7 +15,8 @@ from .table import table
 class Check:
     """One output of one run. `relative` is max |artifact - model| over max |model|; `allowed` is what it may reach.
 
-    In a quantized file `floor_db`, the least signal to noise ratio, decides instead.
+    In a quantized file `floor_db`, the least signal to noise ratio, decides instead. `problem` says what makes the
+    output another kind of thing than the model's: its shape or dtype.
     """
 
     case: str
@@ -26,11 +29,29 @@ class Check:
     allowed: float
     floor_db: float | None
     ok: bool
+    problem: str | None = None
 
     @property
     def limit(self) -> str:
         """What the check is held to, for a person."""
         return f"{self.allowed:.0e}" if self.floor_db is None else f">= {self.floor_db:.0f} dB"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One set of inputs, so that it can be drawn again: NumPy's `default_rng(seed)`, input after input."""
+
+    case: str
+    formula: str
+    seed: int | None
+    shapes: dict[str, list[int]]
+    sha256: dict[str, str]
+
+    @classmethod
+    def of(cls, probe: Any, names: list[str]) -> Tried:
+        shapes = {name: list(array.shape) for name, array in zip(names, probe.arrays, strict=True)}
+        hashes = {name: array_sha256(array) for name, array in zip(names, probe.arrays, strict=True)}
+        return cls(probe.name, probe.formula, probe.seed, shapes, hashes)
 
 
 @dataclass(frozen=True)
@@ -45,7 +66,10 @@ class OutputReport:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """The result of `verify`. `.ok`, `.outputs[name].max_abs`, `.relative`, `.sqnr_db`; every run is in `.checks`."""
+    """The result of `verify`. `.ok`, `.outputs[name].max_abs`, `.relative`, `.sqnr_db`; every run is in `.checks`.
+
+    `.reproduces` is about the numbers alone; `.ok` also needs the certificate, where one lies beside the file, to hold.
+    """
 
     path: str
     tolerance: float
@@ -53,14 +77,21 @@ class VerifyReport:
     skipped: tuple[str, ...] = ()
     first_divergence: str | None = None
     quantized: str | None = None
+    inputs: tuple[Tried, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+    certificate: CertificateReport | None = None
     outputs: dict[str, OutputReport] = field(init=False)
+    reproduces: bool = field(init=False)
     ok: bool = field(init=False)
 
     def __post_init__(self) -> None:
         names = dict.fromkeys(check.output for check in self.checks)
         outputs = {name: _worst([check for check in self.checks if check.output == name]) for name in names}
         object.__setattr__(self, "outputs", outputs)
-        object.__setattr__(self, "ok", bool(outputs) and all(output.ok for output in outputs.values()))
+        certified = self.certificate is None or self.certificate.ok
+        reproduces = bool(outputs) and all(output.ok for output in outputs.values())
+        object.__setattr__(self, "reproduces", reproduces)
+        object.__setattr__(self, "ok", reproduces and certified)
 
     @property
     def cases(self) -> tuple[str, ...]:
@@ -81,6 +112,8 @@ class VerifyReport:
             return ""
         if not self.checks:
             return f"No input tells anything about it: {'; '.join(self.skipped)}."
+        if self.reproduces:
+            return self.certificate.failure() if self.certificate else ""
         worst = max((check for check in self.checks if not check.ok), key=lambda check: check.relative)
         if worst.floor_db is not None:
             return (
@@ -89,6 +122,8 @@ class VerifyReport:
                 "calibrate on more of the real data, or choose a wider mode."
             )
         where = f" The first layer that diverges is '{self.first_divergence}'." if self.first_divergence else ""
+        if worst.problem:
+            return f"Output '{worst.output}' {worst.problem} on {worst.case} input in {worst.runtime}.{where}"
         return (
             f"Output '{worst.output}' differs from the model by {worst.relative:.2e} of its scale on "
             f"{worst.case} input in {worst.runtime}; {worst.allowed:.0e} is allowed.{where}"
@@ -104,6 +139,9 @@ class VerifyReport:
             "checks": [asdict(check) for check in self.checks],
             "skipped": list(self.skipped),
             "first_divergence": self.first_divergence,
+            "inputs": [asdict(tried) for tried in self.inputs],
+            "metadata": self.metadata,
+            "certificate": asdict(self.certificate) if self.certificate else None,
         }
 
     def to_json(self) -> str:
@@ -131,9 +169,17 @@ class VerifyReport:
         ]
 
     def __str__(self) -> str:
-        verdict = "reproduces its model" if self.ok else f"does NOT reproduce its model. {self.failure()}"
         notes = "".join(f"\nnot judged: {note}" for note in self.skipped)
-        return f"{self.path} {verdict}\n{table(*self.rows())}{notes}"
+        return f"{self.path} {self.verdict()}\n{table(*self.rows())}{notes}"
+
+    def verdict(self) -> str:
+        """The result in a few words, followed by the reason if it is bad."""
+        good = "reproduces its model" + (", and its certificate holds" if self.certificate else "")
+        if self.ok:
+            return good
+        if self.reproduces:
+            return f"is not what was certified. {self.failure()}"
+        return f"does NOT reproduce its model. {self.failure()}"
 
 
 def _mark(check: Check) -> str:

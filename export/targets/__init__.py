@@ -8,6 +8,9 @@ A target is a module with
     runners(path)                                   {label: Runner}, each way that a user's runtime may run it
     op_counts(path)                                 {operation: count} of the file
     quantized_as(path)                              the mode a file is quantized in, or None
+    tensors(path, arrays)                           (name, value) of what its operations compute
+    write_metadata(path, entries)                   strings by name, kept in the file
+    read_metadata(path)
 It is imported when it is asked for: importing `keras_norms.export` loads no converter and no runtime.
 """
 

@@ -16,6 +16,7 @@ from ..child import ConversionError, run_job
 from ..errors import ExportError
 from ..quiet import quiet_stderr
 from ..signature import Signature, Spec
+from .tflite_inside import read_metadata, tensors, write_metadata  # noqa: F401  (part of a target)
 
 NAME = "TFLite"
 CHANNELS_FIRST = False

@@ -1,0 +1,88 @@
+"""How far one output is from another, and how far a model's outputs move when its inputs are rounded differently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from .probes import INFINITE, Arrays, Probe, with_first_number
+from .signature import Signature
+
+_SMALLEST_SCALE = 1e-3
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What the model says to one probe: its outputs, the same with each input moved by one rounding step, and, for each
+    output, the positions to judge (None for all)."""
+
+    outputs: Arrays
+    moved: Arrays
+    judged: list[np.ndarray] | None = None
+
+    def part(self, i: int, y: np.ndarray) -> np.ndarray:
+        """The judged positions of `y`, which stands for output `i`."""
+        return y if self.judged is None or y.shape != self.judged[i].shape else y[self.judged[i]]
+
+
+def reference(model: keras.Model, sig: Signature, probe: Probe) -> Reference:
+    """Run `model` on the probe."""
+    if probe.name != INFINITE or probe.given:
+        return Reference(_call(model, sig, probe.arrays), _call(model, sig, _one_step(probe.arrays)))
+    # What does not depend on the first number must not change when that is infinite: no other sample, no other group.
+    finite = with_first_number(probe.arrays, 0.0)
+    outputs, others = _call(model, sig, probe.arrays), _call(model, sig, with_first_number(probe.arrays, 3.0))
+    here = _call(model, sig, finite)
+    untouched = [(a == b) & np.isfinite(y) for y, a, b in zip(outputs, here, others, strict=True)]
+    moved = _call(model, sig, _one_step(finite))
+    # The rounding step is taken from the finite input, so its effect is measured from there too.
+    shifted = [y + (m - a) if y.dtype.kind == "f" else y for y, m, a in zip(outputs, moved, here, strict=True)]
+    return Reference(outputs, shifted, untouched)
+
+
+def _call(model: keras.Model, sig: Signature, arrays: Arrays) -> Arrays:
+    return [keras.ops.convert_to_numpy(y) for y in sig.call(model, arrays)]
+
+
+def _one_step(arrays: Arrays) -> Arrays:
+    """Every float moved by one rounding step, up or down."""
+    rng = np.random.default_rng(0)
+    return [
+        np.nextafter(x, np.where(rng.random(x.shape) < 0.5, np.inf, -np.inf).astype(x.dtype))
+        if x.dtype.kind == "f"
+        else x
+        for x in arrays
+    ]
+
+
+def scale(y: np.ndarray) -> float:
+    """The largest finite magnitude."""
+    finite = np.abs(y[np.isfinite(y)].astype(np.float64)) if y.dtype.kind in "fiub" else np.zeros(0)
+    return float(finite.max()) if finite.size else 0.0
+
+
+def distance(y: np.ndarray, other: np.ndarray, largest: float) -> tuple[float, float, float]:
+    """Largest difference, the same as a share of the scale, and the signal's power over the error's in dB.
+
+    Outputs that are classes or flags have no scale: their distance is the share of positions that differ.
+    """
+    if y.shape != other.shape:
+        return np.inf, np.inf, -np.inf
+    if y.dtype.kind not in "fc":
+        share = float(np.mean(y != other)) if y.size else 0.0
+        return share, share, np.inf if share == 0 else -10 * np.log10(share)
+    a, b = y.astype(np.float64), other.astype(np.float64)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        error = np.where(same, 0.0, np.abs(a - b))
+    if not np.isfinite(error).all():
+        return np.inf, np.inf, -np.inf
+    # Where one input gives a tiny output, rounding is judged against what the output reaches on the others.
+    reach = max(scale(y), _SMALLEST_SCALE * largest)
+    worst = float(error.max(initial=0.0))
+    power = float(np.mean(np.square(a[np.isfinite(a)]))) if np.isfinite(a).any() else 0.0
+    noise = float(np.mean(error**2)) if a.size else 0.0
+    sqnr = np.inf if noise == 0 else 10 * np.log10(max(power, 1e-300) / noise)
+    return worst, worst / reach if reach else (0.0 if worst == 0 else np.inf), float(sqnr)

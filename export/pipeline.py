@@ -1,0 +1,171 @@
+"""From a model to a verified artifact: load, fold, trace, convert, verify, and only then put the file in its place."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from .certificate import certificate_path, write_certificate
+from .errors import ExportError, FoldError, VerificationError
+from .fingerprint import array_sha256
+from .fold import fold as fold_model
+from .handover import trace_in_child
+from .inside import first_divergence_inside
+from .loading import load_model
+from .locating import first_divergence
+from .metadata import Labels, check_labels, entries, last_sizes
+from .placing import check_writable, placing
+from .precision import half_policies
+from .probes import Arrays, Probe
+from .quantization import calibration_batches, check_mode, save_batches
+from .report.export import ExportReport
+from .report.fold import FoldReport
+from .report.verify import VerifyReport
+from .signature import Signature, signature
+from .targets import target_of
+from .verify import check_tolerance, compare
+
+Progress = Callable[[str], None]
+_JUDGED_EXAMPLES = 32
+
+
+def export(
+    model: keras.Model | str | os.PathLike,
+    path: str | os.PathLike,
+    suffix: str,
+    *,
+    batch_size: int | None,
+    fold: bool,
+    tolerance: float | None,
+    labels: Labels | None,
+    certificate: bool,
+    progress: Progress | None,
+    **options: Any,
+) -> ExportReport:
+    path = Path(path)
+    if path.suffix != suffix:
+        raise ExportError(f"The output must end in {suffix}; got '{path.name}'. Rename the output.")
+    say = progress or (lambda stage: None)
+    target = target_of(path)
+    mode = check_mode(options["quantize"], options["calibration"], target.MODES, target.NAME)
+    target.check(options)
+    check_tolerance(tolerance)
+    check_writable(path)
+    if certificate:
+        check_writable(certificate_path(path))
+    asked = {"batch_size": batch_size, "fold": fold, "tolerance": tolerance, **options}
+    say("loading")
+    model = load_model(model)
+    sig = signature(model, batch_size)
+    label_lists = check_labels(labels, sig, last_sizes(model, sig)) if labels is not None else None
+    batches = calibration_batches(options["calibration"], sig) if mode and mode.calibrated else []
+    say("folding")
+    folded, fold_report, warnings = _fold(model) if fold else (model, None, ())
+    warnings += _precision_warning(model)
+    with ExitStack() as stack:
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keras-norms-")))
+        # What is entered last is put in its place first: the artifact, then its certificate.
+        written = stack.enter_context(placing(certificate_path(path))) if certificate else None
+        partial = stack.enter_context(placing(path))
+        options["calibration"] = save_batches(batches, work / "calibration.npz") if batches else None
+        _make(folded, sig, target, partial, work, options, say)
+        metadata = entries(model, fold_report, label_lists)
+        target.write_metadata(partial, metadata)
+        say("verifying")
+        tried: list[Probe] = []
+        verification = compare(
+            model, target.runners(partial), path, inputs=_examples(batches), tolerance=tolerance, mode=mode, tried=tried
+        )
+        verification = replace(verification, metadata=metadata)
+        if not verification.ok and mode is None:
+            say("looking for the layer that diverges")
+            layer = first_divergence(
+                folded, lambda part, to: _make(part, signature(part), target, to, work, options), suffix
+            ) or first_divergence_inside(model, target, partial, verification, tried)
+            verification = replace(verification, first_divergence=layer)
+        if not verification.ok:
+            raise VerificationError(
+                f"'{path}' was not written: the {target.NAME} file does not reproduce its model. "
+                f"{verification.failure()}"
+            )
+        if mode and target.quantized_as(partial) is None:
+            warnings += (f"nothing was quantized: the converter found no weights large enough for '{mode.name}'",)
+        if written is None and certificate_path(path).is_file():
+            warnings += (f"'{certificate_path(path)}' is the certificate of the file that was there before",)
+        report = _report(path, partial, target, fold_report, verification, warnings)
+        if written is not None:
+            report = replace(report, certificate=certificate_path(path))
+            write_certificate(written, partial, model, report, _options(asked, label_lists, batches))
+    return report
+
+
+def _options(asked: dict[str, Any], labels: dict[str, list[str]] | None, batches: list[Arrays]) -> dict[str, Any]:
+    """The options of an export as plain data, with calibration data by its hash."""
+    plain = {name: value for name, value in asked.items() if name != "calibration"}
+    if batches:
+        arrays = [np.concatenate(batch) for batch in zip(*batches, strict=True)]
+        plain["calibration"] = [{"shape": list(a.shape), "sha256": array_sha256(a)} for a in arrays]
+    return {**plain, "labels": labels}
+
+
+def _fold(model: keras.Model) -> tuple[keras.Model, FoldReport | None, tuple[str, ...]]:
+    try:
+        folded, report = fold_model(model)
+    except FoldError as error:
+        return model, None, (f"nothing was folded: {error}",)
+    return folded, report, ()
+
+
+def _precision_warning(model: keras.Model) -> tuple[str, ...]:
+    policies = ", ".join(half_policies(model))
+    if not policies:
+        return ()
+    return (f"the model computes in {policies}, the artifact in float32; it was compared with the model in float32",)
+
+
+def _examples(batches: list[Arrays]) -> Any:
+    """The part of the calibration data that the quantized artifact is judged on."""
+    if not batches:
+        return None
+    return [[np.concatenate(arrays) for arrays in zip(*batches[:_JUDGED_EXAMPLES], strict=True)]]
+
+
+def _make(
+    model: keras.Model,
+    sig: Signature,
+    target: Any,
+    path: Path,
+    work: Path,
+    options: dict[str, Any],
+    say: Progress = lambda stage: None,
+) -> None:
+    say("tracing")
+    saved_model = Path(tempfile.mkdtemp(dir=work))
+    if keras.backend.backend() == "tensorflow":
+        from .trace import trace
+
+        trace(model, saved_model, sig, target.CHANNELS_FIRST)
+    else:
+        trace_in_child(model, saved_model, sig, target.CHANNELS_FIRST, work)
+    say("converting")
+    target.convert(saved_model, path, sig, options)
+
+
+def _report(
+    path: Path,
+    partial: Path,
+    target: Any,
+    fold: FoldReport | None,
+    verification: VerifyReport,
+    warnings: tuple[str, ...],
+) -> ExportReport:
+    size, ops = partial.stat().st_size, target.op_counts(partial)
+    return ExportReport(path, target.NAME, size, ops, fold, verification, warnings)
