@@ -16,16 +16,16 @@ import numpy as np
 from keras import tree
 
 from .errors import FoldError
-from .nodes import creation_order, functional, nodes, unwrapped
+from .nodes import Opening, creation_order, given, nodes, unwrapped
 from .plan import Plan
 
 # (the functional graph, its symbolic tensor), by identity, to the tensor of the new model
 Tensors = dict[tuple[int, int], Any]
 
 
-def apply(model: keras.Model, plan: Plan) -> tuple[keras.Model, Tensors]:
+def apply(model: keras.Model, plan: Plan, opening: Opening) -> tuple[keras.Model, Tensors]:
     """The model with the plan carried out, and which new tensor stands for which old one."""
-    rebuild = _Rebuild(plan)
+    rebuild = _Rebuild(plan, opening)
     new = rebuild.model(model)
     rebuild.restore_initializers()
     rebuild.copy_state()
@@ -37,8 +37,9 @@ def apply(model: keras.Model, plan: Plan) -> tuple[keras.Model, Tensors]:
 
 
 class _Rebuild:
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, opening: Opening) -> None:
         self.plan = plan
+        self.opening = opening
         self.tensors: Tensors = {}
         self.clones: dict[int, Any] = {}
         # Old and new layer, enclosing ones first.
@@ -48,9 +49,10 @@ class _Rebuild:
     # Models
 
     def model(self, model: Any) -> Any:
-        core = functional(model)
+        core = self.opening.core(model)
         place = len(self.pairs)
-        new = self._sequential(model, core) if isinstance(model, keras.Sequential) else self._functional(model, core)
+        sequential = isinstance(model, keras.Sequential) and not self.opening.holds(model)
+        new = self._sequential(model, core) if sequential else self._functional(model, core)
         self.pairs.insert(place, (model, new))
         return new
 
@@ -64,7 +66,7 @@ class _Rebuild:
             elif layer in leaves:
                 layers.append(self._stand_in(layer))
         cls = type(model) if _constructs(model, "layers") else keras.Sequential
-        new = cls(layers, name=model.name)
+        new = cls(layers, name=self.opening.name(model))
         fresh = iter(nodes(new._functional))
         current = new._functional._inputs
         self._map(core, core._inputs, current)
@@ -91,6 +93,10 @@ class _Rebuild:
                 outputs = [self.layer(operation)(args[0])]
             elif unwrapped(operation) in self.plan.removed:
                 outputs = [self._stand_in(operation)(args[0])]
+            elif self.opening.holds(operation):
+                tensors = given(args, kwargs, keras.KerasTensor)
+                flag = {name: value for name, value in kwargs.items() if name == "training"}
+                outputs = tree.flatten(self.layer(operation)(tensors[0] if len(tensors) == 1 else tensors, **flag))
             else:
                 outputs = tree.flatten(self.layer(operation)(*args, **kwargs))
             self._map(core, node.outputs, outputs)
@@ -98,8 +104,8 @@ class _Rebuild:
         for x in tree.flatten(inputs):
             if not x._keras_history.operation._outbound_nodes:
                 keras.layers.Identity()(x)  # Keras 3.12 makes no model with an input that nothing uses
-        cls = type(model) if _constructs(model, "inputs", "outputs") else keras.Model
-        return cls(inputs, outputs, name=model.name)
+        keeps_class = _constructs(model, "inputs", "outputs") and not self.opening.holds(model)
+        return (type(model) if keeps_class else keras.Model)(inputs, outputs, name=self.opening.name(model))
 
     def _input(self, tensor: Any) -> Any:
         origin = tensor._keras_history.operation
@@ -127,7 +133,7 @@ class _Rebuild:
 
     def layer(self, layer: Any) -> Any:
         if id(layer) not in self.clones:
-            if functional(layer) is not None:
+            if self.opening.core(layer) is not None:
                 self.clones[id(layer)] = self.model(layer)
             else:
                 self.clones[id(layer)] = clone = self._clone(layer)
@@ -137,7 +143,9 @@ class _Rebuild:
 
     def _stand_in(self, norm: Any) -> Any:
         if id(norm) not in self.clones:
-            self.clones[id(norm)] = keras.layers.Activation("linear", name=norm.name, dtype=norm.dtype_policy)
+            self.clones[id(norm)] = keras.layers.Activation(
+                "linear", name=self.opening.name(norm), dtype=norm.dtype_policy
+            )
         return self.clones[id(norm)]
 
     def _clone(self, layer: Any) -> Any:
@@ -146,12 +154,11 @@ class _Rebuild:
             clone = copy.copy(layer)
             clone._inbound_nodes, clone._outbound_nodes = [], []
             return clone
+        name = self.opening.name(layer)
         if layer in self.plan.standalone:
-            return keras.layers.DepthwiseConv2D(
-                1, data_format="channels_last", name=layer.name, dtype=layer.dtype_policy
-            )
+            return keras.layers.DepthwiseConv2D(1, data_format="channels_last", name=name, dtype=layer.dtype_policy)
         try:
-            config = layer.get_config()
+            config = {**layer.get_config(), "name": name}
             if type(layer) is keras.layers.TimeDistributed:
                 del config["layer"]
                 return type(layer)(self.layer(layer.layer), **config)
@@ -162,7 +169,7 @@ class _Rebuild:
                     output_shape=layer._output_shape,
                     mask=layer.mask,
                     arguments=layer.arguments,
-                    name=layer.name,
+                    name=name,
                     dtype=layer.dtype_policy,
                 )
             return self._quick(_from_config(layer, {**config, **self.plan.config(layer)}))
@@ -190,7 +197,7 @@ class _Rebuild:
         for old, new in self.pairs:
             new.trainable = old.trainable
         for old, new in self.pairs:
-            if functional(old) is not None or type(old) is keras.layers.TimeDistributed:
+            if self.opening.core(old) is not None or type(old) is keras.layers.TimeDistributed:
                 continue
             if old in self.plan.standalone:
                 map_ = self.plan.standalone[old]

@@ -7,9 +7,7 @@ first differs is known. Only inside a fold does the folded model feed itself.
 
 from __future__ import annotations
 
-import contextlib
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -17,18 +15,18 @@ import numpy as np
 from keras import tree
 
 from .errors import FoldError
-from .graph import Call, Graph, Key, Value
+from .graph import Graph, Key, Value
 from .samples import check_shapes, is_free, random_input, shapes_to_try
+from .side_by_side import EPSILON, Pairs, as_tensors, difference, inference, side_by_side
 
 # Rounding of one layer in units of the last place: some thousand products summed in another order, weights cast once.
 ULPS = 64
 # How many times its own reaction to one unit in the last place a model may differ.
 REACTIONS = 16
-# Where subnormal terms, which some kernels flush to zero, are no longer far below a sum's rounding.
-SMALLEST = {"float16": 2.0**-14, "bfloat16": 2.0**-103, "float32": 2.0**-103, "float64": 2.0**-970}
-EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 
-Pairs = dict[int, Value]
+
+class TracedWrong(FoldError):  # noqa: N818
+    """What was traced is not what the Python code computes."""
 
 
 def errors(original: Graph, folded: Graph, pairs: Pairs, inputs: list[Any], model: keras.Model) -> dict[Key, float]:
@@ -37,11 +35,13 @@ def errors(original: Graph, folded: Graph, pairs: Pairs, inputs: list[Any], mode
     Raises:
         FoldError: a tensor differs by more than rounding explains; names the first such layer.
     """
-    found = _side_by_side(original, folded, pairs, inputs)
+    found, outputs = side_by_side(original, folded, pairs, inputs)
+    if original.opening.cores:
+        _compare_with_python(original, outputs, inputs, model)
     limits = {id(v): ULPS * _epsilon(v) for v in found}
     if any(error > limits[id(v)] for v, error in found.items()):
         # Deep cancellation amplifies rounding: see how the original itself reacts to rounding of its tensors.
-        reaction = _side_by_side(*_itself(model, original, pairs), inputs, jiggle=np.random.default_rng(1))
+        reaction, _ = side_by_side(*_itself(model, original, pairs), inputs, jiggle=np.random.default_rng(1))
         limits = {id(v): max(limits[id(v)], REACTIONS * reaction.get(v, 0.0)) for v in found}
     for value, error in found.items():
         if not error <= limits[id(value)]:
@@ -51,6 +51,27 @@ def errors(original: Graph, folded: Graph, pairs: Pairs, inputs: list[Any], mode
                 f"of its scale, where rounding explains {limits[id(value)]:.1e}. Nothing is returned."
             )
     return {key: error for value, error in found.items() for key in value.keys}
+
+
+def _compare_with_python(original: Graph, traced: list[Any], inputs: list[Any], model: keras.Model) -> None:
+    """Hold what was traced to what the Python code computes.
+
+    Raises:
+        TracedWrong: they differ.
+    """
+    with inference():
+        given = [as_tensors(original, inputs)[id(v)] for v in original.inputs]
+        struct = original.opening.core(model)._inputs_struct
+        outputs = tree.flatten(model(tree.pack_sequence_as(struct, given), training=False))
+    if len(outputs) != len(traced):
+        raise TracedWrong(f"{model.name!r} returns {len(outputs)} tensors, and returned {len(traced)} while traced.")
+    for value, ours, theirs in zip(original.outputs, outputs, traced, strict=True):
+        error = difference(ours, theirs)
+        if not error <= ULPS * _epsilon(value):
+            raise TracedWrong(
+                f"The Python code of {model.name!r} computes something that depends on more than its inputs' shapes: "
+                f"traced on symbolic tensors, an output differs by {error:.1e} of its scale. Nothing is returned."
+            )
 
 
 def pair(original: Graph, folded: Graph, tensors: Mapping[tuple[int, int], Any], altered: Mapping[Key, int]) -> Pairs:
@@ -68,7 +89,7 @@ def pair(original: Graph, folded: Graph, tensors: Mapping[tuple[int, int], Any],
 
 
 def _itself(model: keras.Model, original: Graph, pairs: Pairs) -> tuple[Graph, Graph, Pairs]:
-    again = Graph(model)
+    again = Graph(model, original.opening)
     compared = {id(v) for v in pairs.values()}
     same = {id(again.values[key]): value for key, value in original.values.items() if id(value) in compared}
     return original, again, same
@@ -97,160 +118,14 @@ def errors_on_random(original: Graph, folded: Graph, pairs: Pairs, model: keras.
                 raise
         except Exception as error:  # Whatever a layer raises on a size or on numbers that mean nothing to it.
             failure = error
+    if original.opening.cores:
+        first = next(iter(str(failure).strip().splitlines()), type(failure).__name__)
+        raise TracedWrong(
+            f"The Python code of {original.name!r} is no graph of layers: "
+            f"traced on symbolic tensors, it does not run on real ones: {first[:200]}"
+        ) from failure
     tried = ", ".join(f"{v.dtype}{list(v.shape)}" for v in original.inputs)
     raise FoldError(
         f"fold checks its result on random inputs; the model {original.name!r} accepts none of those tried ({tried}): "
         f"{failure}\nGive fold inputs that the model accepts: fold(model, inputs=...)."
     ) from failure
-
-
-@contextlib.contextmanager
-def _inference() -> Iterator[None]:
-    """Variables keep their values and no gradients are recorded."""
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(keras.StatelessScope())
-        if keras.backend.backend() == "torch":
-            import torch
-
-            stack.enter_context(torch.no_grad())
-        yield
-
-
-def _run(call: Call, tensors: Mapping[int, Any], jiggle: np.random.Generator | None = None) -> list[Any]:
-    def fill(x: Any) -> Any:
-        if not isinstance(x, Value):
-            return x
-        tensor = tensors[id(x)]
-        return tensor if jiggle is None else _jiggled(tensor, jiggle)
-
-    args, kwargs = tree.map_structure(fill, call.args), tree.map_structure(fill, call.kwargs)
-    if isinstance(call.layer, keras.Layer) and "training" in call.layer._call_context_args:
-        kwargs = {**kwargs, "training": False}
-    return tree.flatten(call.layer(*args, **kwargs))
-
-
-def _jiggled(tensor: Any, rng: np.random.Generator) -> Any:
-    dtype = keras.backend.standardize_dtype(tensor.dtype)
-    if dtype not in EPSILON:
-        return tensor
-    noise = 1.0 + EPSILON[dtype] * rng.choice((-1.0, 1.0), tuple(tensor.shape))
-    moved = keras.ops.convert_to_tensor(np.asarray(keras.ops.convert_to_numpy(tensor), "float64") * noise, dtype=dtype)
-    mask = getattr(tensor, "_keras_mask", None)
-    if mask is not None:
-        moved._keras_mask = mask
-    return moved
-
-
-def _as_tensors(graph: Graph, inputs: list[Any]) -> dict[int, Any]:
-    return {
-        id(v): x if v.dtype == "string" else keras.ops.convert_to_tensor(x, dtype=v.dtype)
-        for v, x in zip(graph.inputs, inputs, strict=True)
-    }
-
-
-class _Right:
-    """The calls of the folded graph, each run as soon as its inputs are there."""
-
-    def __init__(self, graph: Graph, pairs: Pairs, jiggle: np.random.Generator | None) -> None:
-        self.pairs = pairs
-        self.jiggle = jiggle
-        self.tensors: dict[int, Any] = {}
-        self.missing = {id(c): len(dict.fromkeys(c.inputs)) for c in graph.calls}
-        self.uses = {id(v): len(v.consumers) for c in graph.calls for v in c.inputs}
-        self.waiting = len(graph.calls)
-        self.made: list[tuple[Value, Any]] = []
-        for call in graph.calls:
-            if not self.missing[id(call)]:
-                self._run(call)
-
-    def arrive(self, value: Value, tensor: Any) -> None:
-        """A tensor is there: run what it completes."""
-        if not value.consumers:
-            return
-        self.tensors[id(value)] = tensor
-        for call in list(value.consumers):
-            self.missing[id(call)] -= 1
-            if not self.missing[id(call)]:
-                self._run(call)
-
-    def _run(self, call: Call) -> None:
-        self.waiting -= 1
-        outputs = _run(call, self.tensors, self.jiggle)
-        for value in dict.fromkeys(call.inputs):
-            self.uses[id(value)] -= 1
-            if not self.uses[id(value)]:
-                del self.tensors[id(value)]
-        for value, tensor in zip(call.outputs, outputs, strict=True):
-            if id(value) in self.pairs:
-                self.made.append((self.pairs[id(value)], tensor))
-            else:
-                self.arrive(value, tensor)
-
-
-def _side_by_side(
-    original: Graph, folded: Graph, pairs: Pairs, inputs: list[Any], jiggle: np.random.Generator | None = None
-) -> dict[Value, float]:
-    by_key = {id(v): v for c in folded.calls for v in (*c.inputs, *c.outputs)} | {id(v): v for v in folded.inputs}
-    followers: dict[int, list[Value]] = defaultdict(list)
-    for follower, value in pairs.items():
-        if follower in by_key:
-            followers[id(value)].append(by_key[follower])
-    found: dict[Value, float] = {}
-    # Made by one side and waiting for the other to compare with it.
-    ours: dict[int, Any] = {}
-    theirs: dict[int, tuple[Value, Any]] = {}
-    uses = {id(v): len(v.consumers) for c in original.calls for v in c.inputs}
-
-    with _inference():
-        tensors = _as_tensors(original, inputs)
-        right = _Right(folded, pairs, jiggle)
-
-        def compare() -> None:
-            theirs.update({id(value): (value, tensor) for value, tensor in right.made})
-            right.made.clear()
-            for there in [i for i in theirs if i in ours]:
-                value, tensor = theirs.pop(there)
-                found[value] = difference(ours.pop(there), tensor)
-
-        def arrive(value: Value, tensor: Any) -> None:
-            if any(f.producer is not None for f in followers[id(value)]):
-                ours[id(value)] = tensor
-            for follower in followers[id(value)]:
-                right.arrive(follower, tensor)
-            compare()
-
-        for value in original.inputs:
-            arrive(value, tensors[id(value)])
-        for call in original.calls:
-            for value, tensor in zip(call.outputs, _run(call, tensors), strict=True):
-                tensors[id(value)] = tensor
-                arrive(value, tensor)
-            for value in dict.fromkeys(call.inputs):
-                uses[id(value)] -= 1
-                if not uses[id(value)]:
-                    del tensors[id(value)]
-    if right.waiting:
-        raise FoldError("The folded model has layers that the original does not feed. Nothing is returned.")
-    return {v: found[v] for c in original.calls for v in c.outputs if v in found}
-
-
-def difference(ours: Any, theirs: Any) -> float:
-    """max |theirs - ours| / max |ours|; equal infinities and NaNs in the same places are equal.
-
-    Below SMALLEST the format itself runs out of digits, so no smaller scale is asked for.
-    """
-    a, b = keras.ops.convert_to_numpy(ours), keras.ops.convert_to_numpy(theirs)
-    if a.shape != b.shape:
-        return np.inf
-    if a.dtype.kind in "OSU" or np.array_equal(a, b):
-        return 0.0 if np.array_equal(a, b) else np.inf
-    if a.dtype.kind in "biu":
-        return np.inf
-    smallest = SMALLEST.get(str(a.dtype), 0.0)
-    a, b = a.astype("float64"), b.astype("float64")
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    gap = np.max(np.abs(np.subtract(b, a, out=np.zeros_like(a), where=~same)), initial=0.0)
-    scale = np.max(np.abs(a), where=np.isfinite(a), initial=0.0)
-    if gap == 0.0:
-        return 0.0
-    return float(gap / max(scale, smallest)) if np.isfinite(gap) and max(scale, smallest) > 0.0 else np.inf

@@ -8,9 +8,11 @@ import keras
 from keras import tree
 
 from .apply import apply
-from .check import errors, errors_on_random, pair
+from .check import TracedWrong, errors, errors_on_random, pair
 from .errors import FoldError
 from .graph import Graph, Key
+from .nodes import Opening, functional
+from .opening import open_model
 from .plan import Plan
 from .report.fold import Folded, FoldReport, Kept
 from .search import search
@@ -34,20 +36,24 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
     inputs, outputs and surviving layers keep names and structure. Before it is returned, it is compared with the
     original layer by layer on a small random batch.
 
+    The `call` of a subclassed model, and of a custom layer that holds norms, is run once on symbolic tensors, as in
+    inference; if layers and keras.ops are all it uses, the graph that results is folded, and held to what the Python
+    code computes. The report's notes say so.
+
     Args:
-        model: a built Sequential or Functional model, nested ones included.
+        model: a built model: Sequential, Functional or subclassed, nested ones included.
         standalone: what becomes of a norm that folds into nothing. None: it stays. "depthwise": on a channels-last
             image it becomes a 1x1 depthwise convolution with bias, which converters fuse with an activation behind it;
             so a pre-activation network loses its norms too, and can train them no more as norms.
         inputs: a batch to compare on instead of a random one, as the model takes it. Needed only if the model
-            accepts no random numbers.
+            accepts no random numbers, or is subclassed and does not record the shapes that it takes.
 
     Returns:
         FoldResult(model, report): `report.folded` says what went where, `report.kept` what stayed and why.
 
     Raises:
-        FoldError: the model is no graph of layers, a layer cannot be rebuilt from its config, or the folded model
-            would not compute what the original does.
+        FoldError: the model is no graph of layers and cannot be traced to one, a layer cannot be rebuilt from its
+            config, or the folded model would not compute what the original does.
 
     Example:
 
@@ -64,24 +70,53 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
     """
     if standalone not in (None, "depthwise"):
         raise FoldError(f'standalone must be None or "depthwise"; received {standalone!r}.')
-    planned = search(Graph(model), standalone=standalone is not None)
-    folded, tensors = apply(model, planned)
-    original, result = Graph(model), Graph(folded)
+    opening = open_model(model, inputs)
+    try:
+        return _fold(model, opening, standalone, inputs)
+    except TracedWrong as error:
+        if functional(model) is None:
+            raise
+        # The custom layers in it stay closed, then.
+        refused = dict.fromkeys(opening.cores, str(error))
+        return _fold(model, Opening(refused={**opening.refused, **refused}), standalone, inputs)
+
+
+def _fold(model: keras.Model, opening: Opening, standalone: str | None, inputs: Any) -> FoldResult:
+    planned, opening = _plan(model, opening, standalone)
+    folded, tensors = apply(model, planned, opening)
+    original, result = Graph(model, opening), Graph(folded)
     pairs = pair(original, result, tensors, planned.altered)
     if inputs is None:
         found = errors_on_random(original, result, pairs, model)
     else:
         found = errors(original, result, pairs, _given(original, inputs), model)
-    return FoldResult(folded, _report(model, planned, found, folded))
+    return FoldResult(folded, _report(model, planned, found, folded, opening))
 
 
-def fold_plan(model: keras.Model) -> FoldReport:
-    """What `fold` would do with each norm, without doing it; no errors are measured.
+def _plan(model: keras.Model, opening: Opening, standalone: str | None) -> tuple[Plan, Opening]:
+    """The plan, and what has to be opened for it: a custom layer in which nothing folds stays what it is."""
+    graph = Graph(model, opening)
+    planned = search(graph, standalone=standalone is not None)
+    changed = {*planned.removed, *planned.edits, *planned.standalone}
+    used = dict.fromkeys(layer for layer in (model, *graph.layers_around(changed)) if opening.holds(layer))
+    if len(used) == len(opening.cores):
+        return planned, opening
+    fewer = opening.only(used)
+    again = search(Graph(model, fewer), standalone=standalone is not None)
+    # The reasons for the norms in what was closed again are those found while it was open.
+    again.kept = planned.kept
+    return again, fewer
+
+
+def fold_plan(model: keras.Model, *, inputs: Any = None) -> FoldReport:
+    """What `fold` would do with each norm, without doing it: nothing is built, run or compared.
 
     Raises:
-        FoldError: the model is no graph of layers.
+        FoldError: the model is no graph of layers, nor can it be traced to one.
     """
-    return _report(model, search(Graph(model)), {}, model)
+    opening = open_model(model, inputs)
+    planned, opening = _plan(model, opening, None)
+    return _report(model, planned, {}, model, opening)
 
 
 def _given(graph: Graph, inputs: Any) -> list[Any]:
@@ -91,7 +126,9 @@ def _given(graph: Graph, inputs: Any) -> list[Any]:
     return flat
 
 
-def _report(model: keras.Model, planned: Plan, found: dict[Key, float], folded: keras.Model) -> FoldReport:
+def _report(
+    model: keras.Model, planned: Plan, found: dict[Key, float], folded: keras.Model, opening: Opening
+) -> FoldReport:
     records = [Folded(f.norm, f.into, f.rule, _error(planned, i, found), f.saved) for i, f in enumerate(planned.folds)]
     return FoldReport(
         model=model.name,
@@ -100,7 +137,25 @@ def _report(model: keras.Model, planned: Plan, found: dict[Key, float], folded: 
         tails=[record for i, record in enumerate(records) if i in planned.tails],
         parameters_before=model.count_params(),
         parameters_after=folded.count_params(),
+        notes=_notes(model, opening),
     )
+
+
+def _notes(model: keras.Model, opening: Opening) -> list[str]:
+    notes = []
+    if opening.holds(model):
+        takes = ", ".join(f"{x.name} {tuple(x.shape)}" for x in opening.cores[model]._inputs)
+        notes.append(
+            f"{type(model).__name__} computes its output in Python code; its call was traced, as in inference, to a "
+            f"graph of layers that takes {takes}"
+        )
+    opened = [f"{layer.name!r} ({type(layer).__name__})" for layer in opening.cores if layer is not model]
+    if opened:
+        notes.append(
+            "custom layers were opened, their calls being traced, as in inference, to models of their layers: "
+            + ", ".join(opened)
+        )
+    return notes
 
 
 def _error(planned: Plan, index: int, found: dict[Key, float]) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ import keras
 from keras import tree
 
 from .errors import FoldError
-from .nodes import functional, masked_by_itself, nodes, parts, unwrapped, why_no_graph
+from .nodes import Opening, given, masked_by_itself, nodes, parts, unwrapped, why_no_graph
 
 # A tensor of a flat graph: the nested calls that lead to it, then its own symbolic tensor, by identity.
 Key = tuple[int, ...]
@@ -71,15 +72,20 @@ class Convert:
 class Graph:
     """The calls and values of a model; `bypass` forgets a call whose work has moved elsewhere."""
 
-    def __init__(self, model: keras.Model) -> None:
-        core = functional(model)
+    def __init__(self, model: keras.Model, opening: Opening | None = None) -> None:
+        self.opening = opening or Opening()
+        core = self.opening.core(model)
         if core is None:
             raise FoldError(why_no_graph(model))
         self.name = model.name
         self.calls: list[Call] = []
         self.calls_of: dict[Any, list[Call]] = defaultdict(list)
+        # The same with the calls that were bypassed.
+        self.all_calls_of: dict[Any, list[Call]] = defaultdict(list)
         self.values: dict[Key, Value] = {}
         self.cores: dict[tuple[int, ...], Any] = {}
+        # The nested model, or opened layer, that each scope is the inside of.
+        self.layer_at: dict[tuple[int, ...], Any] = {(): model}
         self._context: tuple[bool, str] | None = None
         self.inputs = [self._value((), x, None) for x in core._inputs]
         self.outputs = self._open(core, (), "", self.inputs, None)
@@ -118,13 +124,14 @@ class Graph:
 
     def _call(self, node: Any, args: Any, kwargs: Any, scope: Any, prefix: str, outer: Any) -> None:
         layer = node.operation
-        path = f"{prefix}{layer.name}"
+        path = f"{prefix}{self.opening.name(layer)}"
         effective = self._training(layer, path, kwargs, outer)
-        inner = functional(layer)
-        if inner is not None and opens(inner, args, kwargs):
+        inner = self.opening.core(layer)
+        if inner is not None and (self.opening.holds(layer) or opens(inner, args, kwargs)):
             deeper = (*scope, id(node.outputs[0]))
-            given = self._converted(inner, tree.flatten(args), deeper, path)
-            outputs = self._open(inner, deeper, f"{path}/", given, effective)
+            tensors = self._converted(inner, given(args, kwargs, Value), deeper, path)
+            outputs = self._open(inner, deeper, f"{path}/", tensors, effective)
+            self.layer_at[deeper] = layer
             for tensor, value in zip(node.outputs, outputs, strict=True):
                 self._alias((*scope, id(tensor)), value)
             return
@@ -146,6 +153,7 @@ class Graph:
         self.calls.append(call)
         for layer in {unwrapped(call.layer), *parts(unwrapped(call.layer))}:
             self.calls_of[layer].append(call)
+            self.all_calls_of[layer].append(call)
         for value in dict.fromkeys(call.inputs):
             value.consumers.append(call)
 
@@ -195,6 +203,11 @@ class Graph:
             if not value.consumers or any(c.scope[: len(scope)] == scope for c in value.consumers):
                 return f"an output of the model {name!r}"
         return None
+
+    def layers_around(self, layers: Iterable[Any]) -> dict[Any, None]:
+        """The nested models and opened layers in which these layers are called."""
+        scopes = dict.fromkeys(call.scope for layer in layers for call in self.all_calls_of.get(layer, ()))
+        return dict.fromkeys(self.layer_at[scope[:i]] for scope in scopes for i in range(len(scope) + 1))
 
     # Surgery on this graph alone
 

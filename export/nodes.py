@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -21,8 +22,53 @@ def functional(model: Any) -> Any:
     return model if own is not None and type(model).call is own.call else None  # type: ignore[attr-defined]
 
 
+@dataclass(eq=False)
+class Traced:
+    """What a `call` that is Python code did with symbolic tensors, in the attributes of a functional graph."""
+
+    name: str
+    _inputs: list[Any]
+    _outputs: list[Any]
+    _inputs_struct: Any
+    _outputs_struct: Any
+    nodes: list[Any]
+
+
+@dataclass(eq=False)
+class Opening:
+    """The layers whose call is Python code: those whose calls were traced, and why others were not."""
+
+    cores: dict[Any, Traced] = field(default_factory=dict)
+    refused: dict[Any, str] = field(default_factory=dict)
+    # New names for layers that would stand beside another of their name.
+    names: dict[Any, str] = field(default_factory=dict)
+
+    def core(self, model: Any) -> Any:
+        """The graph behind a layer or model, or None where there is none."""
+        return self.cores[model] if self.holds(model) else functional(model)
+
+    def holds(self, layer: Any) -> bool:
+        return isinstance(layer, keras.Layer) and layer in self.cores
+
+    def name(self, layer: Any) -> str:
+        return self.names.get(layer, layer.name) if isinstance(layer, keras.Layer) else layer.name
+
+    def only(self, layers: Iterable[Any]) -> Opening:
+        """The same with no other layers opened than these."""
+        return Opening({layer: self.cores[layer] for layer in layers}, self.refused, self.names)
+
+
+def given(args: Any, kwargs: dict[str, Any], kind: type) -> list[Any]:
+    """The tensors that a call is given, in the order in which its traced graph takes them."""
+    rest = {name: value for name, value in kwargs.items() if name not in ("training", "mask")}
+    return [x for x in tree.flatten((args, rest)) if isinstance(x, kind)]
+
+
 def nodes(core: Any) -> Iterator[Any]:
     """The calls of a functional graph in the order in which Keras runs them."""
+    if isinstance(core, Traced):
+        yield from core.nodes
+        return
     for depth in sorted(core._nodes_by_depth, reverse=True):
         for node in core._nodes_by_depth[depth]:
             if node.operation is not None and not node.is_input:
@@ -34,15 +80,19 @@ def creation_order(core: Any) -> list[Any]:
 
     Made anew in this order, a graph has the same config, also where layers are shared.
     """
-    members = {id(node) for node in nodes(core)}
+    return core.nodes if isinstance(core, Traced) else in_creation_order(list(nodes(core)))
+
+
+def in_creation_order(found: list[Any]) -> list[Any]:
+    members = {id(node) for node in found}
     earlier: dict[int, Any] = {}
-    for operation in core._operations:
+    for operation in dict.fromkeys(node.operation for node in found):
         calls = [node for node in operation._inbound_nodes if id(node) in members]
         earlier |= {id(later): node for node, later in itertools.pairwise(calls)}
     order: list[Any] = []
     started: set[int] = set()
     done: set[int] = set()
-    for root in nodes(core):
+    for root in found:
         stack = [root]
         while stack:
             node = stack[-1]
@@ -102,8 +152,13 @@ def why_no_graph(model: Any) -> str:
             f"fold needs a built model; received the Sequential model {model.name!r}, whose input shape is unknown. "
             "Give it a keras.Input first, or call it once."
         )
+    return why_not_traced(model, "it was not traced")
+
+
+def why_not_traced(model: Any, reason: str) -> str:
     return (
-        f"fold needs a model that is a graph of layers (Sequential or Functional); received {model.name!r}, whose "
-        f"class {type(model).__name__} computes its output in Python code. "
-        "Rebuild it with keras.Model(inputs, outputs)."
+        "fold needs a model that is a graph of layers, or whose call can be traced to one on symbolic tensors; "
+        f"received {model.name!r}, whose class {type(model).__name__} computes its output in Python code, and "
+        f"{reason}. "
+        "Write its call with layers and keras.ops alone, or rebuild it with keras.Model(inputs, outputs)."
     )

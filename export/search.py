@@ -16,7 +16,7 @@ import numpy as np
 
 from .affine import Affine, normalization
 from .graph import Call, Graph, Key
-from .nodes import functional, unwrapped
+from .nodes import unwrapped
 from .plan import Fold, Plan
 from .rules import BATCH_NORMS, TAILS, Absorb, Skip, rule_of
 from .rules.norm import channel_axes
@@ -126,9 +126,18 @@ class _Search:
             if is_batch_norm(layer):
                 norms.setdefault(layer, call.path)
             elif isinstance(layer, keras.Layer):
-                reason = _composite_reason(call)
+                reason = self._composite_reason(call)
                 kept += [(f"{call.path}/{path}", reason) for path in _norms_inside(layer)]
         return norms, list(dict.fromkeys(kept))
+
+    def _composite_reason(self, call: Call) -> str:
+        name, layer = call.path, unwrapped(call.layer)
+        if self.graph.opening.core(layer) is not None:
+            return f"inside the model {name!r}, which is called with more than its inputs"
+        if type(layer).__module__.startswith("keras."):
+            return f"inside the layer {name!r} ({type(layer).__name__}), which is not opened"
+        why = self.graph.opening.refused.get(layer)
+        return f"inside the custom layer {name!r}, whose call is Python code" + (f": {why}" if why else "")
 
     def _maps(self, norm: Any) -> list[tuple[Call, Affine]] | Skip:
         """The affine map of each call of a norm, or why it is not simply that."""
@@ -272,12 +281,3 @@ def _norms_inside(layer: Any, prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{inner.name}"
         else:
             yield from _norms_inside(inner, f"{prefix}{inner.name}/")
-
-
-def _composite_reason(call: Call) -> str:
-    name = call.path
-    if functional(call.layer) is not None:
-        return f"inside the model {name!r}, which is called with more than its inputs"
-    if type(call.layer).__module__.startswith("keras."):
-        return f"inside the layer {name!r} ({type(call.layer).__name__}), which is not opened"
-    return f"inside the custom layer {name!r}, whose call is Python code"

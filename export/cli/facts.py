@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from keras_norms.export import fold
 from keras_norms.export.errors import FoldError
+from keras_norms.export.fold import fold_plan
 from keras_norms.export.loading import load_model
 from keras_norms.export.signature import signature
 
@@ -15,18 +15,20 @@ _PER_INPUT = "takes its statistics from each input"
 
 
 def facts(path: Path) -> dict[str, Any]:
-    """The model's interface and size, and for each of its norms what `fold` would do with it."""
+    """The model's interface and size, and for each of its norms what `fold` would do with it; nothing is folded."""
     model = load_model(path)
     interface = signature(model)
     layers = _paths(model)
     kinds = {name: type(layer).__name__ for name, layer in layers.items()}
     plan: list[dict[str, Any]] = []
+    notes: list[str] = []
     refused: str | None = None
     try:
-        report = fold(model).report
+        report = fold_plan(model)
     except FoldError as error:
         refused = str(error)
     else:
+        notes = report.notes
         plan += [
             {"norm": f.norm, "kind": kinds.get(f.norm, ""), "folds": True, "into": list(f.into), "rule": f.rule}
             for f in report.folded
@@ -52,6 +54,7 @@ def facts(path: Path) -> dict[str, Any]:
         "layers": sum(not isinstance(layer, keras.Model) for layer in layers.values()),
         "parameters": model.count_params(),
         "norms": plan,
+        "notes": notes,
         "refused": refused,
     }
 
@@ -61,11 +64,11 @@ def _is_norm(kind: str) -> bool:
     return kind.endswith("Normalization") and kind not in ("Normalization", "SpectralNormalization")
 
 
-def _paths(model: keras.Model, prefix: str = "") -> dict[str, keras.layers.Layer]:
-    """Every layer by the path that a fold report calls it, nested models opened."""
+def _paths(part: keras.Layer, prefix: str = "") -> dict[str, keras.layers.Layer]:
+    """Every layer by the path that a fold report calls it, the insides of nested models and custom layers too."""
     found = {}
-    for layer in model.layers:
+    for layer in part.layers if isinstance(part, keras.Model) else part._layers:
         found[f"{prefix}{layer.name}"] = layer
-        if isinstance(layer, keras.Model):
+        if not type(layer).__module__.startswith("keras.src.layers."):
             found.update(_paths(layer, f"{prefix}{layer.name}/"))
     return found

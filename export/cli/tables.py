@@ -28,6 +28,8 @@ def facts(terminal: Terminal, found: dict[str, Any]) -> None:
         terminal.table("Would fold", ["norm", "kind", "into", "rule"], rows)
     if stays:
         terminal.table("Would stay", ["norm", "kind", "why"], [[n["norm"], n["kind"], n["reason"]] for n in stays])
+    for note in found["notes"]:
+        terminal.line(f"  note: {note}")
 
 
 def fold(terminal: Terminal, report: Any) -> None:
@@ -39,6 +41,8 @@ def fold(terminal: Terminal, report: Any) -> None:
         rows = [[t.norm, ", ".join(t.into), _error(t.error)] for t in report.tails]
         terminal.table("Gamma and beta folded", ["norm", "into", "error"], rows)
     _kept(terminal, report)
+    for note in report.notes:
+        terminal.line(f"  note: {note}")
 
 
 def export(terminal: Terminal, report: Any, first: bool) -> None:

@@ -42,6 +42,7 @@ class FoldReport:
         kept: a record for each batch norm that stayed.
         tails: a record for each layer, group or instance norm that stayed without its gamma and beta.
         parameters_before, parameters_after: the number of weights of the model.
+        notes: what was done to read the model, where it was no plain graph of layers.
     """
 
     model: str
@@ -50,6 +51,7 @@ class FoldReport:
     tails: list[Folded] = field(default_factory=list)
     parameters_before: int = 0
     parameters_after: int = 0
+    notes: list[str] = field(default_factory=list)
 
     @property
     def error(self) -> float:
@@ -86,4 +88,6 @@ class FoldReport:
                 lines += ["", table((head, "into", "rule", "error"), rows)]
         if self.kept:
             lines += ["", table(("kept", "why"), [(k.norm, k.reason) for k in self.kept])]
+        if self.notes:
+            lines += ["", *(f"note: {note}" for note in self.notes)]
         return "\n".join(lines)

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from fold_checks import randomize
 from keras_norms.export import check as check_module
-from keras_norms.export.check import difference
 from keras_norms.export.errors import FoldError
 from keras_norms.export.fold import fold
 from keras_norms.export.rules import convolution
+from keras_norms.export.side_by_side import difference
 
 L = keras.layers
 
@@ -119,7 +119,7 @@ def test_a_signal_that_fades_out_is_no_error(dtype, scale, expected):
 def test_nothing_is_compared_in_the_original_twice(monkeypatch):
     """The second look, at the original's own reaction to rounding, is only taken when the first one is not enough."""
     runs = []
-    right = check_module._side_by_side
-    monkeypatch.setattr(check_module, "_side_by_side", lambda *a, **k: runs.append(1) or right(*a, **k))
+    right = check_module.side_by_side
+    monkeypatch.setattr(check_module, "side_by_side", lambda *a, **k: runs.append(1) or right(*a, **k))
     fold(model())
     assert len(runs) == 1

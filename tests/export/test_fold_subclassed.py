@@ -1,0 +1,338 @@
+"""Subclassed models: traced to a graph of layers, folded, held to what the Python code computes; or refused."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+from fold_checks import assert_close, randomize
+from fold_models import IMAGE, bn, conv
+from keras import tree
+from keras_norms.export.errors import FoldError
+from keras_norms.export.fold import fold, fold_plan
+
+import keras_norms
+
+L = keras.layers
+
+
+class Block(L.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.conv, self.bn = conv("conv"), keras_norms.BatchNormalization(name="bn")
+
+    def call(self, x, training=None):
+        return keras.ops.relu(x + self.bn(self.conv(x), training=training))
+
+
+class Head(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.pool, self.dense, self.bn = L.GlobalAveragePooling2D(), L.Dense(3, name="dense"), bn("bn")
+
+    def call(self, x):
+        return self.bn(self.dense(self.pool(x)))
+
+
+class Net(keras.Model):
+    """Blocks, a nested subclassed model, a nested functional one, dropout, a shared layer."""
+
+    def __init__(self, outputs=lambda y, x: y, **kwargs):
+        super().__init__(**kwargs)
+        self.stem = keras.Sequential([keras.Input(IMAGE), conv("conv"), bn("bn"), L.ReLU()], name="stem")
+        self.block, self.drop, self.head = Block(name="block"), L.Dropout(0.5), Head(name="head")
+        self.outputs_of = outputs
+
+    def call(self, x, training=False):
+        x = self.block(self.block(self.stem(x), training=training), training=training)
+        return self.outputs_of(self.head(self.drop(x, training=training)), x)
+
+
+ALL = ["block/bn", "head/bn", "stem/bn"]
+
+
+def images(batch=2, seed=0):
+    return np.random.default_rng(seed).normal(size=(batch, *IMAGE)).astype("float32")
+
+
+def built(model, x=None):
+    model(tree.map_structure(keras.ops.convert_to_tensor, images() if x is None else x))
+    return randomize(model)
+
+
+def everything(model):
+    """All that must not change."""
+    layers = model._flatten_layers()
+    return (
+        [keras.ops.convert_to_numpy(v.value).tobytes() for v in model.variables],
+        [(id(part), part.name, part.trainable, part.built) for part in layers],
+        [(len(part._inbound_nodes), len(part._outbound_nodes), sorted(vars(part))) for part in layers],
+        [(name, id(value)) for part in layers for name, value in vars(part).items()],
+    )
+
+
+def flat(model, x):
+    outputs = model(tree.map_structure(keras.ops.convert_to_tensor, x), training=False)
+    return [keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")).astype("float64") for y in tree.flatten(outputs)]
+
+
+def folds(model, folded, kept=(), x=None, tolerance=2e-5):
+    x = images() if x is None else x
+    before, expected = everything(model), flat(model, x)
+    structure = tree.map_structure(lambda y: keras.backend.standardize_dtype(y.dtype), model(x, training=False))
+    result, report = fold(model)
+    assert sorted(f.norm for f in report.folded) == sorted(folded)
+    assert sorted(k.norm for k in report.kept) == sorted(kept)
+    assert everything(model) == before
+    assert_close(flat(result, x), expected, tolerance)
+    same = tree.map_structure(lambda y: keras.backend.standardize_dtype(y.dtype), result(x, training=False))
+    assert same == structure
+    assert result.name == model.name
+    assert "computes its output in Python code; its call was traced" in report.notes[0]
+    assert fold(result).report.folded == []
+    return result, report
+
+
+def test_a_subclassed_model():
+    result, report = folds(built(Net(name="net")), ALL)
+    assert [
+        type(layer).__module__.split(".")[0] for layer in result._flatten_layers() if "keras" not in str(type(layer))
+    ] == []
+    assert "takes input (None, 8, 7, 3)" in report.notes[0]
+    assert [f.into for f in report.folded if f.norm == "block/bn"] == [("block/conv",)]
+
+
+STRUCTURES = {
+    "dict": lambda y, x: {"second": y, "first": x},
+    "list": lambda y, x: [y, x],
+    "tuple": lambda y, x: (y, {"a": x, "b": [y]}),
+    "input_dtype": lambda y, x: [keras.ops.argmax(y, -1), x],
+}
+
+
+@pytest.mark.parametrize("case", STRUCTURES)
+def test_output_structures(case):
+    folds(built(Net(STRUCTURES[case])), ALL)
+
+
+class Fusion(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right, self.a, self.b = L.Dense(4), L.Dense(4), bn("a"), bn("b")
+
+    def call(self, inputs):
+        one, other = inputs.values() if isinstance(inputs, dict) else inputs
+        return self.a(self.left(one)) * self.b(self.right(other))
+
+
+@pytest.mark.parametrize("kind", [list, dict, tuple])
+def test_several_inputs(kind):
+    one, other = np.ones((2, 5), "float32"), np.full((2, 3), 2.0, "float32")
+    x = {"one": one, "other": other} if kind is dict else kind((one, other))
+    result, _ = folds(built(Fusion(), x), ["a", "b"], x=x)
+    if kind is dict:
+        assert list(result.input) == ["one", "other"]
+
+
+class Words(keras.Model):
+    """Integers looked up, a mask that flows on."""
+
+    def __init__(self, mask_zero=True):
+        super().__init__()
+        self.embed, self.dense, self.bn = L.Embedding(7, 4, mask_zero=mask_zero), L.Dense(4), bn("bn")
+        self.pool = L.GlobalAveragePooling1D()
+
+    def call(self, tokens):
+        return self.pool(keras.ops.relu(self.bn(self.dense(self.embed(tokens)))))
+
+
+def test_masks_and_tokens():
+    tokens = np.array([[1, 2, 0, 0], [3, 4, 5, 6]], "int32")
+    result, _ = folds(built(Words(), tokens), ["bn"], x=tokens)
+    assert result.inputs[0].dtype == "int32"
+    assert fold(built(Words(), tokens), inputs=tokens).model.inputs[0].dtype == "int32"
+
+
+def test_mixed_precision():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        m = built(Net(lambda y, x: [y, x]))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    folds(m, ALL, tolerance=2e-2)
+
+
+class Scaled(keras.Model):
+    """Operations on the inputs themselves, in half precision."""
+
+    def __init__(self):
+        super().__init__(dtype="mixed_float16")
+        self.dense, self.bn = L.Dense(4, dtype="mixed_float16"), bn("bn", dtype="mixed_float16")
+
+    def call(self, x):
+        return self.bn(self.dense(x * 2.0)) + x[:, :4]
+
+
+def test_inputs_are_cast_as_the_model_casts_them():
+    x = np.random.default_rng(0).normal(size=(3, 6)).astype("float32")
+    result, _ = folds(built(Scaled(), x), ["bn"], x=x, tolerance=1e-2)
+    assert result.inputs[0].dtype == "float32"
+
+
+def test_the_result_trains_with_dropout_and_saves(tmp_path):
+    m = built(Net())
+    result, _ = fold(m)
+    x = images(8)
+    a, b = (keras.ops.convert_to_numpy(result(x, training=True)) for _ in range(2))
+    assert not np.array_equal(a, b)
+    result.compile("sgd", "mse", jit_compile=False)
+    result.fit(x, np.ones((8, 3), "float32"), verbose=0)
+    result.save(tmp_path / "folded.keras")
+    assert_close(flat(keras.saving.load_model(tmp_path / "folded.keras"), x), flat(result, x), 1e-6)
+
+
+def test_the_plan_alone(monkeypatch):
+    m = built(Net())
+    done = fold(m).report
+    monkeypatch.setattr(sys.modules["keras_norms.export.fold"], "apply", None)
+    planned = fold_plan(m)
+    assert [(f.norm, f.into) for f in planned.folded] == [(f.norm, f.into) for f in done.folded]
+    assert planned.notes == done.notes
+
+
+def test_names_depend_on_nothing_before():
+    def names():
+        return [layer.name for layer in fold(built(Net())).model._flatten_layers() if "re" not in layer.name[:2]]
+
+    first = names()
+    keras.Sequential([L.Dense(2), L.ReLU(), L.Add()])
+    assert fold(built(Fusion(), [np.ones((1, 2)), np.ones((1, 2))])).model.layers[0].name == "input_0"
+    assert [n for n in names() if "_" not in n] == [n for n in first if "_" not in n]
+
+
+class Python(keras.Model):
+    """A call that `function` makes of a convolution and a norm."""
+
+    def __init__(self, function):
+        super().__init__(name="net")
+        self.conv, self.bn, self.function = conv("conv", 3), bn("bn"), function
+
+    def call(self, x):
+        return self.function(self, x)
+
+
+class Stateful(Python):
+    def build(self, shape):
+        self.scale = self.add_weight(shape=(3,), name="scale")
+        super().build(shape)
+
+
+class TwoArguments(Python):
+    def call(self, x, y):
+        return self.bn(self.conv(x)) + y
+
+
+def in_numpy(self, x):
+    y = self.bn(self.conv(x))
+    return keras.ops.convert_to_tensor(keras.ops.convert_to_numpy(y) * 2.0)
+
+
+REFUSED = {
+    "condition": (lambda self, x: self.bn(self.conv(x)) if keras.ops.sum(x) > -1e9 else x, "symbolic tensors"),
+    "numpy": (in_numpy, "cannot run on symbolic tensors"),
+    "constant": (lambda self, x: [self.bn(self.conv(x)), 3.0], "something other than tensors"),
+    "kernel": (lambda self, x: self.bn(self.conv(x)) * self.conv.bias, "uses the weight '.*bias' outside of a layer"),
+    "batch": (
+        lambda self, x: keras.ops.reshape(self.bn(self.conv(x)), (x.shape[0], -1)),
+        "traced on symbolic tensors, it does not run",
+    ),
+    "training": (lambda self, x: self.bn(self.conv(x), training=True), "training=True to 'bn'"),
+    "python_only": (
+        lambda self, x: self.bn(self.conv(x)) * (1.0 if isinstance(x, keras.KerasTensor) else 2.0),
+        "depends on more than its inputs' shapes: traced on symbolic tensors, an output differs by 5.0e-01",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_call_that_is_no_graph_of_layers(case):
+    function, reason = REFUSED[case]
+    m = Python(function)
+    m.build((2, *IMAGE)) if case in ("condition", "numpy", "constant") else m(images())
+    for part, shape in ((m.conv, IMAGE), (m.bn, IMAGE)):
+        if not part.built:
+            part.build((2, *shape))
+    before = everything(m)
+    with pytest.raises(FoldError, match=reason):
+        fold(m)
+    assert everything(m) == before
+
+
+def test_weights_of_its_own_and_several_arguments():
+    m = Stateful(lambda self, x: self.bn(self.conv(x)) * self.scale)
+    m(images())
+    with pytest.raises(FoldError, match="it has the weight 'scale' of its own"):
+        fold(m)
+    m = TwoArguments(None)
+    m(images(), images())
+    with pytest.raises(FoldError, match=r"takes several tensors \(x, y\) instead of one list or dict"):
+        fold(m)
+
+
+class Lazy(keras.Model):
+    """Builds its layers itself and records no shapes."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense, self.bn, self.spare = L.Dense(4), bn("bn"), L.Dense(3, name="spare")
+
+    def build(self, shape=None):
+        self.dense.build((None, 5))
+        self.bn.build((None, 4))
+
+    def get_build_config(self):
+        return None
+
+    def call(self, x):
+        return self.bn(self.dense(x))
+
+
+def test_shapes_that_nothing_records():
+    with pytest.raises(FoldError, match="which was never called. Call it once on a batch of real inputs"):
+        fold(Lazy())
+    m = Lazy()
+    m.build()
+    x = np.ones((3, 5), "float32")
+    with pytest.raises(FoldError, match=r"nothing records them.*fold\(model, inputs=...\)"):
+        fold(m)
+    result, report = fold(m, inputs=x)
+    assert [f.norm for f in report.folded] == ["bn"]
+    assert result.input_shape == (None, 5)
+
+
+def test_layers_without_weights_are_not_built_by_folding():
+    class Changed(Lazy):
+        use_spare = False
+
+        def call(self, x):
+            return self.spare(super().call(x)) if self.use_spare else super().call(x)
+
+    m = Changed()
+    m(np.ones((3, 5), "float32"))
+    m.use_spare = True
+    before = everything(m)
+    with pytest.raises(FoldError, match="its layer 'spare' has no weights yet"):
+        fold(m, inputs=np.ones((3, 5), "float32"))
+    assert everything(m) == before
+    assert not m.spare.built
+
+
+def test_what_the_call_notes_down_is_taken_back():
+    def note(self, x):
+        self.seen = x
+        return self.bn(self.conv(x))
+
+    m = built(Python(note))
+    seen = m.seen
+    fold_plan(m)
+    assert m.seen is seen
