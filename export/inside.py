@@ -35,24 +35,37 @@ class _Call:
 
 
 def first_divergence_inside(
-    model: keras.Model, target: Any, path: Path, report: VerifyReport, tried: list[Probe]
+    models: list[keras.Model], target: Any, path: Path, report: VerifyReport, tried: list[Probe]
 ) -> str | None:
-    """The first layer of `model` whose output the file at `path` does not compute, or None if that cannot be told."""
+    """The first layer whose output the file at `path` does not compute, or None if that cannot be told.
+
+    `models` compute the same: a layer that was folded differently in one of them may be found by way of another.
+    """
     failed = {check.case for check in report.checks if not check.ok}
     probe = next((probe for probe in tried if probe.name in failed and probe.name != INFINITE), None)
     if probe is None:
         return None
     try:
-        sig = signature(model)
+        sig = signature(models[0])
         names = [spec.name for spec in next(iter(target.runners(path).values())).inputs]
         ours = [spec.name for spec in sig.inputs]
         names = ours if set(names) == set(ours) else names
         found = target.tensors(path, dict(zip(names, probe.arrays, strict=True)))
-        with in_float32(model), recording(model) as calls:
-            sig.call(model, probe.arrays)
+        values = [value for _, value in found]
+        layers = [_first_wrong(_record(model, probe.arrays), values) for model in models]
     except Exception:  # the artifact is broken: whatever else is wrong with it must not hide that
         return None
-    return _first_wrong(calls, [value for _, value in found])
+    order = [layer.name for layer in models[0]._flatten_layers(include_self=False)]
+    known = [layer for layer in layers if layer in order]
+    # Where one search goes wrong it stops too early, at a layer that was merged away.
+    return max(known, key=order.index, default=None)
+
+
+def _record(model: keras.Model, arrays: Arrays) -> list[_Call]:
+    sig = signature(model)
+    with in_float32(model), recording(model) as calls:
+        sig.call(model, arrays)
+    return calls
 
 
 @contextmanager

@@ -89,7 +89,7 @@ def export(
             say("looking for the layer that diverges")
             layer = first_divergence(
                 folded, lambda part, to: _make(part, signature(part), target, to, work, options), suffix
-            ) or first_divergence_inside(model, target, partial, verification, tried)
+            ) or first_divergence_inside([model, folded], target, partial, verification, tried)
             verification = replace(verification, first_divergence=layer)
         if not verification.ok:
             raise VerificationError(

@@ -16,7 +16,8 @@ import keras
 import numpy as np
 
 from .certificate import Certificate
-from .errors import ExportError, VerificationError
+from .errors import ExportError, FoldError, VerificationError
+from .fold import fold
 from .inside import first_divergence_inside
 from .loading import load_model
 from .measuring import Reference, distance, reference, scale
@@ -75,10 +76,17 @@ def verify(
     report = compare(model, runners, path, inputs=inputs, tolerance=tolerance, mode=mode, tried=tried)
     report = replace(report, metadata=metadata)
     if not report.ok and mode is None:
-        layer = first_divergence_inside(model, target, path, report, tried)
+        layer = first_divergence_inside([model, *_folded(model)], target, path, report, tried)
         report = replace(report, first_divergence=layer)
     certificate = Certificate.beside(path)
     return report if certificate is None else replace(report, certificate=certificate.recheck(model, path, report))
+
+
+def _folded(model: keras.Model) -> list[keras.Model]:
+    try:
+        return [fold(model).model]
+    except FoldError:
+        return []
 
 
 def check_tolerance(tolerance: float | None) -> float:
@@ -128,7 +136,7 @@ def compare(
             for i, output in enumerate(sig.outputs):
                 limit = max(allowed, _ROUNDING_FACTOR * shifts[i])
                 y, other = expected.outputs[i], got[to_output[output]]
-                problem = _mismatch(y, other, mode)
+                problem = _mismatch(y, other, mode) or _swapped(i, sig.outputs, expected.outputs, other)
                 figures = distance(expected.part(i, y), expected.part(i, other), largest[i])
                 checks.append(_check((case.name, runtime, output), figures, scale(y), limit, floor_db, problem))
     if not any(_ordinary(case) for case in cases if case.name in {check.case for check in checks}):
@@ -240,6 +248,19 @@ def _mismatch(y: np.ndarray, got: np.ndarray, mode: Mode | None) -> str | None:
     if y.dtype != got.dtype and (mode is None or got.dtype.kind != y.dtype.kind):
         return f"is {got.dtype}, the model's {y.dtype}"
     return None
+
+
+def _swapped(i: int, names: tuple[str, ...], outputs: Arrays, got: np.ndarray) -> str | None:
+    """That an output is another one of the model's, rather than a bad one."""
+    if len(outputs) == 1 or distance(outputs[i], got, 0.0)[1] < _SAYS_NOTHING:
+        return None
+    others = (name for k, name in enumerate(names) if k != i and _same(outputs[k], outputs[i], got))
+    twin = next(others, None)
+    return None if twin is None else f"has what '{twin}' should have"
+
+
+def _same(other: np.ndarray, own: np.ndarray, got: np.ndarray) -> bool:
+    return distance(other, got, 0.0)[1] <= DEFAULT_TOLERANCE < distance(other, own, 0.0)[1]
 
 
 def _check(
