@@ -104,5 +104,6 @@ def _site(plan: Plan, call: Call) -> Site | Skip:
         inputs=tuple(v.shape for v in call.inputs),
         outputs=tuple(v.shape for v in call.outputs),
         args=call.args,
+        kwargs=call.kwargs,
         config=plan.config,
     )

@@ -11,6 +11,7 @@ from .einsum_dense import EinsumDense
 from .embedding import Embedding
 from .merge import Add, Average, Concatenate
 from .norm import BATCH_NORMS, TAILS, AffineTail
+from .operations import ExpandDims, Extreme, Mean, Pad, Selection, Slice, Squeeze, Transposition
 from .passages import (
     Elementwise,
     GlobalAveragePooling,
@@ -46,6 +47,14 @@ _PLAIN: tuple[Rule, ...] = (
     Concatenate(),
     Add(),
     Average(),
+    Transposition(),
+    ExpandDims(),
+    Squeeze(),
+    Slice(),
+    Selection(),
+    Mean(),
+    Extreme(),
+    Pad(),
 )
 
 # No layer class stands in two rules, so the order says nothing; only TimeDistributed must know the others.

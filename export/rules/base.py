@@ -55,6 +55,7 @@ class Site:
     inputs: tuple[Shape, ...]
     outputs: tuple[Shape, ...]
     args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
     # The config entries of a layer that earlier folds have changed.
     config: Callable[[Any], Mapping[str, Any]] = lambda layer: {}
 

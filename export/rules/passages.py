@@ -15,6 +15,10 @@ from typing import Any
 
 import keras
 
+# The classes behind keras.ops have no public name.
+from keras.src.ops import core, image, nn
+from keras.src.ops import numpy as operations
+
 from ..affine import Affine
 from .base import Pass, Rule, Site, Skip, own_activation
 
@@ -35,7 +39,8 @@ class _Passage(Rule):
 
 
 def _channels(layer: Any, rank: int) -> int:
-    return rank - 1 if getattr(layer, "data_format", "channels_last") == "channels_last" else 1
+    layout = getattr(layer, "data_format", "channels_last") or keras.config.image_data_format()
+    return rank - 1 if layout == "channels_last" else 1
 
 
 class Elementwise(_Passage):
@@ -51,6 +56,8 @@ class Elementwise(_Passage):
         L.GaussianDropout,
         L.GaussianNoise,
         L.AlphaDropout,
+        core.StopGradient,
+        operations.Copy,
     )
 
     def _through(self, site: Site, affine: Affine, rank: int) -> Pass:
@@ -82,6 +89,8 @@ class Spatial(_Passage):
         L.Cropping1D,
         L.Cropping2D,
         L.Cropping3D,
+        nn.AveragePool,
+        image.Resize,
     )
 
     def _through(self, site: Site, affine: Affine, rank: int) -> Pass | Skip:
@@ -89,6 +98,8 @@ class Spatial(_Passage):
             return site.skip(
                 f"interpolates by {site.layer.interpolation!r}; only nearest and bilinear are known to be exact"
             )
+        if getattr(site.layer, "pad_to_aspect_ratio", False):
+            return site.skip("pads to keep the aspect ratio")
         axis = _channels(site.layer, rank)
         if affine.axis != axis:
             return site.skip(f"has its channels on axis {axis}; the norm is on axis {affine.axis}")
@@ -97,7 +108,7 @@ class Spatial(_Passage):
 
 class MaxPooling(_Passage):
     name = "max pooling"
-    layers = (L.MaxPooling1D, L.MaxPooling2D, L.MaxPooling3D)
+    layers = (L.MaxPooling1D, L.MaxPooling2D, L.MaxPooling3D, nn.MaxPool)
 
     def _through(self, site: Site, affine: Affine, rank: int) -> Pass | Skip:
         axis = _channels(site.layer, rank)

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import keras
 
+# The classes behind keras.ops have no public name.
+from keras.src.ops import numpy as operations
+
 from ..affine import Affine, reshaped
 from .base import Pass, Rule, Shape, Site, Skip
 
@@ -20,7 +23,7 @@ L = keras.layers
 
 class Reshape(Rule):
     name = "reshape"
-    layers = (L.Reshape,)
+    layers: tuple[type, ...] = (L.Reshape, operations.Reshape)
 
     def backward(self, site: Site, affine: Affine) -> Pass | Skip:
         return self._through(site, affine, site.outputs[0], site.inputs[0])

@@ -31,8 +31,12 @@ def encoder(name="encoder", last="bn"):
 
 
 def sequence(shape, *layers, positive=False, shiftless=False):
-    """A randomized Sequential; its batch norms have one negative gamma, or none, or no shift."""
-    model = randomize(keras.Sequential([keras.Input(shape), *layers]))
+    """A randomized Sequential, see `shiftless_or_positive`."""
+    return shiftless_or_positive(randomize(keras.Sequential([keras.Input(shape), *layers])), positive, shiftless)
+
+
+def shiftless_or_positive(model, positive=False, shiftless=False):
+    """Give the batch norms one negative gamma, or none, or no shift."""
     for layer in model._flatten_layers():
         if isinstance(layer, L.BatchNormalization):
             if layer.gamma is not None:
