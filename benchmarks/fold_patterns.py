@@ -64,7 +64,8 @@ PATTERNS = {
     "Conv2D, dilated, same": (pattern(IMAGE, conv(dilation_rate=2, padding="same"), BN), "CONV_2D", "Conv"),
     "Conv2D, groups=4": (pattern(IMAGE, conv(groups=4), BN), "CONV_2D", "Conv"),
     "Dense, rank 2": (pattern((8,), lambda: L.Dense(8), BN), "FULLY_CONNECTED", "Gemm"),
-    "Dense, rank 3": (pattern(SERIES, lambda: L.Dense(8), BN), "FULLY_CONNECTED", "MatMul Add"),
+    # In the .onnx file MatMul and Add; of these ONNX Runtime makes a Gemm between two reshapes.
+    "Dense, rank 3": (pattern(SERIES, lambda: L.Dense(8), BN), "FULLY_CONNECTED", "2Reshape Gemm"),
     "BN, Conv2D valid": (pattern(IMAGE, BN, conv()), "CONV_2D", "Conv"),
     "BN, Dense": (pattern((8,), BN, lambda: L.Dense(8)), "FULLY_CONNECTED", "Gemm"),
     "GlobalAveragePooling2D, BN, Dense": (

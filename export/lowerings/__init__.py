@@ -1,4 +1,4 @@
-"""Norm layers as few, static, delegate-friendly operations.
+"""Norm layers, and a few others, as few, static, delegate-friendly operations.
 
 A lowering is a function `lower(layer, channels_first) -> call` that returns what the layer's `call` does at inference,
 written in primitives that every target runs, or None for an option it does not cover; `channels_first` says that the
@@ -9,7 +9,7 @@ layer whose `call` is the very one of its class, so that a subclass with a `call
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from typing import Any
 
@@ -17,7 +17,7 @@ import keras
 
 import keras_norms
 
-from . import affine_norm, group_norm, layer_norm
+from . import affine_norm, group_norm, layer_norm, rms_norm, upsampling
 
 # Marks the operations of a norm in the names of the graph, where quantization finds what has to stay in float.
 SCOPE = "keras_norm"
@@ -33,7 +33,10 @@ LOWERINGS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
     (keras.layers.BatchNormalization, affine_norm.lower),
     (keras.layers.GroupNormalization, group_norm.lower),
     (keras.layers.LayerNormalization, layer_norm.lower),
+    (keras.layers.RMSNormalization, rms_norm.lower),
+    (keras.layers.UpSampling2D, upsampling.lower),
 )
+_NO_NORMS = (keras.layers.UpSampling2D,)
 
 
 def lowering(layer: keras.layers.Layer) -> Lowering | None:
@@ -54,7 +57,7 @@ def lowered(model: keras.Model, channels_first: bool = False) -> Iterator[None]:
             call = lower(layer, channels_first) if lower is not None else None
             if call is not None:
                 # Past Keras' attribute tracking: this is no state of the layer.
-                object.__setattr__(layer, "call", _unless_masked(layer.call, call))
+                object.__setattr__(layer, "call", _unless_masked(layer, call))
                 changed.append(layer)
         yield
     finally:
@@ -62,14 +65,15 @@ def lowered(model: keras.Model, channels_first: bool = False) -> Iterator[None]:
             del layer.__dict__["call"]
 
 
-def _unless_masked(original: Callable[..., Any], lowered_call: Callable[..., Any]) -> Callable[..., Any]:
+def _unless_masked(layer: keras.layers.Layer, lowered_call: Callable[..., Any]) -> Callable[..., Any]:
     """A masked norm takes its statistics over the positions that count, which only its own `call` knows how to do."""
+    original, scope = layer.call, nullcontext() if isinstance(layer, _NO_NORMS) else keras.name_scope(SCOPE)
 
     @wraps(original)
     def call(inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
         if mask is not None:
             return original(inputs, *args, mask=mask, **kwargs)
-        with keras.name_scope(SCOPE):
+        with scope:
             return lowered_call(inputs)
 
     return call

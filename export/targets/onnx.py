@@ -64,6 +64,11 @@ def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, An
     """
     names = {"inputs": [spec.name for spec in sig.inputs], "outputs": list(sig.outputs)}
     arguments = {"names": names, "opset": options.get("opset") or _DEFAULT_OPSET, "mode": options.get("quantize")}
+    arguments |= {
+        "channels_first_io": options.get("layout") == "nchw",
+        "standard_norms": options.get("norms") == "standard",
+    }
+    arguments["layer_norm"] = True
     job = "targets.onnx_converter:convert_saved_model"
     try:
         run_job(job, saved_model=saved_model, path=path, calibration=options.get("calibration"), **arguments)

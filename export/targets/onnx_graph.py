@@ -12,12 +12,11 @@ _COUNTER = re.compile(r"(__\d+)?(:\d+)?$")
 _WRAPPERS = re.compile(r"^(StatefulPartitionedCall|PartitionedCall)(_\d+)?/")
 
 
-def tidy(proto: onnx.ModelProto) -> onnx.ModelProto:
+def tidy(model: ir.Model) -> onnx.ModelProto:
     """Name nodes and values by the layers they come from, number them in graph order, sort constants by first use.
 
     tf2onnx numbers by a counter of its process, so the same model gave other bytes at every export.
     """
-    model = ir.from_proto(proto)
     graph = model.graph
     fixed = {str(value.name) for value in (*graph.inputs, *graph.outputs)}
     taken: Counter[str] = Counter(fixed)
@@ -39,8 +38,6 @@ def tidy(proto: onnx.ModelProto) -> onnx.ModelProto:
         del graph.initializers[name]
     for value in initializers.values():
         graph.register_initializer(value)
-    for value in (*graph.inputs, *graph.outputs):
-        _name_batch(value)
     result: onnx.ModelProto = ir.to_proto(model)
     return result
 
@@ -58,7 +55,29 @@ def _rename(value: ir.Value, name: str, taken: Counter[str]) -> None:
     value.name = _unique(name, taken)
 
 
-def _name_batch(value: ir.Value) -> None:
-    """Call a free first dimension `batch`: tf2onnx gives every one a meaningless name of its own."""
-    if value.shape and not isinstance(value.shape[0], int):
-        value.shape = ir.Shape(["batch", *value.shape[1:]])
+def name_free_sizes(model: ir.Model) -> None:
+    """Call the free sizes of inputs `batch` and by input and axis, and forget the converter's names for the others."""
+    for value in model.graph.inputs:
+        if value.shape is not None:
+            value.shape = ir.Shape([_size_name(value, axis, n) for axis, n in enumerate(value.shape)])
+    inputs = {value.name for value in model.graph.inputs}
+    for node in model.graph.all_nodes():
+        for value in node.outputs:
+            if value.shape is not None and value.name not in inputs:
+                value.shape = ir.Shape([n if isinstance(n, int) else None for n in value.shape])
+
+
+def forget_shapes(model: ir.Model) -> None:
+    """Leave the shapes of values between inputs and outputs to whoever reads the file; call a free batch `batch`."""
+    for node in model.graph.all_nodes():
+        for value in node.outputs:
+            if not value.is_graph_output():
+                value.shape = None
+            elif value.shape is not None and len(value.shape) and not isinstance(value.shape[0], int):
+                value.shape = ir.Shape(["batch", *value.shape[1:]])
+
+
+def _size_name(value: ir.Value, axis: int, size: object) -> int | str:
+    if isinstance(size, int):
+        return size
+    return "batch" if axis == 0 else f"{value.name}_{axis}"

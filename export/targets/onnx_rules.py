@@ -1,0 +1,132 @@
+"""Small rewrites of what tf2onnx writes: series without a height, dense layers without reshapes, GELU, biases."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import onnx_ir as ir
+
+from .onnx_editing import (
+    attribute,
+    constant,
+    insert,
+    made_by,
+    new_constant,
+    only_use,
+    operand,
+    replace,
+    scalar,
+    with_constant,
+)
+from .onnx_shapes import evaluate, same_sizes, sizes
+
+
+def dense_without_reshapes(graph: ir.Graph) -> None:
+    """Reshape to rows, MatMul, Reshape back: MatMul alone does it for any rank."""
+    for last in list(graph):
+        product = made_by(last.inputs[0], "MatMul") if last.op_type == "Reshape" else None
+        first = made_by(product.inputs[0], "Reshape") if product is not None else None
+        if product is None or first is None or only_use(product.outputs[0]) is not last:
+            continue
+        x, kernel = first.inputs[0], constant(product.inputs[1])
+        given = sizes(x) if x is not None else None
+        if kernel is None or kernel.ndim != 2 or not given or given[-1] != kernel.shape[0] or len(given) < 2:
+            continue
+        if same_sizes(evaluate(last.inputs[1]), [*given[:-1], kernel.shape[1]]):
+            y = insert(last, "MatMul", [x, product.inputs[1]], str(product.name), last.outputs[0].shape)
+            replace(last.outputs[0], y)
+
+
+def gelu(graph: ir.Graph) -> None:
+    """x/2 (1 - erf(-x/sqrt 2)) in the form that runtimes know, x/2 (1 + erf(x/sqrt 2)), or as one operation."""
+    for erf in [node for node in graph if node.op_type == "Erf"]:
+        minus = only_use(erf.outputs[0])
+        scaled = made_by(erf.inputs[0], "Mul")
+        product = only_use(minus.outputs[0]) if minus is not None and minus.op_type == "Sub" else None
+        if scaled is None or product is None or product.op_type != "Mul" or scalar(minus.inputs[0]) != 1.0:  # type: ignore[union-attr]
+            continue
+        inner = with_constant(scaled)
+        negative = made_by(inner[0], "Neg") if inner else None
+        other = next((v for v in product.inputs if v is not minus.outputs[0]), None)  # type: ignore[union-attr]
+        half = with_constant(made_by(other, "Mul")) if made_by(other, "Mul") else None  # type: ignore[arg-type]
+        if negative is None or half is None or half[0] is not negative.inputs[0]:
+            continue
+        if half[1].size != 1 or inner[1].size != 1 or abs(float(inner[1].reshape(())) - math.sqrt(0.5)) > 1e-6:  # type: ignore[index]
+            continue
+        if float(half[1].reshape(())) == 0.5:
+            _write_gelu(product, half[0])
+
+
+def _write_gelu(last: ir.Node, x: ir.Value) -> None:
+    graph, name = last.graph, str(last.name)
+    assert graph is not None
+    shape = last.outputs[0].shape
+    if graph.opset_imports[""] >= 20:
+        replace(last.outputs[0], insert(last, "Gelu", [x], name, shape))
+        return
+    number = lambda value: new_constant(graph, np.float32(value), f"{name}/constant")  # noqa: E731
+    scaled = insert(last, "Div", [x, number(math.sqrt(2))], f"{name}/Div", shape)
+    erf = insert(last, "Erf", [scaled], f"{name}/Erf", shape)
+    both = insert(last, "Mul", [x, insert(last, "Add", [erf, number(1)], f"{name}/Add", shape)], f"{name}/Mul", shape)
+    replace(last.outputs[0], insert(last, "Mul", [both, number(0.5)], name, shape))
+
+
+def bias_into_convolution(graph: ir.Graph) -> None:
+    """Conv, Add of a constant a channel: the bias of the convolution."""
+    for node in list(graph):
+        if node.op_type not in ("Conv", "ConvTranspose"):
+            continue
+        add, rank = only_use(node.outputs[0]), len(node.inputs[1].shape or ())  # type: ignore[union-attr]
+        found = with_constant(add) if add is not None and add.op_type == "Add" else None
+        if found is None or found[0] is not node.outputs[0] or found[1].ndim > rank:
+            continue
+        array = found[1].reshape((1,) * (rank - found[1].ndim) + found[1].shape)
+        channels = _output_channels(node)
+        if channels is None or array.shape not in ((1, channels, *[1] * (rank - 2)), (1,) * rank):
+            continue
+        bias = np.broadcast_to(array.reshape(-1), (channels,)).astype(array.dtype)
+        old = constant(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] is not None else None
+        if len(node.inputs) > 2 and node.inputs[2] is not None and old is None:
+            continue
+        node.resize_inputs(3)
+        node.replace_input_with(2, new_constant(graph, bias if old is None else bias + old, f"{node.name}/bias"))
+        replace(add.outputs[0], node.outputs[0])  # type: ignore[union-attr]
+
+
+def _output_channels(node: ir.Node) -> int | None:
+    kernel = constant(node.inputs[1])
+    if kernel is None:
+        return None
+    return kernel.shape[0] if node.op_type == "Conv" else kernel.shape[1] * int(attribute(node, "group", 1))
+
+
+def relu6(graph: ir.Graph) -> None:
+    """Min(Relu(x), 6) and its like: one Clip, which runtimes merge into a convolution."""
+    for node in list(graph):
+        found = operand(node, "Relu") if node.op_type == "Min" and len(node.inputs) == 2 else None
+        limit = scalar(found[1]) if found else None
+        if found is None or limit is None or only_use(found[0].outputs[0]) is not node:
+            continue
+        zero, top = (new_constant(graph, np.float32(n), f"{node.name}/limit") for n in (0.0, limit))
+        replace(node.outputs[0], insert(node, "Clip", [found[0].inputs[0], zero, top], str(node.name)))
+
+
+def zero_states(graph: ir.Graph) -> None:
+    """Leave out the initial state of a recurrent operator where it is zero: that is what none means."""
+    for node in list(graph):
+        if node.op_type not in ("GRU", "LSTM", "RNN"):
+            continue
+        for i in range(5, min(len(node.inputs), 7)):
+            if _is_zero(node.inputs[i]):
+                node.replace_input_with(i, None)
+
+
+def _is_zero(value: ir.Value | None) -> bool:
+    while value is not None and constant(value) is None:
+        node = value.producer()
+        if node is None or node.op_type not in ("Expand", "Reshape", "Squeeze", "Unsqueeze"):
+            return False
+        value = node.inputs[0]
+    array = constant(value)
+    return array is not None and not array.any()
