@@ -21,6 +21,8 @@ def to_tflite(
     batch_size: int | None = None,
     fold: bool = True,
     tolerance: float | None = None,
+    target: str | None = None,
+    allow_flex: bool = False,
     labels: Labels | None = None,
     certificate: bool = False,
     progress: Progress | None = None,
@@ -41,6 +43,10 @@ def to_tflite(
         fold: merge batch norms into their neighbours first.
         tolerance: the largest error allowed, as a share of each output's max |y|. If None, 1e-4 in float32, and in a
             quantized file the signal to noise ratio of the mode in `quantization.MODES`.
+        target: "gpu" for delegates that compute in half precision: norms in a form that neither overflows nor loses
+            epsilon there, at twice the passes over memory. None for processors.
+        allow_flex: let TensorFlow's own kernels serve what TFLite has no builtin operation for. The app must then link
+            the Flex delegate; LiteRT's interpreters refuse such a file as they are.
         labels: the names of the classes of the only output, or a dict of them by output; kept in the file's metadata.
         certificate: also write `path.json` (as in `model.tflite.json`): what was exported from what, by which versions,
             the inputs that were tried and every error measured. `verify` checks it again.
@@ -71,6 +77,8 @@ def to_tflite(
         progress=progress,
         quantize=quantize,
         calibration=calibration,
+        target=target,
+        allow_flex=allow_flex,
     )
 
 

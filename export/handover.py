@@ -12,7 +12,9 @@ from .errors import ExportError
 from .signature import Signature, signature
 
 
-def trace_in_child(model: keras.Model, saved_model: Path, sig: Signature, channels_first: bool, work: Path) -> None:
+def trace_in_child(
+    model: keras.Model, saved_model: Path, sig: Signature, channels_first: bool, half: bool, work: Path
+) -> None:
     """Save `model`, and have the child load and trace it.
 
     Raises:
@@ -27,6 +29,7 @@ def trace_in_child(model: keras.Model, saved_model: Path, sig: Signature, channe
         saved_model=saved_model,
         batch_size=batch,
         channels_first=channels_first,
+        half=half,
         classes=_own_classes(model),
     )
 
@@ -46,7 +49,12 @@ def _own_classes(model: keras.Model) -> list[tuple[str, str]]:
 
 
 def trace_file(
-    model: str, saved_model: str, batch_size: int | None, channels_first: bool, classes: list[tuple[str, str]]
+    model: str,
+    saved_model: str,
+    batch_size: int | None,
+    channels_first: bool,
+    half: bool,
+    classes: list[tuple[str, str]],
 ) -> None:
     """The job in the child process."""
     from .trace import trace
@@ -54,4 +62,4 @@ def trace_file(
     custom = {name: getattr(importlib.import_module(module), name) for module, name in classes}
     # The file is the parent's own model, written a moment ago: its Python code is as trusted as the parent's.
     loaded = keras.models.load_model(model, custom_objects=custom, compile=False, safe_mode=False)
-    trace(loaded, saved_model, signature(loaded, batch_size), channels_first)
+    trace(loaded, saved_model, signature(loaded, batch_size), channels_first, half)

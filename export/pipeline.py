@@ -76,7 +76,7 @@ def export(
         written = stack.enter_context(placing(certificate_path(path))) if certificate else None
         partial = stack.enter_context(placing(path))
         options["calibration"] = save_batches(batches, work / "calibration.npz") if batches else None
-        _make(folded, sig, target, partial, work, options, say)
+        warnings += _make(folded, sig, target, partial, work, options, say)
         metadata = entries(model, fold_report, label_lists)
         target.write_metadata(partial, metadata)
         say("verifying")
@@ -146,17 +146,18 @@ def _make(
     work: Path,
     options: dict[str, Any],
     say: Progress = lambda stage: None,
-) -> None:
+) -> tuple[str, ...]:
+    half = options.get("target") == "gpu"
     say("tracing")
     saved_model = Path(tempfile.mkdtemp(dir=work))
     if keras.backend.backend() == "tensorflow":
         from .trace import trace
 
-        trace(model, saved_model, sig, target.CHANNELS_FIRST)
+        trace(model, saved_model, sig, target.CHANNELS_FIRST, half)
     else:
-        trace_in_child(model, saved_model, sig, target.CHANNELS_FIRST, work)
+        trace_in_child(model, saved_model, sig, target.CHANNELS_FIRST, half, work)
     say("converting")
-    target.convert(saved_model, path, sig, options)
+    return target.convert(saved_model, path, sig, options) or ()
 
 
 def _report(

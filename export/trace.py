@@ -16,11 +16,13 @@ from .precision import in_float32
 from .signature import Signature
 
 
-def trace(model: keras.Model, directory: str | os.PathLike, sig: Signature, channels_first: bool) -> None:
+def trace(
+    model: keras.Model, directory: str | os.PathLike, sig: Signature, channels_first: bool, half: bool = False
+) -> None:
     """Record `model` at inference with the shapes of `sig` and write it as a SavedModel.
 
     Inputs and outputs are called by their positions, in as many digits as keep them in order when sorted.
-    `channels_first` is the layout that the runtime's convolutions want.
+    `channels_first` is the layout that the runtime's convolutions want, `half` that it may compute in half precision.
     """
     specs = [tf.TensorSpec(spec.shape, spec.dtype, name=f"input_{i:04}") for i, spec in enumerate(sig.inputs)]
 
@@ -30,7 +32,7 @@ def trace(model: keras.Model, directory: str | os.PathLike, sig: Signature, chan
 
     module = tf.Module()
     module.variables_of_model = [variable.value for variable in model.variables]
-    with in_float32(model), lowered(model, channels_first):
+    with in_float32(model), lowered(model, channels_first, half):
         module.serve = tf.function(serve, input_signature=specs, autograph=False)
         concrete = module.serve.get_concrete_function()
     tf.saved_model.save(module, os.fspath(directory), signatures=concrete)

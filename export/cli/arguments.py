@@ -51,6 +51,13 @@ def export_options(
         raise click.UsageError("--opset is for .onnx, and no OUT ends in .onnx.")
 
 
+def tflite_only(outs: Sequence[Path], given: dict[str, object]) -> None:
+    """Check that an option of .tflite files has one to work on."""
+    for option, value in given.items():
+        if value and all(out.suffix != ".tflite" for out in outs):
+            raise click.UsageError(f"{option} is for .tflite, and no OUT ends in .tflite.")
+
+
 def distinct(model: Path, outs: Sequence[Path]) -> None:
     """Check that no target is written twice, nor over the model it is made from."""
     seen = {model.resolve(): "MODEL"}

@@ -100,6 +100,8 @@ def fold(model: Path, out: Path, as_json: bool, show_traceback: bool) -> None:
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Fix the batch dimension.  [default: free]")
 @click.option("--opset", type=click.IntRange(min=1), metavar="N", help="The opset of .onnx files.")
 @click.option("--no-fold", is_flag=True, help="Leave every norm as it is.")
+@click.option("--target", type=click.Choice(["gpu"]), help="Norms that half precision suits, for .tflite.")
+@click.option("--allow-flex", is_flag=True, help="Let TensorFlow's kernels serve what TFLite has not, for .tflite.")
 @click.option("--labels", type=_PATH, metavar="FILE.txt", help="Names of the classes, a line each, kept in the file.")
 @click.option("--certificate", is_flag=True, help="Write OUT.json too: hashes, versions, inputs tried, every error.")
 @_tolerance
@@ -113,6 +115,8 @@ def export(
     batch_size: int | None,
     opset: int | None,
     no_fold: bool,
+    target: str | None,
+    allow_flex: bool,
     labels: Path | None,
     certificate: bool,
     tolerance: float | None,
@@ -124,6 +128,7 @@ def export(
     The norms are folded first. A file appears only when the real runtime computes from it what the model does.
     """
     arguments.export_options(model, outs, quantize, calibration, opset)
+    arguments.tflite_only(outs, {"--target": target, "--allow-flex": allow_flex})
     if certificate:
         arguments.distinct(model, [path for out in outs for path in (out, out.with_name(f"{out.name}.json"))])
     arguments.present(model, "model file")
@@ -155,7 +160,7 @@ def export(
                 if out.suffix == ".onnx":
                     reports.append(to_onnx(loaded, out, opset=opset, **options))
                 else:
-                    reports.append(to_tflite(loaded, out, **options))
+                    reports.append(to_tflite(loaded, out, target=target, allow_flex=allow_flex, **options))
             if not as_json:
                 tables.export(terminal, reports[-1], first=len(reports) == 1)
         if as_json:

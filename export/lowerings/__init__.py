@@ -17,7 +17,7 @@ import keras
 
 import keras_norms
 
-from . import affine_norm, group_norm, layer_norm, rms_norm, upsampling
+from . import affine_norm, group_norm, half_safe, layer_norm, rms_norm, upsampling
 
 # Marks the operations of a norm in the names of the graph, where quantization finds what has to stay in float.
 SCOPE = "keras_norm"
@@ -39,21 +39,32 @@ LOWERINGS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
 _NO_NORMS = (keras.layers.UpSampling2D,)
 
 
-def lowering(layer: keras.layers.Layer) -> Lowering | None:
-    """The lowering that serves `layer`, or None."""
-    for kind, lower in LOWERINGS:
+# What comes before LOWERINGS where the runtime computes in half precision.
+HALF_SAFE: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
+    (keras_norms.GroupNormalization, half_safe.lower_group),
+    (keras_norms.InstanceNormalization, half_safe.lower_group),
+    (keras_norms.LayerNormalization, half_safe.lower_layer),
+    (keras.layers.GroupNormalization, half_safe.lower_group),
+    (keras.layers.LayerNormalization, half_safe.lower_layer),
+    (keras.layers.RMSNormalization, half_safe.lower_rms),
+)
+
+
+def lowering(layer: keras.layers.Layer, half: bool = False) -> Lowering | None:
+    """The lowering that serves `layer`, or None; `half` for a runtime that computes in half precision."""
+    for kind, lower in (*(HALF_SAFE if half else ()), *LOWERINGS):
         if isinstance(layer, kind) and type(layer).call is kind.call:
             return lower
     return None
 
 
 @contextmanager
-def lowered(model: keras.Model, channels_first: bool = False) -> Iterator[None]:
+def lowered(model: keras.Model, channels_first: bool = False, half: bool = False) -> Iterator[None]:
     """Within the block every norm layer of `model`, however deep, runs its lowered form; then it is as before."""
     changed = []
     try:
         for layer in model._flatten_layers():
-            lower = lowering(layer) if layer.built else None
+            lower = lowering(layer, half) if layer.built else None
             call = lower(layer, channels_first) if lower is not None else None
             if call is not None:
                 # Past Keras' attribute tracking: this is no state of the layer.

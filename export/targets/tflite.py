@@ -16,6 +16,8 @@ from ..child import ConversionError, run_job
 from ..errors import ExportError
 from ..quiet import quiet_stderr
 from ..signature import Signature, Spec
+from .runner import Runner
+from .tflite_flex import FlexRunner, flex_ops
 from .tflite_inside import read_metadata, tensors, write_metadata  # noqa: F401  (part of a target)
 
 NAME = "TFLite"
@@ -24,11 +26,17 @@ MODES = ("float16", "dynamic", "int8", "int16x8")
 
 
 def check(options: dict[str, Any]) -> None:
-    """Every combination of the options that are left is possible."""
+    """Refuse an unknown `target`; every combination of the other options is possible."""
+    if options.get("target") not in (None, "gpu"):
+        raise ExportError(f"target must be None or 'gpu'; got {options['target']!r}.")
+    if options.get("allow_flex") and options.get("quantize") in ("int8", "int16x8"):
+        raise ExportError(
+            f"allow_flex goes with floats: quantize must be None, 'float16' or 'dynamic'; got {options['quantize']!r}."
+        )
 
 
-def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, Any]) -> None:
-    """Write the TFLite form of a traced model to `path`.
+def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, Any]) -> tuple[str, ...]:
+    """Write the TFLite form of a traced model to `path`; return warnings.
 
     Raises:
         ExportError: an operation that the TFLite runtime does not have built in; the message names it and its layer.
@@ -37,9 +45,21 @@ def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, An
     mode, calibration = options.get("quantize"), options.get("calibration")
     job = "targets.tflite_converter:convert_saved_model"
     try:
-        run_job(job, saved_model=saved_model, path=path, names=names, mode=mode, calibration=calibration)
+        flex = bool(options.get("allow_flex"))
+        run_job(job, saved_model=saved_model, path=path, flex=flex, names=names, mode=mode, calibration=calibration)
     except ConversionError as failure:
         raise ExportError(_explain(failure)) from failure
+    return _flex_warning(path)
+
+
+def _flex_warning(path: Path) -> tuple[str, ...]:
+    found = flex_ops(path)
+    if not found:
+        return ()
+    return (
+        f"it needs TensorFlow's own kernels for {', '.join(found)}: LiteRT's interpreters do not run it without the "
+        "Flex delegate, which an app has to link. It was verified with LiteRT's kernels and TensorFlow's, step by step",
+    )
 
 
 def _explain(failure: ConversionError) -> str:
@@ -50,7 +70,8 @@ def _explain(failure: ConversionError) -> str:
         where = f" (in {', '.join(layers)})" if layers else ""
         return (
             f"TFLite has no builtin operation for {', '.join(names)}{where}, and LiteRT's interpreters ship without "
-            "TensorFlow's own kernels. Replace the layer that uses it, or export to .onnx."
+            "TensorFlow's own kernels. Replace the layer that uses it, export to .onnx, or pass "
+            "allow_flex=True if your app links the Flex delegate."
         )
     if "TensorListReserve" in str(failure):
         recurrent = sorted(set(re.findall(r'"[\w.-]+/([\w/.-]+)/TensorArray', str(failure))))
@@ -117,8 +138,10 @@ def _named(details: list[dict], by_name: dict[str, dict]) -> list[dict]:
     return sorted(entries, key=lambda entry: order.index(entry["index"]) if entry["index"] in order else len(order))
 
 
-def runners(path: Path) -> dict[str, TFLiteRunner]:
+def runners(path: Path) -> dict[str, Runner]:
     _check_readable(path)
+    if flex_ops(path):
+        return {"LiteRT and TensorFlow": FlexRunner(path)}
     return {
         "LiteRT, XNNPACK": TFLiteRunner(path),
         "LiteRT, reference kernels": TFLiteRunner(path, xnnpack=False),

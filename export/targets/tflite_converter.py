@@ -14,10 +14,15 @@ from ..quantization import load_batches
 
 
 def convert_saved_model(
-    saved_model: str, path: str, names: dict[str, list[str]], mode: str | None, calibration: str | None
+    saved_model: str,
+    path: str,
+    names: dict[str, list[str]],
+    mode: str | None,
+    calibration: str | None,
+    flex: bool = False,
 ) -> None:
     """Convert a traced model, in float32 or quantized, and give it the model's names."""
-    converter = _converter(saved_model)
+    converter = _converter(saved_model, flex)
     if mode == "int8":
         flatbuffer = _int8_with_float_norms(converter, _norm_nodes(_converter(saved_model).convert()), calibration)
     else:
@@ -26,9 +31,10 @@ def convert_saved_model(
     Path(path).write_bytes(_with_names(flatbuffer, names))
 
 
-def _converter(saved_model: str) -> Any:
+def _converter(saved_model: str, flex: bool = False) -> Any:
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    builtins, tensorflow = tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS
+    converter.target_spec.supported_ops = [builtins, tensorflow] if flex else [builtins]
     return converter
 
 
