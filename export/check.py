@@ -18,6 +18,7 @@ from .errors import FoldError
 from .graph import Graph, Key, Value
 from .samples import check_shapes, is_free, random_input, shapes_to_try
 from .side_by_side import EPSILON, Pairs, as_tensors, difference, inference, side_by_side
+from .tracing import left_as_found
 
 # Rounding of one layer in units of the last place: some thousand products summed in another order, weights cast once.
 ULPS = 64
@@ -59,7 +60,7 @@ def _compare_with_python(original: Graph, traced: list[Any], inputs: list[Any], 
     Raises:
         TracedWrong: they differ.
     """
-    with inference():
+    with inference(), left_as_found(model):
         given = [as_tensors(original, inputs)[id(v)] for v in original.inputs]
         struct = original.opening.core(model)._inputs_struct
         outputs = tree.flatten(model(tree.pack_sequence_as(struct, given), training=False))

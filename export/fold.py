@@ -83,7 +83,12 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
 
 def _fold(model: keras.Model, opening: Opening, standalone: str | None, inputs: Any) -> FoldResult:
     planned, opening = _plan(model, opening, standalone)
-    folded, tensors = apply(model, planned, opening)
+    try:
+        folded, tensors = apply(model, planned, opening)
+    except ValueError as error:
+        if not opening.cores:
+            raise
+        raise TracedWrong(f"What was traced cannot be built as a graph: {error}") from error
     original, result = Graph(model, opening), Graph(folded)
     pairs = pair(original, result, tensors, planned.altered)
     if inputs is None:

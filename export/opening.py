@@ -81,6 +81,8 @@ def _symbols(model: Any, inputs: Any) -> Any:
         return tree.map_structure(
             lambda x: keras.KerasTensor((None, *x.shape[1:]), keras.backend.standardize_dtype(x.dtype)), arrays
         )
+    if hasattr(model, "_inputs_struct"):  # A class of functional models that has a call of its own.
+        return tree.map_structure(lambda x: keras.KerasTensor(x.shape, x.dtype), model._inputs_struct)
     shapes = model.get_build_config() or {}
     shapes = shapes.get("input_shape", shapes.get("shapes_dict"))
     if isinstance(shapes, Mapping) and len(shapes) == 1 and next(iter(shapes)).endswith("_shape"):

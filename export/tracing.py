@@ -34,7 +34,7 @@ def trace(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
     Raises:
         TraceError: the call is no graph of layers; says why.
     """
-    with _left_as_found(layer), _names_of_its_own():
+    with left_as_found(layer), _names_of_its_own():
         flat, struct = given(args, kwargs, keras.KerasTensor), args[0] if len(args) == 1 and not kwargs else None
         names = _input_names(flat, struct)
         inputs = [
@@ -158,8 +158,8 @@ def _names_of_its_own() -> Iterator[None]:
 
 
 @contextmanager
-def _left_as_found(layer: Any) -> Iterator[None]:
-    """Takes back what a symbolic call leaves in layers: records of calls, attributes. Refuses to make weights."""
+def left_as_found(layer: Any) -> Iterator[None]:
+    """Takes back what a call leaves in layers: records of symbolic calls, attributes. Refuses to make weights."""
     layers = layer._flatten_layers()
     records = [(part, len(part._inbound_nodes), len(part._outbound_nodes)) for part in layers]
     attributes = [(part, dict(vars(part))) for part in layers]

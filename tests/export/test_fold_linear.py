@@ -120,7 +120,9 @@ BEFORE = {
     "depthwise2d": (IMAGE, lambda: L.DepthwiseConv2D(3, depth_multiplier=2, use_bias=False)),
     "separable1d": (SERIES, lambda: L.SeparableConv1D(5, 3)),
     "separable2d": (IMAGE, lambda: L.SeparableConv2D(5, 3, depth_multiplier=2, use_bias=False)),
+    "transposed1d_kernel_1": (SERIES, lambda: L.Conv1DTranspose(5, 1)),
     "transposed2d_kernel_1": (IMAGE, lambda: L.Conv2DTranspose(5, 1)),
+    "transposed3d_kernel_1": (VOLUME, lambda: L.Conv3DTranspose(5, 1, use_bias=False)),
     "dense": ((6,), lambda: L.Dense(5, activation="softmax")),
     "dense_rank3": (SERIES, lambda: L.Dense(5, use_bias=False)),
 }

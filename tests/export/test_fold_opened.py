@@ -261,6 +261,21 @@ def test_a_custom_layer_that_cannot_be_opened(case):
     assert state(m) == before
 
 
+class NoConfigInside(Block):
+    """Comes back from its config, unlike one of its layers."""
+
+    def build(self, shape):
+        super().build(shape)
+        self.last = NoConfig(keras.ops.relu)
+
+    def finish(self, y):
+        return self.last(y)
+
+
+def test_a_custom_layer_whose_layers_cannot_be_made_anew_stays_closed():
+    assert_folds(block_model(NoConfigInside(name="block")), [], {"block/hidden": "does not come back from it"})
+
+
 def test_a_custom_layer_called_in_training_mode_stays_closed():
     x = image()
     m = model(x, L.ReLU()(Block(3, name="block")(x, training=True)))

@@ -297,6 +297,21 @@ class Lazy(keras.Model):
         return self.bn(self.dense(x))
 
 
+class Doubling(keras.Model):
+    """A functional model with a call of its own around Keras'."""
+
+    def call(self, inputs, training=None, mask=None):
+        return 2.0 * super().call(inputs, training=training, mask=mask)
+
+
+def test_a_functional_model_with_a_call_of_its_own():
+    x = keras.Input(IMAGE, name="image")
+    m = built(Doubling({"image": x}, L.ReLU()(bn("bn")(conv("conv")(x)))), {"image": images()})
+    result, _ = folds(m, ["bn"], x={"image": images()})
+    assert type(result) is not Doubling
+    assert list(result.input) == ["image"]
+
+
 def test_shapes_that_nothing_records():
     with pytest.raises(FoldError, match="which was never called. Call it once on a batch of real inputs"):
         fold(Lazy())
@@ -335,4 +350,6 @@ def test_what_the_call_notes_down_is_taken_back():
     m = built(Python(note))
     seen = m.seen
     fold_plan(m)
+    assert m.seen is seen
+    fold(m)
     assert m.seen is seen
