@@ -3,9 +3,11 @@
 The converters and runtimes load when a model is exported or verified, not when this package is imported.
 """
 
+from .delegates import lint
 from .errors import ExportError, FoldError, VerificationError
 from .exporting import to_onnx, to_tflite
 from .fold import fold
+from .report.delegates import DelegateReport
 from .report.export import ExportReport
 from .report.fold import FoldReport
 from .report.verify import VerifyReport
@@ -16,9 +18,11 @@ __all__ = [
     "to_tflite",
     "to_onnx",
     "verify",
+    "lint",
     "FoldReport",
     "ExportReport",
     "VerifyReport",
+    "DelegateReport",
     "FoldError",
     "ExportError",
     "VerificationError",

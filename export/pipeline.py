@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from .certificate import certificate_path, write_certificate
+from .delegates import xnnpack
 from .errors import ExportError, FoldError, VerificationError
 from .fingerprint import array_sha256
 from .fold import fold as fold_model
@@ -101,6 +102,9 @@ def export(
         if written is None and certificate_path(path).is_file():
             warnings += (f"'{certificate_path(path)}' is the certificate of the file that was there before",)
         report = _report(path, partial, target, fold_report, verification, warnings)
+        if suffix == ".tflite" and not options.get("allow_flex"):
+            names = {layer.name for layer in model._flatten_layers(include_self=False)}
+            report = replace(report, xnnpack=xnnpack(partial, names))
         if written is not None:
             report = replace(report, certificate=certificate_path(path))
             write_certificate(written, partial, model, report, _options(asked, label_lists, batches))

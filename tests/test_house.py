@@ -80,7 +80,7 @@ def test_every_file_stands_in_its_table(folder):
             *("onnx_graph", "onnx_converter", "onnx_quantizer", "onnx_inside", "onnx_tensorflow", "onnx_optimizer"),
             *("onnx_editing", "onnx_rules", "onnx_series", "onnx_einsum", "onnx_shapes", "onnx_norms"),
             *("onnx_layout", "onnx_cut", "onnx_turning"),
-            *("tflite_converter", "tflite_inside", "tflite_flex"),
+            *("tflite_converter", "tflite_inside", "tflite_flex", "tflite_nodes", "tflite_half"),
         },
     }[folder]
     for path in (ROOT / "export" / folder).glob("*.py"):

@@ -1,4 +1,4 @@
-"""The five commands: what they take, in which order they work, what they print."""
+"""The commands: what they take, in which order they work, what they print."""
 
 from __future__ import annotations
 
@@ -194,6 +194,40 @@ def verify(
             terminal.json(report.to_dict())
         else:
             tables.verify(terminal, report)
+        if not report.ok:
+            raise click.exceptions.Exit(1)
+
+
+@cli.command(short_help="Say what delegates take of a .tflite file.")
+@click.argument("artifact", type=_PATH)
+@click.option("--model", type=_PATH, metavar="MODEL", help="The model it is made from, for its layers' exact names.")
+@click.option("--calibration", type=_PATH, metavar="FILE.npz", help="Typical inputs, to emulate half precision on.")
+@_json
+@_traceback
+def lint(artifact: Path, model: Path | None, calibration: Path | None, as_json: bool, show_traceback: bool) -> None:
+    """Say what XNNPACK takes of ARTIFACT (.tflite) and what a GPU or NPU would reject or compute badly, and why.
+
+    Ends with 1 if there is a finding.
+    """
+    if artifact.suffix != ".tflite":
+        raise click.BadParameter(f"'{artifact}' must end in .tflite.", param_hint="'ARTIFACT'")
+    arguments.present(artifact, "artifact")
+    if model is not None:
+        arguments.present(model, "model file")
+    with session(show_traceback) as terminal:
+        with terminal.status(f"looking at {artifact}"):
+            from keras_norms.export import lint as lint_artifact
+            from keras_norms.export.targets import target_of
+
+            given = None
+            if calibration is not None:
+                runner = next(iter(target_of(artifact).runners(artifact).values()))
+                given = arguments.arrays(calibration, [spec.name for spec in runner.inputs])
+            report = lint_artifact(artifact, model=model, calibration=given)
+        if as_json:
+            terminal.json(report.to_dict())
+        else:
+            tables.lint(terminal, report)
         if not report.ok:
             raise click.exceptions.Exit(1)
 

@@ -55,6 +55,8 @@ def export(terminal: Terminal, report: Any, first: bool) -> None:
     size = f"{report.size_bytes:,} bytes, {_count(sum(report.ops.values()), 'operation')}"
     terminal.line(f"Wrote {report.path}: {report.format}, {size}")
     terminal.line(f"  {', '.join(f'{count} {name}' for name, count in ops)}")
+    if report.xnnpack:
+        terminal.line(f"  {report.xnnpack}")
     if report.certificate:
         terminal.line(f"  certificate: {report.certificate}")
     for warning in report.warnings:
@@ -74,6 +76,15 @@ def verify(terminal: Terminal, report: Any) -> None:
             terminal.line(f"  {note}")
     for key in sorted(report.metadata):
         terminal.line(f"  {key}: {report.metadata[key]}")
+
+
+def lint(terminal: Terminal, report: Any) -> None:
+    count = _count(len(report.findings), "finding")
+    terminal.line(f"{report.path}: {'nothing that a GPU delegate rejects.' if report.ok else count}")
+    for line in report.lines():
+        terminal.line(f"  {line}")
+    if report.findings:
+        terminal.table("For GPU and NPU delegates", *report.rows())
 
 
 def _outputs(terminal: Terminal, report: Any, title: str) -> None:

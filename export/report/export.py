@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .delegates import XnnpackReport
 from .fold import FoldReport
 from .plain import strict_json
 from .verify import VerifyReport
@@ -16,7 +17,8 @@ class ExportReport:
     """The result of `to_tflite` and `to_onnx`.
 
     `path`, `format`, `size_bytes`, `ops` (operation -> count), `fold` (None when folding was off or impossible),
-    `verification`, `warnings`, `certificate` (the path of one that was asked for).
+    `verification`, `warnings`, `certificate` (the path of one that was asked for),
+    `xnnpack` (which operations of a TFLite file that delegate took; `lint` tells more).
     """
 
     path: Path
@@ -27,6 +29,7 @@ class ExportReport:
     verification: VerifyReport
     warnings: tuple[str, ...] = ()
     certificate: Path | None = None
+    xnnpack: XnnpackReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -38,6 +41,7 @@ class ExportReport:
             "verification": self.verification.to_dict(),
             "warnings": list(self.warnings),
             "certificate": str(self.certificate) if self.certificate else None,
+            "xnnpack": asdict(self.xnnpack) if self.xnnpack else None,
         }
 
     def to_json(self) -> str:
@@ -48,6 +52,8 @@ class ExportReport:
         lines = [f"{self.format}: {self.path}, {self.size_bytes:,} bytes", f"operations: {ops}"]
         if self.fold is not None:
             lines.append(f"norms: {len(self.fold.folded)} folded, {len(self.fold.kept)} kept")
+        if self.xnnpack is not None:
+            lines.append(str(self.xnnpack))
         if self.certificate is not None:
             lines.append(f"certificate: {self.certificate}")
         lines += [f"warning: {warning}" for warning in self.warnings]

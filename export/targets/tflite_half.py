@@ -1,0 +1,126 @@
+"""A TFLite file as a delegate in half precision would run it: every number between two operations is a half.
+
+Each result passes through CAST to float16 and back, constants are rounded once. Within an operation the sums stay in
+single precision, which not every GPU grants: what overflows here overflows there, and more may.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
+from ai_edge_litert.tools import flatbuffer_utils
+
+from ..quiet import quiet_stderr
+
+LARGEST, SMALLEST = 65504.0, 2.0**-14
+
+
+def half_constants(path: Path) -> list[tuple[str, str, float]]:
+    """(operation, its name, value) of each single constant that a half holds with fewer digits, or not at all."""
+    model = flatbuffer_utils.read_model(os.fspath(path))
+    graph, found = model.subgraphs[0], []
+    for operator in graph.operators:
+        for index in (i for i in operator.inputs if i >= 0):
+            data, tensor = model.buffers[graph.tensors[index].buffer].data, graph.tensors[index]
+            if data is None or tensor.type != schema.TensorType.FLOAT32 or len(data) != 4:
+                continue
+            value = float(np.frombuffer(bytes(data), np.float32)[0])
+            if value and not SMALLEST <= abs(value) <= LARGEST:
+                kind = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
+                found.append((kind, graph.tensors[operator.outputs[0]].name.decode(), value))
+    return found
+
+
+def run_in_half(path: Path, arrays: dict[str, np.ndarray]) -> list[tuple[str, str, np.ndarray, np.ndarray]]:
+    """(operation, name, result in single, result in half) of each float operation, in the order they run."""
+    model = flatbuffer_utils.read_model(os.fspath(path))
+    single = _run(model, arrays)
+    half = _run(_rounded(model), arrays)
+    graph, rows = model.subgraphs[0], []
+    for operator in graph.operators:
+        kind = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
+        for index in (int(i) for i in operator.outputs if i >= 0):
+            if graph.tensors[index].type == schema.TensorType.FLOAT32:
+                with np.errstate(over="ignore"):
+                    rounded = half[index].astype(np.float16).astype(np.float32)
+                rows.append((kind, graph.tensors[index].name.decode(), single[index], rounded))
+    return rows
+
+
+def _rounded(model: Any) -> Any:
+    """The same graph with every float result, input and constant rounded to half before it is used."""
+    model = copy.deepcopy(model)
+    graph = model.subgraphs[0]
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CAST
+    model.operatorCodes.append(code)
+    for tensor in graph.tensors:
+        buffer = model.buffers[tensor.buffer]
+        if tensor.type == schema.TensorType.FLOAT32 and buffer.data is not None:
+            with np.errstate(over="ignore"):
+                rounded = np.frombuffer(bytes(buffer.data), np.float32).astype(np.float16).astype(np.float32)
+            buffer.data = np.frombuffer(rounded.tobytes(), np.uint8)
+    replaced: dict[int, int] = {}
+    operators = []
+    for index in graph.inputs:
+        operators += _casts(model, int(index), replaced)
+    for operator in graph.operators:
+        operator.inputs = np.array([replaced.get(int(i), int(i)) for i in operator.inputs], np.int32)
+        operators.append(operator)
+        for index in operator.outputs:
+            operators += _casts(model, int(index), replaced)
+    graph.operators = operators
+    return model
+
+
+def _casts(model: Any, index: int, replaced: dict[int, int]) -> list[Any]:
+    """Two operations, to half and back; `replaced` then has the tensor to use instead."""
+    graph = model.subgraphs[0]
+    if index < 0 or graph.tensors[index].type != schema.TensorType.FLOAT32:
+        return []
+    made = []
+    for kind in (schema.TensorType.FLOAT16, schema.TensorType.FLOAT32):
+        tensor = copy.deepcopy(graph.tensors[index])
+        tensor.type, tensor.buffer, tensor.name = kind, 0, tensor.name + b"/half"
+        graph.tensors.append(tensor)
+        cast = schema.OperatorT()
+        cast.opcodeIndex = len(model.operatorCodes) - 1
+        cast.inputs, cast.outputs = np.int32([replaced.get(index, index)]), np.int32([len(graph.tensors) - 1])
+        cast.builtinOptionsType, cast.builtinOptions = schema.BuiltinOptions.NONE, None
+        replaced[index] = len(graph.tensors) - 1
+        made.append(cast)
+    return made
+
+
+def _run(model: Any, arrays: dict[str, np.ndarray]) -> dict[int, np.ndarray]:
+    content = bytes(flatbuffer_utils.convert_object_to_bytearray(copy.deepcopy(model)))
+    entry = model.signatureDefs[0].inputs if model.signatureDefs else None
+    if entry is None:
+        by_name = {model.subgraphs[0].tensors[i].name.decode(): int(i) for i in model.subgraphs[0].inputs}
+    else:
+        by_name = {item.name.decode(): int(item.tensorIndex) for item in entry}
+    with warnings.catch_warnings(), quiet_stderr():
+        warnings.simplefilter("ignore")  # that all tensors are kept is the point here
+        interpreter = Interpreter(
+            model_content=content,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            experimental_preserve_all_tensors=True,
+        )
+        for name, array in arrays.items():
+            interpreter.resize_tensor_input(by_name[name], array.shape)
+        interpreter.allocate_tensors()
+        for name, array in arrays.items():
+            interpreter.set_tensor(by_name[name], array)
+        interpreter.invoke()
+    found = {}
+    for operator in model.subgraphs[0].operators:
+        for index in (int(i) for i in operator.outputs if i >= 0):
+            found[index] = interpreter.get_tensor(index)
+    return found

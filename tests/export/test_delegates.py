@@ -1,0 +1,151 @@
+"""What delegates take of a file: XNNPACK asked itself, a GPU's rules, and half precision emulated."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras_norms.export import ExportError, lint, to_onnx, to_tflite
+from keras_norms.export.naming import layer_of
+from keras_norms.export.targets.tflite_half import run_in_half
+from models import NORMS, image_net, randomize
+
+import keras_norms
+
+GROUP = NORMS["GroupNormalization"]
+
+
+def norm_alone(norm, shape=(8, 8, 16)):
+    x = keras.Input(shape, name="x")
+    return randomize(keras.Model(x, norm(x), name="alone"))
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lint")
+    net = image_net(GROUP)
+    to_tflite(net, folder / "free.tflite")
+    to_tflite(net, folder / "default.tflite", batch_size=1)
+    to_tflite(net, folder / "gpu.tflite", batch_size=1, target="gpu")
+    net.save(folder / "net.keras")
+    return folder
+
+
+def found(report, kind):
+    return [finding for finding in report.findings if finding.kind == kind]
+
+
+def test_a_clean_file_has_no_finding(files):
+    report = lint(files / "gpu.tflite", model=files / "net.keras")
+    assert report.ok, str(report)
+    assert report.xnnpack.left == {}
+    assert report.half["logits"] < 5e-3
+    assert json.loads(report.to_json())["ok"] is True
+    assert "give calibration data" in report.inputs
+
+
+def test_the_export_says_what_xnnpack_took(tmp_path):
+    x = keras.Input((4, 4, 4, 2), name="x", batch_size=1)
+    y = keras.layers.Conv3D(3, 2, name="volume")(x)
+    y = keras.layers.Flatten()(y)
+    report = to_tflite(randomize(keras.Model(x, keras.layers.Dense(2, name="y")(y))), tmp_path / "m.tflite")
+    assert report.xnnpack.taken["FULLY_CONNECTED"] == 1
+    assert report.xnnpack.left == {"CONV_3D": 1}
+    assert report.xnnpack.left_layers == (("CONV_3D", "volume"),)
+    assert sum(report.xnnpack.taken.values()) + 1 == sum(report.ops.values())
+    assert "LiteRT's own kernels run CONV_3D (volume)" in str(report)
+    linted = lint(tmp_path / "m.tflite")
+    assert [f.op for f in found(linted, "unsupported operation")] == ["CONV_3D"]
+    assert {f.layer for f in found(linted, "rank")} >= {"volume"}
+    assert "rank 5" in found(linted, "rank")[0].reason
+
+
+def test_a_free_batch_is_a_dynamic_shape(files):
+    (finding,) = found(lint(files / "free.tflite"), "dynamic shape")
+    assert finding.layer == "image"
+    assert "batch_size=1" in finding.remedy
+    assert not found(lint(files / "default.tflite"), "dynamic shape")
+
+
+def test_large_inputs_overflow_in_the_default_form_and_not_in_the_gpus(files):
+    """Deviations above 256 have squares that a half cannot hold."""
+    images = (1000 * np.random.default_rng(0).normal(size=(4, 12, 12, 3))).astype("float32")
+    report = lint(files / "default.tflite", model=files / "net.keras", calibration=images)
+    (finding,) = found(report, "float16 overflow")
+    assert finding.layer == "norm_0", "the first layer, not those after it"
+    assert "float16 ends at 65504" in finding.reason
+    assert "target='gpu'" in finding.remedy
+    assert not report.half["logits"] < 0.05
+    gpu = lint(files / "gpu.tflite", model=files / "net.keras", calibration=images)
+    assert gpu.ok, str(gpu)
+    assert gpu.half["logits"] < 5e-3
+    assert gpu.inputs == "1 of the inputs given"
+
+
+HALF_NORMS = {
+    "group": keras_norms.GroupNormalization(4, epsilon=1e-6),
+    "keras group": keras.layers.GroupNormalization(4, epsilon=1e-5),
+    "instance": keras_norms.InstanceNormalization(epsilon=1e-3),
+    "layer": keras_norms.LayerNormalization(epsilon=1e-6),
+    "keras layer": keras.layers.LayerNormalization(axis=(1, 2, 3), epsilon=1e-3),
+    "keras RMS": keras.layers.RMSNormalization(epsilon=1e-6),
+}
+
+
+@pytest.mark.parametrize("name", HALF_NORMS)
+def test_every_norm_has_a_form_for_half_precision(name, tmp_path):
+    """Inputs from 1e-3 to 30,000: each within a half's own resolution of the norm in single precision."""
+    model = norm_alone(HALF_NORMS[name].__class__.from_config(HALF_NORMS[name].get_config()))
+    to_tflite(model, tmp_path / "gpu.tflite", target="gpu", batch_size=1, fold=False)
+    to_tflite(model, tmp_path / "default.tflite", batch_size=1, fold=False)
+    x = np.random.default_rng(0).uniform(-1, 1, size=(1, 8, 8, 16)).astype("float32")
+    for scale in (1e-3, 1.0, 300.0, 30_000.0):
+        y = np.asarray(model(scale * x, training=False))
+        *_, (_, _, single, half) = run_in_half(tmp_path / "gpu.tflite", {"x": scale * x})
+        np.testing.assert_allclose(single, y, atol=2e-5 * np.abs(y).max())
+        assert np.abs(half - y).max() <= 6e-3 * np.abs(y).max(), scale
+    *_, (_, _, _, half) = run_in_half(tmp_path / "default.tflite", {"x": 30_000 * x})
+    assert not np.abs(half - y).max() <= 0.1 * np.abs(y).max(), "the default form is of no use here"
+    constant = np.full_like(x, 1234.0)
+    *_, (_, _, _, half) = run_in_half(tmp_path / "gpu.tflite", {"x": constant})
+    assert np.isfinite(half).all()
+
+
+def test_a_tiny_epsilon_and_tiny_inputs_are_named(tmp_path):
+    model = norm_alone(keras.layers.GroupNormalization(4, epsilon=1e-7, name="small"))
+    to_tflite(model, tmp_path / "m.tflite", batch_size=1)
+    tiny = (3e-4 * np.random.default_rng(0).normal(size=(1, 8, 8, 16))).astype("float32")
+    report = lint(tmp_path / "m.tflite", model=model, calibration=tiny)
+    (constant,) = found(report, "float16 constant")
+    assert constant.layer == "small"
+    assert "1.0e-07" in constant.reason
+    (vanishing,) = found(report, "float16 underflow")
+    assert vanishing.layer == "small"
+    to_tflite(model, tmp_path / "gpu.tflite", batch_size=1, target="gpu")
+    assert lint(tmp_path / "gpu.tflite", model=model, calibration=tiny).ok
+
+
+def test_the_target_is_checked(tmp_path):
+    model = norm_alone(keras_norms.InstanceNormalization())
+    with pytest.raises(ExportError, match="target must be None or 'gpu'; got 'npu'"):
+        to_tflite(model, tmp_path / "m.tflite", target="npu")
+    to_onnx(model, tmp_path / "m.onnx")
+    with pytest.raises(ExportError, match=r"a matter of \.tflite files; got 'm.onnx'"):
+        lint(tmp_path / "m.onnx")
+    with pytest.raises(ExportError, match="There is no artifact"):
+        lint(tmp_path / "none.tflite")
+
+
+@pytest.mark.parametrize(
+    ("name", "layers", "layer"),
+    [
+        ("net_1/norm_0_1/keras_norm/mul_1", {"norm_0", "net"}, "norm_0"),
+        ("net_1/norm_0_1/keras_norm/mul_1", {"norm"}, "norm_0_1"),
+        ("net/relu_1/Relu;net/norm_1/keras_norm/add", {"relu_1", "norm_1"}, "norm_1"),
+        ("net_1/norm_0_1/keras_norm/mul_1", None, "norm_0"),
+        ("logits", {"logits"}, "logits"),
+        ("net_1/d_1/Tensordot/GatherV2;", {"d"}, "d"),
+    ],
+)
+def test_layers_are_found_in_names(name, layers, layer):
+    assert layer_of(name, layers) == layer
