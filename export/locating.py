@@ -13,7 +13,7 @@ from .targets import target_of
 from .verify import compare
 
 
-def first_divergence(model: keras.Model, make: Callable[[keras.Model, Path], None], suffix: str) -> str | None:
+def first_divergence(model: keras.Model, make: Callable[[keras.Model, Path], object], suffix: str) -> str | None:
     """Convert `model` once more with every layer's output exposed and name the first that is off.
 
     Exposed outputs keep a converter from merging layers, so a fault that needs the merge does not show again: then, and

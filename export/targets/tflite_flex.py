@@ -97,7 +97,7 @@ class _Stretch:
         part = copy.copy(model)
         part.subgraphs = [copy.copy(model.subgraphs[0])]
         part.subgraphs[0].operators = operators
-        part.subgraphs[0].inputs, part.subgraphs[0].outputs = np.int32(inputs), np.int32(outputs)
+        part.subgraphs[0].inputs, part.subgraphs[0].outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
         part.signatureDefs = None
         content = bytes(flatbuffer_utils.convert_object_to_bytearray(part))
         with quiet_stderr():

@@ -92,7 +92,8 @@ def _casts(model: Any, index: int, replaced: dict[int, int]) -> list[Any]:
         graph.tensors.append(tensor)
         cast = schema.OperatorT()
         cast.opcodeIndex = len(model.operatorCodes) - 1
-        cast.inputs, cast.outputs = np.int32([replaced.get(index, index)]), np.int32([len(graph.tensors) - 1])
+        cast.inputs = np.array([replaced.get(index, index)], np.int32)
+        cast.outputs = np.array([len(graph.tensors) - 1], np.int32)
         cast.builtinOptionsType, cast.builtinOptions = schema.BuiltinOptions.NONE, None
         replaced[index] = len(graph.tensors) - 1
         made.append(cast)

@@ -103,8 +103,9 @@ def delegated(path: Path) -> Delegated:
             taken.add(k)
             open_ += [int(i) for i in own[k]["inputs"] if i >= 0]
     names = [node.name for node in nodes(path)]
-    left = [(op["op_name"], names[k] if k < len(names) else "") for k, op in enumerate(own) if k not in taken]
-    counts = lambda kinds: dict(sorted(Counter(kinds).items()))  # noqa: E731
-    return Delegated(
-        counts(own[k]["op_name"] for k in taken), counts(op for op, _ in left), tuple(left), len(delegates)
-    )
+    left = tuple((op["op_name"], names[k] if k < len(names) else "") for k, op in enumerate(own) if k not in taken)
+    return Delegated(_counts([own[k]["op_name"] for k in taken]), _counts([op for op, _ in left]), left, len(delegates))
+
+
+def _counts(kinds: list[str]) -> dict[str, int]:
+    return dict(sorted(Counter(kinds).items()))
