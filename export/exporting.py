@@ -21,6 +21,7 @@ def to_tflite(
     batch_size: int | None = None,
     fold: bool = True,
     tolerance: float | None = None,
+    io_dtype: str | None = None,
     target: str | None = None,
     allow_flex: bool = False,
     labels: Labels | None = None,
@@ -43,6 +44,8 @@ def to_tflite(
         fold: merge batch norms into their neighbours first.
         tolerance: the largest error allowed, as a share of each output's max |y|. If None, 1e-4 in float32, and in a
             quantized file the signal to noise ratio of the mode in `quantization.MODES`.
+        io_dtype: "int8" makes the inputs and outputs of an "int8" file 8-bit integers, with the scales and zero points
+            that the file states; float32 if None.
         target: "gpu" for delegates that compute in half precision: norms in a form that neither overflows nor loses
             epsilon there, at twice the passes over memory. None for processors.
         allow_flex: let TensorFlow's own kernels serve what TFLite has no builtin operation for. The app must then link
@@ -77,6 +80,7 @@ def to_tflite(
         progress=progress,
         quantize=quantize,
         calibration=calibration,
+        io_dtype=io_dtype,
         target=target,
         allow_flex=allow_flex,
     )
@@ -87,6 +91,8 @@ def to_onnx(
     path: str | os.PathLike,
     *,
     opset: int | None = None,
+    norms: str = "fast",
+    layout: str = "keras",
     quantize: str | None = None,
     calibration: Any = None,
     batch_size: int | None = None,
@@ -99,12 +105,16 @@ def to_onnx(
     """Write `model` as an ONNX file that is proven to reproduce it, or write nothing.
 
     Batch norms are folded, other norms become few static operations, inputs and outputs keep Keras' names and order,
-    and the file passes onnx's full check.
+    and the file passes onnx's full check. Weights of more than 1.5 GB go to `path.data` beside it.
 
     Args:
         model: a Keras model, or the path of one (`.keras`, legacy `.h5`). It is not changed.
         path: where to write; must end in `.onnx`. A file that is there is replaced only by a verified one.
-        opset: the version of the ONNX operator set, from 13; 18 if None.
+        opset: the version of the ONNX operator set, from 13; if None 18, or what `norms="standard"` needs.
+        norms: "fast", the form that ONNX Runtime runs best, or "standard": each norm as the operator of its name
+            (LayerNormalization from opset 17, GroupNormalization from 21, RMSNormalization from 23).
+        layout: "keras", inputs and outputs as the model has them, or "nchw": images and volumes channels first, as
+            the convolutions within are, which saves the transposes at both ends.
         quantize: None for float32; "float16", "dynamic" (8-bit weights, activations as they come), or "int8" (both
             in 8 bits, by calibration). Norms stay in float in every mode.
         calibration: typical inputs for "int8"; an array, a list or dict of arrays, or an iterable of batches of these.
@@ -140,6 +150,8 @@ def to_onnx(
         certificate=certificate,
         progress=progress,
         opset=opset,
+        norms=norms,
+        layout=layout,
         quantize=quantize,
         calibration=calibration,
     )

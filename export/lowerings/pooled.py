@@ -53,8 +53,6 @@ def _layout(shape: tuple[int | None, ...], axis: int) -> tuple[tuple[int, ...], 
 def _normalize(
     x: Any, axis: int, groups: int, epsilon: float, gamma: np.ndarray | None, beta: np.ndarray | None
 ) -> Any:
-    import tensorflow as tf  # models are traced on TensorFlow alone
-
     channels = x.shape[axis]
     along = [-1, *(channels if i == axis else 1 for i in range(1, x.ndim))]
     grouped = (-1, groups, channels // groups)
@@ -62,7 +60,8 @@ def _normalize(
     small = None not in x.shape[1:] and math.prod(x.shape[1:]) <= _FEW_VALUES
     mean = _mean_over_positions(x, axis)
     centred = x - mean if small else None
-    squares = tf.math.squared_difference(x, mean) if centred is None else ops.square(centred)
+    # The converter makes one operator of it, SQUARED_DIFFERENCE.
+    squares = ops.square(x - mean if centred is None else centred)
     m, v = (ops.reshape(part, grouped) for part in (mean, _mean_over_positions(squares, axis)))
     mu = m
     if groups < channels:

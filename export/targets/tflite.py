@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,12 @@ def check(options: dict[str, Any]) -> None:
     """Refuse an unknown `target`; every combination of the other options is possible."""
     if options.get("target") not in (None, "gpu"):
         raise ExportError(f"target must be None or 'gpu'; got {options['target']!r}.")
+    if options.get("io_dtype") not in (None, "float32", "int8"):
+        raise ExportError(f"io_dtype must be None, 'float32' or 'int8'; got {options['io_dtype']!r}.")
+    if options.get("io_dtype") == "int8" and options.get("quantize") != "int8":
+        raise ExportError(
+            f"io_dtype='int8' goes with quantize='int8'; quantize is {options.get('quantize')!r}. Change one of them."
+        )
     if options.get("allow_flex") and options.get("quantize") in ("int8", "int16x8"):
         raise ExportError(
             f"allow_flex goes with floats: quantize must be None, 'float16' or 'dynamic'; got {options['quantize']!r}."
@@ -45,11 +52,23 @@ def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, An
     mode, calibration = options.get("quantize"), options.get("calibration")
     job = "targets.tflite_converter:convert_saved_model"
     try:
-        flex = bool(options.get("allow_flex"))
-        run_job(job, saved_model=saved_model, path=path, flex=flex, names=names, mode=mode, calibration=calibration)
+        flex, io = bool(options.get("allow_flex")), options.get("io_dtype")
+        run = partial(run_job, job, saved_model=saved_model, path=path, names=names, flex=flex)
+        stayed = run(mode=mode, calibration=calibration, io_dtype=io)
     except ConversionError as failure:
         raise ExportError(_explain(failure)) from failure
-    return _flex_warning(path)
+    return _flex_warning(path) + _float_note(stayed)
+
+
+def _float_note(stayed: dict[str, list[str]]) -> tuple[str, ...]:
+    """What an 8-bit or 16-bit file computes in float, and why."""
+    norms, layers = stayed.get("norms", []), stayed.get("layers", [])
+    reasons = []
+    if norms:
+        reasons.append(f"{len(norms)} norms, whose statistics differ too much between groups for one scale")
+    if layers:
+        reasons.append(f"{', '.join(layers)}, which lose most of all layers to rounding (measured)")
+    return (f"in float stay {'; '.join(reasons)}",) if reasons else ()
 
 
 def _flex_warning(path: Path) -> tuple[str, ...]:
@@ -108,9 +127,10 @@ class TFLiteRunner:
         self._input_index = {detail["name"]: detail["index"] for detail in inputs}
         self._output_index = {detail["name"]: detail["index"] for detail in outputs}
         self._shapes = {detail["name"]: tuple(detail["shape"]) for detail in inputs}
+        # An int8 interface stands for floats: they are what goes into `run` and comes out of it.
+        self._steps = {d["index"]: d["quantization"] for d in (*inputs, *outputs) if _is_scaled(d)}
         self.inputs = tuple(
-            Spec(d["name"], tuple(None if n < 0 else int(n) for n in d["shape_signature"]), np.dtype(d["dtype"]).name)
-            for d in inputs
+            Spec(d["name"], tuple(None if n < 0 else int(n) for n in d["shape_signature"]), _dtype(d)) for d in inputs
         )
         self.outputs = tuple(self._output_index)
         self._allocated = False
@@ -126,9 +146,30 @@ class TFLiteRunner:
                 self._interpreter.allocate_tensors()
             self._allocated = True
         for name, array in arrays.items():
-            self._interpreter.set_tensor(self._input_index[name], array)
+            self._interpreter.set_tensor(self._input_index[name], self._narrowed(self._input_index[name], array))
         self._interpreter.invoke()
-        return {name: self._interpreter.get_tensor(index) for name, index in self._output_index.items()}
+        return {name: self._widened(index) for name, index in self._output_index.items()}
+
+    def _narrowed(self, index: int, array: np.ndarray) -> np.ndarray:
+        if index not in self._steps or array.dtype.kind != "f":
+            return array
+        scale, zero_point = self._steps[index]
+        return np.clip(np.round(array / scale) + zero_point, -128, 127).astype(np.int8)
+
+    def _widened(self, index: int) -> np.ndarray:
+        values = self._interpreter.get_tensor(index)
+        if index not in self._steps:
+            return values
+        scale, zero_point = self._steps[index]
+        return (values.astype(np.float32) - zero_point) * np.float32(scale)
+
+
+def _is_scaled(detail: dict) -> bool:
+    return np.dtype(detail["dtype"]) == np.int8 and detail["quantization"][0] > 0
+
+
+def _dtype(detail: dict) -> str:
+    return "float32" if _is_scaled(detail) else np.dtype(detail["dtype"]).name
 
 
 def _named(details: list[dict], by_name: dict[str, dict]) -> list[dict]:

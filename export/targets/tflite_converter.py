@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.tools import flatbuffer_utils
 
-from ..lowerings import SCOPE
 from ..quantization import load_batches
+from .tflite_quantizer import quantize
 
 
 def convert_saved_model(
@@ -20,15 +20,18 @@ def convert_saved_model(
     mode: str | None,
     calibration: str | None,
     flex: bool = False,
-) -> None:
-    """Convert a traced model, in float32 or quantized, and give it the model's names."""
+    io_dtype: str | None = None,
+) -> dict[str, list[str]]:
+    """Convert a traced model, in float32 or quantized, and give it the model's names; return what stayed in float."""
     converter = _converter(saved_model, flex)
-    if mode == "int8":
-        flatbuffer = _int8_with_float_norms(converter, _norm_nodes(_converter(saved_model).convert()), calibration)
-    else:
-        _set_mode(converter, mode, calibration)
+    stayed: dict[str, list[str]] = {}
+    if calibration is None:
+        _set_mode(converter, mode)
         flatbuffer = converter.convert()
+    else:
+        flatbuffer, stayed = quantize(converter.convert(), str(mode), load_batches(calibration), io_dtype)
     Path(path).write_bytes(_with_names(flatbuffer, names))
+    return stayed
 
 
 def _converter(saved_model: str, flex: bool = False) -> Any:
@@ -38,37 +41,11 @@ def _converter(saved_model: str, flex: bool = False) -> Any:
     return converter
 
 
-def _set_mode(converter: Any, mode: str | None, calibration: str | None) -> None:
-    if mode is None:
-        return
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+def _set_mode(converter: Any, mode: str | None) -> None:
+    if mode is not None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if mode == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if calibration is not None:
-        kinds = tf.lite.OpsSet
-        eight_by_sixteen = kinds.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-        integers = {"int8": kinds.TFLITE_BUILTINS_INT8, "int16x8": eight_by_sixteen}[str(mode)]
-        converter.target_spec.supported_ops = [integers, kinds.TFLITE_BUILTINS]
-        converter.representative_dataset = lambda: iter(load_batches(calibration))
-
-
-def _int8_with_float_norms(converter: Any, norms: list[str], calibration: str | None) -> bytes:
-    """Statistics of a norm differ by orders of magnitude between groups; one 8-bit scale for them zeroes the small."""
-    _set_mode(converter, "int8", calibration)
-    if not norms:
-        return converter.convert()
-    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_nodes=norms)
-    dataset = converter.representative_dataset
-    debugger = tf.lite.experimental.QuantizationDebugger(
-        converter=converter, debug_dataset=dataset, debug_options=options
-    )
-    return debugger.get_nondebug_quantized_model()
-
-
-def _norm_nodes(flatbuffer: bytes) -> list[str]:
-    graph = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer)).subgraphs[0]
-    names = (tensor.name.decode() for tensor in graph.tensors)
-    return [name for name in names if f"/{SCOPE}/" in name]
 
 
 def _with_names(flatbuffer: bytes, names: dict[str, list[str]]) -> bytes:

@@ -1,0 +1,165 @@
+"""A TFLite flatbuffer as a graph that can be read and edited: who makes a tensor, who uses it, what it holds."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+
+_DTYPES = {
+    schema.TensorType.FLOAT32: np.float32,
+    schema.TensorType.INT32: np.int32,
+    schema.TensorType.INT64: np.int64,
+    schema.TensorType.INT16: np.int16,
+    schema.TensorType.INT8: np.int8,
+}
+_NEW = {
+    "MUL": (schema.BuiltinOperator.MUL, 1, schema.MulOptionsT),
+    "ADD": (schema.BuiltinOperator.ADD, 1, schema.AddOptionsT),
+    "QUANTIZE": (schema.BuiltinOperator.QUANTIZE, 2, schema.QuantizeOptionsT),
+    "DEQUANTIZE": (schema.BuiltinOperator.DEQUANTIZE, 3, schema.DequantizeOptionsT),
+}
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """real = scale * (integer - zero_point), with one scale, or one for each index along `axis`."""
+
+    scale: Any
+    axis: int = 0
+    zero_point: int = 0
+
+
+class Graph:
+    """The main subgraph of a model. `ops` are its operators in the order in which they run."""
+
+    def __init__(self, flatbuffer: bytes) -> None:
+        self.model = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
+        self.subgraph = self.model.subgraphs[0]
+        self.tensors, self.ops = self.subgraph.tensors, self.subgraph.operators
+        self._kinds = [flatbuffer_utils.opcode_to_name(self.model, i) for i in range(len(self.model.operatorCodes))]
+        self.index()
+
+    def index(self) -> None:
+        """Look at the operators anew, after they have changed."""
+        self._users: dict[int, list[Any]] = defaultdict(list)
+        self._makers: dict[int, Any] = {}
+        for op in self.ops:
+            for tensor in dict.fromkeys(int(i) for i in op.inputs):
+                self._users[tensor].append(op)
+            self._makers |= {int(i): op for i in op.outputs}
+
+    def bytes(self) -> bytes:
+        """The flatbuffer, without the data of constants that nothing reads any more."""
+        used = {int(i) for op in self.ops for i in op.inputs} | {int(i) for i in self.subgraph.outputs}
+        kept = {self.tensors[i].buffer for i in used if i >= 0}
+        for tensor in self.tensors:
+            if tensor.buffer not in kept:
+                self.model.buffers[tensor.buffer].data, tensor.buffer = None, 0
+        return bytes(flatbuffer_utils.convert_object_to_bytearray(self.model))
+
+    def kind(self, op: Any) -> str:
+        return self._kinds[op.opcodeIndex]
+
+    def users(self, tensor: int) -> list[Any]:
+        return self._users[int(tensor)]
+
+    def maker(self, tensor: int) -> Any:
+        return self._makers.get(int(tensor))
+
+    def is_output(self, tensor: int) -> bool:
+        return int(tensor) in {int(i) for i in self.subgraph.outputs}
+
+    def name(self, tensor: int) -> str:
+        return self.tensors[tensor].name.decode()
+
+    def shape(self, tensor: int) -> tuple[int, ...]:
+        shape = self.tensors[tensor].shape
+        return () if shape is None else tuple(int(n) for n in shape)
+
+    def is_float(self, tensor: int) -> bool:
+        return tensor >= 0 and self.tensors[tensor].type == schema.TensorType.FLOAT32
+
+    def constant(self, tensor: int) -> Any:
+        """What a constant holds; None for a tensor that is computed."""
+        if tensor < 0 or self.tensors[tensor].type not in _DTYPES:
+            return None
+        data = self.model.buffers[self.tensors[tensor].buffer].data
+        if data is None or not len(data):
+            return None
+        values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), _DTYPES[self.tensors[tensor].type])
+        return values.reshape(self.shape(tensor))
+
+    def add_constant(self, values: np.ndarray, name: str, quantized: Quantized | None = None) -> int:
+        """A constant in float32, or, where it is `quantized`, in the type that `values` has."""
+        buffer = schema.BufferT()
+        values = np.ascontiguousarray(values, np.float32 if quantized is None else values.dtype)
+        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
+        self.model.buffers.append(buffer)
+        return self.add_tensor(values.shape, name, values.dtype, quantized, len(self.model.buffers) - 1)
+
+    def add_tensor(
+        self,
+        shape: Sequence[int],
+        name: str,
+        dtype: Any = np.float32,
+        quantized: Quantized | None = None,
+        buffer: int = 0,
+    ) -> int:
+        tensor = schema.TensorT()
+        tensor.shape, tensor.type, tensor.buffer = np.array(shape, np.int32), _type(dtype), buffer
+        tensor.name, tensor.hasRank = name.encode(), True
+        tensor.quantization = schema.QuantizationParametersT()
+        if quantized is not None:
+            tensor.quantization.scale = np.asarray(quantized.scale, np.float32).reshape(-1)
+            tensor.quantization.zeroPoint = np.full(tensor.quantization.scale.size, quantized.zero_point)
+            tensor.quantization.quantizedDimension = quantized.axis
+        self.tensors.append(tensor)
+        return len(self.tensors) - 1
+
+    def insert(self, kind: str, before: Any, inputs: Sequence[int], output: int) -> None:
+        """Insert an operator of one of `_NEW` in front of another, or, if that is None, at the end."""
+        code, version, options = _NEW[kind]
+        op = schema.OperatorT()
+        op.opcodeIndex = self.code(kind, code, version)
+        op.inputs, op.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
+        op.builtinOptions, op.builtinOptionsType = options(), getattr(schema.BuiltinOptions, options.__name__[:-1])
+        self.ops.insert(len(self.ops) if before is None else position(self, before), op)
+
+    def insert_binary(self, kind: str, before: Any, a: int, b: int, name: str) -> int:
+        """Insert `a` MUL or ADD `b`, two tensors of one shape, in front of an operator; return the result's index."""
+        output = self.add_tensor(self.shape(a), name)
+        self.tensors[output].shapeSignature = self.tensors[a].shapeSignature
+        self.insert(kind, before, [a, b], output)
+        return output
+
+    def code(self, kind: str, builtin: int, version: int) -> int:
+        """The index of an operator's code, which is at least of `version`."""
+        if kind not in self._kinds:
+            code = schema.OperatorCodeT()
+            code.builtinCode = code.deprecatedBuiltinCode = builtin
+            code.version = version
+            self.model.operatorCodes.append(code)
+            self._kinds.append(kind)
+        index = self._kinds.index(kind)
+        code = self.model.operatorCodes[index]
+        code.version = max(version, code.version)
+        return index
+
+
+def _type(dtype: Any) -> int:
+    return next(kind for kind, known in _DTYPES.items() if known == dtype)
+
+
+def position(graph: Graph, op: Any) -> int:
+    """Where an operator stands: operators compare by their contents, and two may be alike."""
+    return next(i for i, other in enumerate(graph.ops) if other is op)
+
+
+def replace_input(op: Any, old: int, new: int) -> None:
+    op.inputs = np.array([new if int(i) == old else int(i) for i in op.inputs], np.int32)

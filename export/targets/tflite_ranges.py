@@ -1,0 +1,71 @@
+"""Ranges of activations from calibration data: the one that loses least when it is cut into 256 steps.
+
+A range that holds the rarest outlier wastes steps on it; a narrower one clips it. Of the ranges alpha * [min, max] the
+one is taken whose mean squared error, summed over a histogram of the values, is least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+_BINS = 2_048
+_ALPHAS = np.linspace(0.3, 1.0, 36)
+_STEPS = 255
+
+
+class Extremes:
+    """The smallest and largest value of each tensor, zero included, and for some tensors of each channel."""
+
+    def __init__(self, by_channel: Iterable[int] = ()) -> None:
+        self.low: dict[int, float] = {}
+        self.high: dict[int, float] = {}
+        self.channels: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._by_channel = set(by_channel)
+
+    def see(self, tensor: int, values: np.ndarray) -> None:
+        if not values.size:
+            return
+        self.low[tensor] = min(self.low.get(tensor, 0.0), float(values.min()))
+        self.high[tensor] = max(self.high.get(tensor, 0.0), float(values.max()))
+        if tensor in self._by_channel:
+            rows = values.reshape(-1, values.shape[-1])
+            low, high = rows.min(axis=0), rows.max(axis=0)
+            if tensor in self.channels:
+                low, high = np.minimum(low, self.channels[tensor][0]), np.maximum(high, self.channels[tensor][1])
+            self.channels[tensor] = low, high
+
+    def largest(self, tensor: int) -> float:
+        return max(-self.low[tensor], self.high[tensor])
+
+
+class Histograms:
+    """How often each tensor takes which values, between its extremes."""
+
+    def __init__(self, extremes: Extremes) -> None:
+        self._extremes = extremes
+        self._counts: dict[int, np.ndarray] = {}
+
+    def see(self, tensor: int, values: np.ndarray) -> None:
+        low, high = self._extremes.low[tensor], self._extremes.high[tensor]
+        if high > low and values.size:
+            place = ((values.reshape(-1) - low) * ((_BINS - 1e-3) / (high - low))).astype(np.int32)
+            counts = np.bincount(place.clip(0, _BINS - 1), minlength=_BINS)
+            self._counts[tensor] = self._counts.get(tensor, 0) + counts
+
+    def best(self, tensor: int) -> tuple[float, float]:
+        """The range of least error; all of it where nothing was counted."""
+        low, high = self._extremes.low[tensor], self._extremes.high[tensor]
+        if tensor not in self._counts:
+            return low, high
+        counts = self._counts[tensor]
+        values = low + (np.arange(_BINS) + 0.5) * ((high - low) / _BINS)
+        errors = []
+        for alpha in _ALPHAS:
+            bottom, step = alpha * low, alpha * (high - low) / _STEPS
+            rounded = bottom + step * np.clip(np.round((values - bottom) / step), 0, _STEPS)
+            # Within a bin values are spread evenly: what the bin's middle stands for.
+            errors.append(float(counts @ (rounded - values) ** 2))
+        alpha = float(_ALPHAS[int(np.argmin(errors))])
+        return alpha * low, alpha * high
