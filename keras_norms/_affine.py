@@ -62,7 +62,7 @@ class AffineNormalization(keras.layers.Layer):
     def _widen(self, x):
         """Statistics are taken in float32 or wider, whatever the policy."""
         x = ops.convert_to_tensor(x)
-        return ops.cast(x, keras.backend.result_type(x.dtype, "float32"))
+        return cast(x, keras.backend.result_type(x.dtype, "float32"))
 
     def _gamma_and_beta(self, dtype, shape=None):
         """gamma and beta in dtype, in their own shape or another; None where switched off."""
@@ -86,6 +86,17 @@ class AffineNormalization(keras.layers.Layer):
         }
 
 
+def cast(x, dtype):
+    """ops.cast, without its overhead where there is nothing to do: eager PyTorch pays it at every call.
+
+    On TensorFlow it is never left out, since it also makes a tensor of a variable.
+    """
+    standardize = keras.backend.standardize_dtype
+    if keras.backend.backend() != "tensorflow" and standardize(x.dtype) == standardize(dtype):
+        return x
+    return ops.cast(x, dtype)
+
+
 def shaped(weight, dtype, shape):
-    value = ops.cast(ops.convert_to_tensor(weight), dtype)
-    return value if shape is None else ops.reshape(value, shape)
+    value = cast(ops.convert_to_tensor(weight), dtype)
+    return value if shape is None or tuple(value.shape) == tuple(shape) else ops.reshape(value, shape)

@@ -1,10 +1,10 @@
 """Moments that stay accurate far from zero, leave masked positions out, and survive having nothing to count.
 
-p   = stop_gradient(mean(x))            the pivot, rounded
+p   = stop_gradient(a mean or a value of x)        the pivot, any number in the range of x
 c   = x - p
-m   = mean(c)                           what the pivot's rounding left over
+m   = mean(c)                                      how far the pivot is from the mean
 var = mean((c - stop_gradient(m))^2)
-y   = c*s + (beta - m*s)                (x - mean)*s + beta without rounding at mean*s
+y   = c*s + (beta - m*s)                           (x - mean)*s + beta without rounding at mean*s
 """
 
 from typing import Any, NamedTuple
@@ -38,13 +38,19 @@ class Statistics(NamedTuple):
         return Statistics(*(ops.where(count > 0, a, b) for a, b in zip(self, otherwise, strict=True)))
 
 
-def moments(x, mean_of):
+def moments(x, mean_of, pivot=None):
     """Moments of x, where mean_of(v) is the mean of a full-size v over the positions that count."""
-    pivot = ops.stop_gradient(mean_of(x))
+    pivot = ops.stop_gradient(mean_of(x) if pivot is None else pivot)
     centred = x - pivot
     offset = mean_of(centred)
     variance = mean_of(ops.square(centred - ops.stop_gradient(offset)))
     return Moments(centred, pivot, offset, variance)
+
+
+def first_of(x, axes):
+    """The first value along axes, 0 where there is none: a pivot from within the range of x, without a pass over it."""
+    first = x[tuple(slice(0, 1) if a in axes else slice(None) for a in range(len(x.shape)))]
+    return ops.sum(first, axis=axes, keepdims=True)
 
 
 def affine(centred, offset, scale, beta):

@@ -3,11 +3,11 @@
 import keras
 from keras import initializers, ops
 
-from keras_norms import _arguments, _axes, _tensorflow, _torch
-from keras_norms._affine import AffineNormalization, shaped
+from keras_norms import _arguments, _axes, _tensorflow, _tensorflow_batch, _torch
+from keras_norms._affine import AffineNormalization, cast, shaped
 from keras_norms._ghost import ghost_batches, merge_ghosts
 from keras_norms._replicas import check_synchronized, sum_over_replicas
-from keras_norms._statistics import Statistics, affine, at_least_one, counted_sum, moments, position_count
+from keras_norms._statistics import Statistics, affine, at_least_one, counted_sum, first_of, moments, position_count
 
 
 @keras.saving.register_keras_serializable(package="keras_norms")
@@ -160,7 +160,7 @@ class BatchNormalization(AffineNormalization):
         axis = self.axis % len(inputs.shape)
         # As in Keras, a frozen layer runs in inference mode.
         y = self._train(inputs, axis, mask) if training and self.trainable else self._infer(inputs, axis)
-        return ops.cast(y, self.compute_dtype)
+        return cast(y, self.compute_dtype)
 
     def _infer(self, inputs, axis):
         x = self._widen(inputs)
@@ -179,7 +179,7 @@ class BatchNormalization(AffineNormalization):
             if _tensorflow.is_backend():
                 # The kernel takes half precision as it is, but would also round its output to it.
                 half = keras.backend.standardize_dtype(inputs.dtype) == self.compute_dtype
-                return self._train_channels_last(inputs if half else self._widen(inputs), _tensorflow.batch_norm)
+                return self._train_channels_last(inputs if half else self._widen(inputs), _tensorflow_batch.batch_norm)
             if _torch.takes(inputs) and position_count(inputs, range(axis), None, "int32") > 1:
                 return self._train_channels_last(self._widen(inputs), _torch.batch_norm)
         x = self._widen(inputs)
@@ -218,7 +218,7 @@ class BatchNormalization(AffineNormalization):
             total = counted_sum(v, axes, mask)
             return (sum_over_replicas(total) if self.synchronized else total) / divisor
 
-        found = moments(x, mean_of)
+        found = moments(x, mean_of, first_of(x, axes) if mask is None and not self.synchronized else None)
         batch = Statistics(found.mean, found.variance).where(count, moving)
         scale = ops.rsqrt(batch.variance + self.epsilon)
         if self._renormalizes:

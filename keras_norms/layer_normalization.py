@@ -5,9 +5,9 @@ import math
 import keras
 from keras import ops
 
-from keras_norms import _arguments, _axes, _tensorflow, _torch
-from keras_norms._affine import AffineNormalization
-from keras_norms._statistics import affine, at_least_one, counted_sum, moments, position_count
+from keras_norms import _arguments, _axes, _tensorflow, _tensorflow_sample, _torch
+from keras_norms._affine import AffineNormalization, cast
+from keras_norms._statistics import affine, at_least_one, counted_sum, first_of, moments, position_count
 
 
 @keras.saving.register_keras_serializable(package="keras_norms")
@@ -50,8 +50,7 @@ class LayerNormalization(AffineNormalization):
             of unknown size.
 
     Precision: statistics are taken in float32 or wider, of centred inputs. Against float64, outputs of float32 inputs
-        of
-    unit variance are exact to 1e-4 at a mean of 1e4 and to 2e-3 at a mean of 1e6.
+    of unit variance are exact to 1e-4 at a mean of 1e4 and to 2e-3 at a mean of 1e6.
 
     Export: to means over `axis` and one scaling.
 
@@ -99,16 +98,16 @@ class LayerNormalization(AffineNormalization):
     def call(self, inputs):
         x = self._widen(inputs)
         axes = tuple(_axes.feature_axes(self.axis, x.shape, type(self).__name__))
-        native = _tensorflow if _tensorflow.is_backend() else _torch if _torch.takes(x) else None
+        native = _tensorflow_sample if _tensorflow.is_backend() else _torch if _torch.takes(x) else None
         if native and axes == tuple(range(axes[0], len(x.shape))):
             features = math.prod(x.shape[a] for a in axes)
             gamma, beta = self._gamma_and_beta(x.dtype, (features,))
-            return ops.cast(native.layer_norm(x, gamma, beta, features, self.epsilon), self.compute_dtype)
-        return ops.cast(self._normalize(x, axes), self.compute_dtype)
+            return cast(native.layer_norm(x, gamma, beta, features, self.epsilon), self.compute_dtype)
+        return cast(self._normalize(x, axes), self.compute_dtype)
 
     def _normalize(self, x, axes):
         divisor = at_least_one(position_count(x, axes, None, x.dtype))
-        statistics = moments(x, lambda v: counted_sum(v, axes, None) / divisor)
+        statistics = moments(x, lambda v: counted_sum(v, axes, None) / divisor, first_of(x, axes))
         gamma, beta = self._gamma_and_beta(x.dtype, _axes.broadcast_shape(axes, x.shape))
         centred = statistics.centred - statistics.offset
         scale = ops.rsqrt(statistics.variance + self.epsilon)
