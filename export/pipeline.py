@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from .certificate import certificate_path, write_certificate
+from .certificate import Certificate, certificate_path, write_certificate
 from .delegates import xnnpack
 from .errors import ExportError, FoldError, VerificationError
 from .fingerprint import array_sha256
@@ -62,6 +62,7 @@ def export(
     check_writable(path)
     if certificate:
         check_writable(certificate_path(path))
+        Certificate.beside(path)  # refuses to write over what is none
     asked = {"batch_size": batch_size, "fold": fold, "tolerance": tolerance, **options}
     say("loading")
     model = load_model(model)
@@ -161,7 +162,8 @@ def _make(
     else:
         trace_in_child(model, saved_model, sig, target.CHANNELS_FIRST, half, work)
     say("converting")
-    return target.convert(saved_model, path, sig, options) or ()
+    layers = {layer.name for layer in model._flatten_layers(include_self=False)}
+    return target.convert(saved_model, path, sig, {**options, "layers": layers}) or ()
 
 
 def _report(

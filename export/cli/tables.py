@@ -79,12 +79,7 @@ def verify(terminal: Terminal, report: Any) -> None:
 
 
 def lint(terminal: Terminal, report: Any) -> None:
-    count = _count(len(report.findings), "finding")
-    terminal.line(f"{report.path}: {'nothing that a GPU delegate rejects.' if report.ok else count}")
-    for line in report.lines():
-        terminal.line(f"  {line}")
-    if report.findings:
-        terminal.table("For GPU and NPU delegates", *report.rows())
+    terminal.line(str(report))
 
 
 def _outputs(terminal: Terminal, report: Any, title: str) -> None:

@@ -1,4 +1,4 @@
-"""Line charts by matplotlib, as inline SVG that takes its colours from the page and carries its description as text."""
+"""Charts by matplotlib, as inline SVG that takes its colours from the page and carries its description as text."""
 
 from __future__ import annotations
 
@@ -56,17 +56,47 @@ def line_chart(caption: str, x: Axis, y: Axis, series: Mapping[str, Sequence[tup
             across, up = np.transpose(points)
             axes.plot(across, np.clip(up, y.low, y.high), dashes, color=color, label=name, clip_on=False)
         figure.legend(loc="outside lower center", ncols=4)
-        file = io.StringIO()
-        no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(file, format="svg", transparent=True, metadata=no_metadata)
+        ends = ", ".join(f"{name} {points[-1][1]:.4g}{y.unit}" for name, points in series.items())
+        return _inline(figure, caption, f"{y.label} against {x.label}; last values: {ends}.")
+
+
+def bar_chart(caption: str, label: str, groups: Mapping[str, Mapping[str, float]]) -> str:
+    """A figure of horizontal bars: a group of them a row, in each one a series; what has no value leaves a gap."""
+    series = list(dict.fromkeys(name for values in groups.values() for name in values))
+    height = 60 + len(groups) * (14 + 11 * len(series))
+    with style.context(["default", _STYLE, {"svg.hashsalt": caption}]):
+        figure = Figure(figsize=(_WIDTH / 72, height / 72), layout="constrained")
+        axes = figure.subplots()
+        axes.set(xlabel=label, frame_on=False)
+        for i, name in enumerate(series):
+            color, _ = _LOOKS[i % len(_LOOKS)]
+            rows = [row + (i - (len(series) - 1) / 2) * 0.8 / len(series) for row in range(len(groups))]
+            axes.barh(rows, [values.get(name, 0.0) for values in groups.values()], 0.7 / len(series), color=color)
+            axes.plot([], [], color=color, linewidth=5, label=name)
+        axes.set_yticks(range(len(groups)), list(groups))
+        axes.invert_yaxis()
+        axes.tick_params(left=False, bottom=False)
+        axes.grid(axis="x")
+        figure.legend(loc="outside lower center", ncols=2)
+        told = "; ".join(
+            f"{group}: " + ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+            for group, values in groups.items()
+        )
+        return _inline(figure, caption, f"{label}. {told}.", height)
+
+
+def _inline(figure: Figure, caption: str, text: str, height: float = _HEIGHT) -> str:
+    """The drawing as markup that takes its colours from the page."""
+    file = io.StringIO()
+    no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    figure.savefig(file, format="svg", transparent=True, metadata=no_metadata)
     # All groups are numbered alike in every chart, and nothing refers to them.
     drawing = re.sub(r'<g id="[^"]*"', "<g", re.split(r"<svg[^>]*>", file.getvalue())[1])
     for stand_in, color in {_INK: "currentColor", **_SERIES}.items():
         drawing = drawing.replace(stand_in, color)
-    ends = ", ".join(f"{name} {points[-1][1]:.4g}{y.unit}" for name, points in series.items())
-    description = escape(f"{y.label} against {x.label}; last values: {ends}.")
+    description = escape(text)
     return (
-        f'<figure><figcaption>{escape(caption)}</figcaption>\n<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'<figure><figcaption>{escape(caption)}</figcaption>\n<svg viewBox="0 0 {_WIDTH} {height:g}" role="img" '
         f'aria-label="{escape(caption)}. {description}">\n<desc>{description}</desc>{drawing}</figure>'
     )
 

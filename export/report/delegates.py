@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .plain import strict_json
-from .table import table
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,9 @@ class Finding:
     op: str
     reason: str
     remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} in '{self.layer}' ({self.op}): {self.reason}.\n    What helps: {self.remedy}."
 
 
 @dataclass(frozen=True)
@@ -63,20 +65,20 @@ class DelegateReport:
     def to_json(self) -> str:
         return strict_json(self.to_dict())
 
-    def rows(self) -> tuple[list[str], list[list[str]]]:
-        header = ["finding", "layer", "operation", "why", "what helps"]
-        return header, [[f.kind, f.layer, f.op, f.reason, f.remedy] for f in self.findings]
-
     def lines(self) -> list[str]:
-        """All but the findings, a line each."""
+        """What is told, a line or two each, the findings last."""
         errors = ", ".join(f"'{name}' {error:.1e}" for name, error in self.half.items())
         return [
             *([str(self.xnnpack)] if self.xnnpack else []),
             *([f"in half precision, as a share of its scale, each output is off by: {errors}"] if errors else []),
-            *([f"half precision was emulated on {self.inputs}"] if errors or self.inputs else []),
+            *([f"half precision was emulated on {self.inputs}"] if errors else []),
+            *map(str, self.findings),
         ]
 
+    def verdict(self) -> str:
+        count = len(self.findings)
+        told = f"{count} finding{'s'[: count > 1]} for GPU and NPU delegates"
+        return f"{self.path}: {'nothing that a GPU delegate rejects' if self.ok else told}"
+
     def __str__(self) -> str:
-        verdict = "nothing that a GPU delegate rejects" if self.ok else f"{len(self.findings)} findings"
-        body = "" if self.ok else "\n" + table(*self.rows())
-        return "\n".join([f"{self.path}: {verdict}", *self.lines()]) + body
+        return "\n".join([self.verdict(), *(f"  {line}" for line in self.lines())])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from ..child import ConversionError, run_job
 from ..errors import ExportError
+from ..naming import layer_of
 from ..quiet import quiet_stderr
 from ..signature import Signature, Spec
 from .runner import Runner
@@ -56,7 +58,7 @@ def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, An
         run = partial(run_job, job, saved_model=saved_model, path=path, names=names, flex=flex)
         stayed = run(mode=mode, calibration=calibration, io_dtype=io)
     except ConversionError as failure:
-        raise ExportError(_explain(failure)) from failure
+        raise ExportError(_explain(failure, options.get("layers"))) from failure
     return _flex_warning(path) + _float_note(stayed)
 
 
@@ -81,11 +83,12 @@ def _flex_warning(path: Path) -> tuple[str, ...]:
     )
 
 
-def _explain(failure: ConversionError) -> str:
+def _explain(failure: ConversionError, known: Collection[str] | None) -> str:
     flex = re.findall(r"(?:TF Select|Flex|Custom) ops?: ([\w, ]+)", f"{failure}\n{failure.printed}")
     if flex:
         names = sorted({name.strip() for group in flex for name in group.split(",") if name.strip()})
         layers = sorted(set(re.findall(rf'"([\w/.-]+)/(?:{"|".join(map(re.escape, names))})[@"_]', str(failure))))
+        layers = list(dict.fromkeys(layer_of(f"{layer}/", known) for layer in layers))
         where = f" (in {', '.join(layers)})" if layers else ""
         return (
             f"TFLite has no builtin operation for {', '.join(names)}{where}, and LiteRT's interpreters ship without "

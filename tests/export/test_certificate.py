@@ -196,3 +196,11 @@ def test_an_old_certificate_is_warned_of(net, certified, tmp_path):
     path = copy(certified, ".onnx", tmp_path)
     assert "the certificate of the file that was there before" in to_onnx(net, path, opset=17).warnings[0]
     assert not verify(net, path).ok
+
+
+def test_a_file_that_is_no_certificate_is_not_written_over(net, tmp_path):
+    (tmp_path / "net.onnx.json").write_text('{"my": "notes"}')
+    with pytest.raises(ExportError, match=r"net.onnx.json' .*Move it away"):
+        to_onnx(net, tmp_path / "net.onnx", certificate=True)
+    assert (tmp_path / "net.onnx.json").read_text() == '{"my": "notes"}'
+    assert [path.name for path in tmp_path.iterdir()] == ["net.onnx.json"]

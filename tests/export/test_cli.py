@@ -180,7 +180,7 @@ def test_help_is_light():
     assert out.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["demo", "inspect", "fold", "export", "verify"])
+@pytest.mark.parametrize("command", ["demo", "inspect", "fold", "export", "verify", "lint"])
 def test_each_command_has_help(command):
     assert "--traceback" in run(command, "--help").stdout
 
