@@ -4,8 +4,8 @@
 
 Each model leaves `NAME.json` in DIR, and `report.md` and `report.html` are made from all that lie there: name some
 models to run in pieces. `make` exports, `time` measures what was exported (on a quiet machine), `page` writes the
-reports. Weights and statistics are random; batch 1; an artifact's error is the largest on any input that `verify` tries,
-as a share of the output's scale.
+reports. Weights and statistics are random; batch 1; an error is the largest on any input that `verify` tries, as a
+share of the output's scale.
 """
 
 import argparse
