@@ -4,7 +4,8 @@
 
 Prints one line each: batch norms, folded, the largest relative error of a fold, how far the outputs are apart, seconds
 for clone_model + set_weights and for fold; then the reasons for those that stay, counted. Exits with 1 if an
-architecture folds fewer than it should.
+architecture does not fold as many as it should or computes something else than before. All of them take half an hour;
+ConvNeXtXLarge takes 12 GiB.
 """
 
 import collections
@@ -40,6 +41,14 @@ EXPECTED = {
     "Xception": ALL,
     "InceptionV3": ALL,
     "InceptionResNetV2": ALL,
+    "NASNetMobile": ALL,
+    "NASNetLarge": ALL,
+    "ResNet50V2": 32,
+    "ResNet101V2": 66,
+    "ResNet152V2": 100,
+    "DenseNet121": 59,
+    "DenseNet169": 83,
+    "DenseNet201": 99,
     **{f"EfficientNetB{i}": ALL for i in range(8)},
     **{f"EfficientNetV2{i}": ALL for i in ("B0", "B1", "B2", "B3", "S", "M", "L")},
 }
@@ -96,8 +105,8 @@ def measure(name):
     )
     for reason, count in collections.Counter(shape_of(k.reason) for k in report.kept).most_common():
         print(f"{'':20} {count:4} stay: {reason}")
-    expected = EXPECTED.get(name, len(report.folded))
-    return len(report.folded) == (total if expected is ALL else expected)
+    expected = EXPECTED.get(name, ALL)
+    return apart < 1e-3 and len(report.folded) == (total if expected is ALL else expected)
 
 
 def shape_of(reason):

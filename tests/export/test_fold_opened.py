@@ -3,7 +3,7 @@
 import keras
 import pytest
 from fold_checks import assert_close, assert_folds, random_batch, randomize, run, state, structure
-from fold_models import bn, conv, image, model
+from fold_models import IMAGE, bn, conv, image, model
 from keras_norms.export.errors import FoldError
 from keras_norms.export.fold import fold
 
@@ -40,6 +40,9 @@ class Activated(Block):
 
 
 class Residual(Block):
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], self.filters)
+
     def call(self, x, training=False):
         return keras.ops.relu(x + self.bn(self.conv(x), training=training))
 
@@ -100,6 +103,21 @@ def test_the_opened_model_saves_without_the_class_and_trains(tmp_path):
     assert_close(run(loaded, x), run(m, x), 2e-5)
     loaded.compile("sgd", "mse", jit_compile=False)
     loaded.fit(x, run(m, x)[0], verbose=0)
+
+
+def test_custom_layers_in_a_sequential_model():
+    m = randomize(
+        keras.Sequential([image(), Residual(3, name="a"), L.ReLU(), Activated(3, name="b"), Residual(3, name="c")])
+    )
+    result, _ = folds_opened(m, ["a/hidden", "c/hidden"], {"b/hidden": "(Relu) is not linear"})
+    assert type(result) is keras.Sequential
+    assert type(result.get_layer("b")) is Activated
+
+
+def test_a_custom_layer_over_time_stays_closed():
+    x = keras.Input((2, *IMAGE))
+    m = model(x, L.TimeDistributed(Residual(3, name="block"), name="td")(x))
+    assert_folds(m, [], {"td/hidden": "inside the custom layer 'td', whose call is Python code"})
 
 
 def test_a_custom_layer_called_twice_folds_once_for_both():
