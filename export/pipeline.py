@@ -26,7 +26,7 @@ from .metadata import Labels, check_labels, entries, last_sizes
 from .placing import check_writable, placing
 from .precision import half_policies
 from .probes import Arrays, Probe
-from .quantization import calibration_batches, check_mode, save_batches
+from .quantization import calibration_batches, calibration_warnings, check_mode, save_batches
 from .report.export import ExportReport
 from .report.fold import FoldReport
 from .report.verify import VerifyReport
@@ -71,7 +71,7 @@ def export(
     batches = calibration_batches(options["calibration"], sig) if mode and mode.calibrated else []
     say("folding")
     folded, fold_report, warnings = _fold(model) if fold else (model, None, ())
-    warnings += _precision_warning(model)
+    warnings += _precision_warning(model) + calibration_warnings(batches, sig)
     with ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keras-norms-")))
         # What is entered last is put in its place first: the artifact, then its certificate.
@@ -161,7 +161,7 @@ def _make(
         trace(model, saved_model, sig, target.CHANNELS_FIRST, half)
     else:
         trace_in_child(model, saved_model, sig, target.CHANNELS_FIRST, half, work)
-    say("converting")
+    say("calibrating and converting" if options.get("calibration") else "converting")
     layers = {layer.name for layer in model._flatten_layers(include_self=False)}
     return target.convert(saved_model, path, sig, {**options, "layers": layers}) or ()
 
@@ -174,5 +174,6 @@ def _report(
     verification: VerifyReport,
     warnings: tuple[str, ...],
 ) -> ExportReport:
-    size, ops = partial.stat().st_size, target.op_counts(partial)
+    size = sum(file.stat().st_size for file in partial.parent.iterdir())  # with weights that lie beside it
+    ops = target.op_counts(partial)
     return ExportReport(path, target.NAME, size, ops, fold, verification, warnings)

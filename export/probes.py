@@ -146,8 +146,7 @@ def user_cases(inputs: Any, sig: Signature, what: str = "inputs") -> list[tuple[
     Raises:
         ExportError: a name, a number of arrays, a shape or a dtype that the model does not take, or nothing at all.
     """
-    single = isinstance(inputs, (np.ndarray, Mapping)) or _is_flat_list(inputs, sig)
-    batches: Iterable = [inputs] if single else inputs
+    batches: Iterable = [inputs] if is_batch(inputs, sig) else inputs
     if not isinstance(batches, Iterable):
         raise ExportError(
             f"{what} must be an array, a list or dict of arrays, or batches of these; got {type(inputs).__name__}."
@@ -156,6 +155,11 @@ def user_cases(inputs: Any, sig: Signature, what: str = "inputs") -> list[tuple[
     if not cases or any(array.shape[:1] == (0,) for _, arrays in cases for array in arrays):
         raise ExportError(f"{what} must hold at least one example; it is empty.")
     return cases
+
+
+def is_batch(inputs: Any, sig: Signature) -> bool:
+    """Whether `inputs` is one batch, not an iterable of batches."""
+    return isinstance(inputs, (np.ndarray, Mapping)) or _is_flat_list(inputs, sig)
 
 
 def _is_flat_list(inputs: Any, sig: Signature) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import zipfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ExportError
-from .probes import Arrays, user_cases
+from .probes import Arrays, is_batch, user_cases
 from .signature import Signature
 
 _MOST_EXAMPLES = 512
@@ -61,30 +64,84 @@ def check_mode(quantize: str | None, calibration: Any, supported: tuple[str, ...
 def calibration_batches(calibration: Any, sig: Signature) -> list[Arrays]:
     """Calibration data as batches that the traced model takes: single examples, or the batch size it fixes.
 
+    `calibration` is an array, a list or dict of arrays, the path of an .npz file of these, or an iterable of batches of
+    these: a list, a generator, a tf.data dataset. As in `fit`, a batch (x, y) of a model with one input gives x. Only
+    what is needed is taken from it, so it may be endless.
+
     Raises:
         ExportError: data that does not fit the inputs, none at all, or numbers that are not finite.
     """
     sizes = {spec.shape[0] for spec in sig.inputs if spec.shape}
-    size = sizes.pop() if len(sizes) == 1 else None
+    step = (sizes.pop() if len(sizes) == 1 else None) or 1
     free = Signature(
         tuple(type(s)(s.name, (None, *s.shape[1:]), s.dtype) for s in sig.inputs), sig.outputs, sig.structure
     )
     batches: list[Arrays] = []
-    for _, arrays in user_cases(calibration, free, "calibration"):
+    rest: Arrays | None = None  # fewer examples than the artifact takes at once, for the next batch to fill up
+    for arrays in _examples(calibration, free):
+        arrays = arrays if rest is None else [np.concatenate(pair) for pair in zip(rest, arrays, strict=True)]
+        count = min(len(array) for array in arrays)
+        batches += [[array[i : i + step] for array in arrays] for i in range(0, count - step + 1, step)]
+        rest = [array[count - count % step :] for array in arrays]
+        if len(batches) * step >= _MOST_EXAMPLES:
+            break
+    if rest is None:
+        raise ExportError("calibration must hold at least one example; it is empty.")
+    if not batches:
+        raise ExportError(
+            f"calibration must hold at least {step} examples, the batch the artifact fixes; got {len(rest[0])}."
+        )
+    return batches[: max(1, _MOST_EXAMPLES // step)]
+
+
+def _examples(calibration: Any, sig: Signature) -> Iterator[Arrays]:
+    if isinstance(calibration, (str, os.PathLike)):
+        calibration = _read_npz(Path(calibration), [spec.name for spec in sig.inputs])
+    if is_batch(calibration, sig):
+        calibration = [calibration]
+    if not isinstance(calibration, Iterable):
+        raise ExportError(
+            "calibration must be an array, a list or dict of arrays, an .npz file, or batches of these; "
+            f"got {type(calibration).__name__}."
+        )
+    for batch in calibration:
+        labelled = isinstance(batch, tuple) and len(batch) in (2, 3) and len(sig.inputs) == 1
+        ((_, arrays),) = user_cases([batch[0] if labelled else batch], sig, "calibration")
         for array, spec in zip(arrays, sig.inputs, strict=True):
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ExportError(
                     f"calibration for '{spec.name}' must be finite; it holds NaN or infinity. Remove those rows."
                 )
-        count, step = len(arrays[0]), size or 1
-        if count < step:
-            raise ExportError(
-                f"calibration must hold at least {step} examples, the batch the artifact fixes; got {count}."
+        if len({len(array) for array in arrays}) > 1:
+            counts = ", ".join(f"{len(a)} for '{spec.name}'" for a, spec in zip(arrays, sig.inputs, strict=True))
+            raise ExportError(f"calibration must have as many examples for every input; got {counts}.")
+        yield arrays
+
+
+def _read_npz(path: Path, names: list[str]) -> Any:
+    if not path.is_file():
+        raise ExportError(f"There is no calibration file '{path}'. Write one with np.savez(path, array).")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise ExportError(
+            f"calibration file '{path}' is no .npz file of plain arrays. Write it with np.savez(path, array)."
+        ) from error
+    unnamed = [f"arr_{i}" for i in range(len(names))]
+    return [found[name] for name in unnamed] if set(found) == set(unnamed) else found
+
+
+def calibration_warnings(batches: list[Arrays], sig: Signature) -> tuple[str, ...]:
+    """What is odd about calibration data, though it can be used."""
+    warnings = []
+    for i, spec in enumerate(sig.inputs):
+        first = batches[0][i].flat[0] if batches and batches[0][i].size else None
+        if first is not None and all((batch[i] == first).all() for batch in batches):
+            warnings.append(
+                f"calibration for '{spec.name}' is {first} everywhere, so no range is known; give typical inputs"
             )
-        batches += [[array[i : i + step] for array in arrays] for i in range(0, count - step + 1, step)]
-        if len(batches) * step >= _MOST_EXAMPLES:
-            break
-    return batches[: max(1, _MOST_EXAMPLES // (size or 1))]
+    return tuple(warnings)
 
 
 def save_batches(batches: list[Arrays], path: Path) -> Path:

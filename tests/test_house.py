@@ -78,7 +78,7 @@ def test_every_file_stands_in_its_table(folder):
         "targets": {
             "runner",
             *("tflite_graph", "tflite_observing", "tflite_ranges", "tflite_equalizing", "tflite_rounding"),
-            *("tflite_sensitivity", "tflite_sixteen", "tflite_quantizer"),
+            *("tflite_sensitivity", "tflite_sixteen", "tflite_quantizer", "tflite_fusing"),
             *("onnx_graph", "onnx_converter", "onnx_quantizer", "onnx_inside", "onnx_tensorflow", "onnx_optimizer"),
             *("onnx_editing", "onnx_rules", "onnx_series", "onnx_einsum", "onnx_shapes", "onnx_norms"),
             *("onnx_layout", "onnx_cut", "onnx_turning", "onnx_files", "onnx_reference"),

@@ -97,8 +97,13 @@ def fold(model: Path, out: Path, as_json: bool, show_traceback: bool) -> None:
 @click.argument("outs", type=_PATH, nargs=-1, required=True, metavar="OUT [OUT ...]")
 @click.option("--quantize", type=click.Choice(_MODES), help="Store or compute in fewer bits.")
 @click.option("--calibration", type=_PATH, metavar="FILE.npz", help="Typical inputs, for int8 and int16x8.")
+@click.option("--io-dtype", type=click.Choice(["float32", "int8"]), help="What an int8 .tflite file takes and gives.")
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Fix the batch dimension.  [default: free]")
 @click.option("--opset", type=click.IntRange(min=1), metavar="N", help="The opset of .onnx files.")
+@click.option(
+    "--norms", type=click.Choice(["fast", "standard"]), help="Norms in .onnx files: fast, or one operator each."
+)
+@click.option("--layout", type=click.Choice(["keras", "nchw"]), help="Inputs and outputs of .onnx files.")
 @click.option("--no-fold", is_flag=True, help="Leave every norm as it is.")
 @click.option("--target", type=click.Choice(["gpu"]), help="Norms that half precision suits, for .tflite.")
 @click.option("--allow-flex", is_flag=True, help="Let TensorFlow's kernels serve what TFLite has not, for .tflite.")
@@ -112,8 +117,11 @@ def export(
     outs: tuple[Path, ...],
     quantize: str | None,
     calibration: Path | None,
+    io_dtype: str | None,
     batch_size: int | None,
     opset: int | None,
+    norms: str | None,
+    layout: str | None,
     no_fold: bool,
     target: str | None,
     allow_flex: bool,
@@ -128,7 +136,10 @@ def export(
     The norms are folded first. A file appears only when the real runtime computes from it what the model does.
     """
     arguments.export_options(model, outs, quantize, calibration, opset)
-    arguments.tflite_only(outs, {"--target": target, "--allow-flex": allow_flex})
+    arguments.onnx_only(outs, {"--norms": norms, "--layout": layout})
+    arguments.tflite_only(outs, {"--io-dtype": io_dtype, "--target": target, "--allow-flex": allow_flex})
+    if io_dtype == "int8" and quantize != "int8":
+        raise click.UsageError("--io-dtype int8 goes with --quantize int8 only.")
     if certificate:
         arguments.distinct(model, [path for out in outs for path in (out, out.with_name(f"{out.name}.json"))])
     arguments.present(model, "model file")
@@ -158,9 +169,12 @@ def export(
             with terminal.status(f"{out}: starting") as update:
                 options["progress"] = lambda stage, out=out, update=update: update(f"{out}: {stage}")
                 if out.suffix == ".onnx":
-                    reports.append(to_onnx(loaded, out, opset=opset, **options))
+                    reports.append(
+                        to_onnx(loaded, out, opset=opset, norms=norms or "fast", layout=layout or "keras", **options)
+                    )
                 else:
-                    reports.append(to_tflite(loaded, out, target=target, allow_flex=allow_flex, **options))
+                    only = {"io_dtype": io_dtype, "target": target, "allow_flex": allow_flex}
+                    reports.append(to_tflite(loaded, out, **only, **options))
             if not as_json:
                 tables.export(terminal, reports[-1], first=len(reports) == 1)
         if as_json:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from ai_edge_litert.tools import flatbuffer_utils
 
 from ..quantization import load_batches
+from .tflite_fusing import with_biases
 from .tflite_quantizer import quantize
 
 
@@ -27,7 +28,7 @@ def convert_saved_model(
     stayed: dict[str, list[str]] = {}
     if calibration is None:
         _set_mode(converter, mode)
-        flatbuffer = converter.convert()
+        flatbuffer = with_biases(converter.convert()) if mode is None else converter.convert()
     else:
         flatbuffer, stayed = quantize(converter.convert(), str(mode), load_batches(calibration), io_dtype)
     Path(path).write_bytes(_with_names(flatbuffer, names))

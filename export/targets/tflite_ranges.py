@@ -1,7 +1,7 @@
 """Ranges of activations from calibration data: the one that loses least when it is cut into 256 steps.
 
-A range that holds the rarest outlier wastes steps on it; a narrower one clips it. Of the ranges alpha * [min, max] the
-one is taken whose mean squared error, summed over a histogram of the values, is least.
+A range that holds the rarest outlier wastes steps on it; a narrower one clips it. First the upper end and then the
+lower one moves inwards, to where the squared error, summed over a histogram of the values, is least.
 """
 
 from __future__ import annotations
@@ -61,11 +61,12 @@ class Histograms:
             return low, high
         counts = self._counts[tensor]
         values = low + (np.arange(_BINS) + 0.5) * ((high - low) / _BINS)
-        errors = []
-        for alpha in _ALPHAS:
-            bottom, step = alpha * low, alpha * (high - low) / _STEPS
+
+        def error(bottom: float, top: float) -> float:
+            step = (top - bottom) / _STEPS
             rounded = bottom + step * np.clip(np.round((values - bottom) / step), 0, _STEPS)
-            # Within a bin values are spread evenly: what the bin's middle stands for.
-            errors.append(float(counts @ (rounded - values) ** 2))
-        alpha = float(_ALPHAS[int(np.argmin(errors))])
-        return alpha * low, alpha * high
+            return float(counts @ (rounded - values) ** 2)
+
+        top = min((float(alpha) * high for alpha in _ALPHAS), key=lambda top: error(low, top)) if high > 0 else high
+        bottom = min((float(alpha) * low for alpha in _ALPHAS), key=lambda b: error(b, top)) if low < 0 else low
+        return bottom, top

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from ai_edge_litert.tools import flatbuffer_utils
 from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflite, verify
-from keras_norms.export.quantization import MODES
+from keras_norms.export.quantization import MODES, calibration_batches, calibration_warnings
+from keras_norms.export.signature import signature
 from keras_norms.export.targets import target_of
 from models import image_net, randomize
 
@@ -89,6 +90,46 @@ def test_calibration_in_every_shape_it_comes_in(tmp_path):
     assert to_tflite(two_inputs(), path, quantize="int8", calibration=[a, b], batch_size=4).verification.ok
 
 
+def calibration_of(data, batch_size=None, model=None):
+    return calibration_batches(data, signature(model or image_net(NORMS["batch"]), batch_size))
+
+
+def test_calibration_from_pipelines_and_files(images, tmp_path):
+    """Whatever it comes in: single examples in the given order, no more of them than are used."""
+    import tensorflow as tf
+
+    def endless():
+        while True:
+            yield images[:7]
+
+    np.savez(tmp_path / "unnamed.npz", images)
+    np.savez(tmp_path / "named.npz", image=images)
+    labels = np.zeros(len(images))
+    for data in (
+        images,
+        list(images[:, None]),
+        {"image": images},
+        (images[i : i + 5] for i in range(0, 48, 5)),
+        tf.data.Dataset.from_tensor_slices(images).batch(10),
+        tf.data.Dataset.from_tensor_slices((images, labels)).batch(10),
+        tf.data.Dataset.from_tensor_slices({"image": images}).batch(48),
+        tmp_path / "unnamed.npz",
+        str(tmp_path / "named.npz"),
+    ):
+        batches = calibration_of(data)
+        np.testing.assert_array_equal(np.concatenate([batch[0] for batch in batches]), images)
+        assert len(batches) == 48
+    assert len(calibration_of(endless())) == 512
+    assert [batch[0].shape[0] for batch in calibration_of((images[i : i + 3] for i in range(0, 10, 3)), 4)] == [4, 4, 4]
+
+
+def test_constant_calibration_is_warned_of():
+    batches = calibration_of(np.full((4, 12, 12, 3), 0.5, "float32"))
+    (warning,) = calibration_warnings(batches, signature(image_net(NORMS["batch"])))
+    assert "calibration for 'image' is 0.5 everywhere" in warning
+    assert not calibration_warnings([*batches, [batches[0][0] + 1]], signature(image_net(NORMS["batch"])))
+
+
 def test_a_model_too_small_to_quantize_says_so(tmp_path):
     report = to_tflite(image_net(NORMS["batch"], channels=4), tmp_path / "m.tflite", quantize="dynamic")
     assert "nothing was quantized" in report.warnings[0]
@@ -100,6 +141,12 @@ BAD = {
     "not needed": ({"calibration": np.zeros((1, 12, 12, 3))}, "calibration is for quantize="),
     "shape": ({"quantize": "int8", "calibration": np.zeros((2, 9, 12, 3), "float32")}, r"shape \[None, 12, 12, 3\]"),
     "empty": ({"quantize": "int8", "calibration": np.zeros((0, 12, 12, 3), "float32")}, "at least one example"),
+    "no batch dimension": ({"quantize": "int8", "calibration": [np.zeros((12, 12, 3))]}, "Check the batch dimension"),
+    "nothing to iterate": ({"quantize": "int8", "calibration": 3}, "must be an array, .* got int"),
+    "no batches": ({"quantize": "int8", "calibration": iter(())}, "at least one example; it is empty"),
+    "no file": ({"quantize": "int8", "calibration": "none.npz"}, "There is no calibration file 'none.npz'"),
+    "io of a float file": ({"io_dtype": "int8"}, "goes with quantize='int8'; quantize is None"),
+    "io unknown": ({"io_dtype": "int4"}, "must be None, 'float32' or 'int8'; got 'int4'"),
     "not finite": ({"quantize": "int8", "calibration": np.full((2, 12, 12, 3), np.nan, "float32")}, "must be finite"),
     "too few": (
         {"quantize": "int8", "calibration": np.zeros((2, 12, 12, 3), "float32"), "batch_size": 4},

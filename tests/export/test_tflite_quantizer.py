@@ -1,0 +1,165 @@
+"""What makes 8 bits go further: equalized channels, kernels rounded for their output, ranges that clip; 16 bits."""
+
+import keras
+import numpy as np
+import pytest
+from keras_norms.export import to_tflite
+from keras_norms.export.targets import tflite_equalizing, tflite_rounding, tflite_sixteen
+from keras_norms.export.targets.tflite import TFLiteRunner, op_counts
+from keras_norms.export.targets.tflite_graph import Graph
+from keras_norms.export.targets.tflite_observing import watch
+from keras_norms.export.targets.tflite_ranges import Extremes, Histograms
+from models import randomize
+
+import keras_norms
+
+
+def net(groups, channels=16, size=12):
+    """Two convolutions with norms; the channels of each differ in range by a factor of a hundred."""
+    x = inputs = keras.Input((size, size, 3), name="x")
+    for _ in range(2):
+        x = keras.layers.Conv2D(channels, 3, padding="same")(x)
+        x = keras.layers.ReLU()(keras_norms.GroupNormalization(groups)(x))
+    model = randomize(keras.Model(inputs, keras.layers.Conv2D(4, 1, name="y")(x)))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D) and layer.name != "y":
+            kernel, bias = layer.get_weights()
+            layer.set_weights([kernel * np.logspace(-2, 0, channels), bias])
+    return model
+
+
+def images(count=24, size=12):
+    smooth = np.random.default_rng(3).normal(size=(count, size, size, 3)).cumsum(axis=1).cumsum(axis=2)
+    return (smooth / 10).astype("float32")
+
+
+def run(flatbuffer, x, tmp_path):
+    (tmp_path / "run.tflite").write_bytes(flatbuffer)
+    return TFLiteRunner(tmp_path / "run.tflite").run({"x": x})["y"]
+
+
+@pytest.fixture(scope="module")
+def flatbuffers(tmp_path_factory):
+    """{groups: the float file}; 16 groups of one channel take the exact form of the norm as well."""
+    made = {}
+    for groups, size in ((4, 12), (16, 12), (4, 40)):
+        path = tmp_path_factory.mktemp("float") / "m.tflite"
+        to_tflite(net(groups, size=size), path, batch_size=1)
+        made[groups, size] = path.read_bytes()
+    return made
+
+
+@pytest.mark.parametrize("case", [(4, 12), (16, 12), (4, 40)])
+def test_equalizing_changes_no_output(case, flatbuffers, tmp_path):
+    x, rng = images(1, case[1]), np.random.default_rng(0)
+    expected = run(flatbuffers[case], x, tmp_path)
+    graph = Graph(flatbuffers[case])
+    pairs = tflite_equalizing.pairs(graph)
+    assert len(pairs) == 2
+    for pair in pairs:
+        tflite_equalizing.equalize(graph, pair, rng.uniform(0.1, 10.0, 16), rng.normal(size=16))
+    np.testing.assert_allclose(run(graph.bytes(), x, tmp_path), expected, atol=2e-5 * np.abs(expected).max())
+
+
+def test_a_convolution_that_anything_else_reads_is_left_alone(tmp_path):
+    inputs = keras.Input((12, 12, 3), name="x")
+    x = keras.layers.Conv2D(8, 3)(inputs)
+    model = keras.Model(inputs, keras.layers.Add(name="y")([keras_norms.GroupNormalization(2)(x), x]))
+    to_tflite(randomize(model), tmp_path / "m.tflite", batch_size=1)
+    assert not tflite_equalizing.pairs(Graph((tmp_path / "m.tflite").read_bytes()))
+
+
+def to_grid(kernel):
+    scale = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / 127
+    return np.round(kernel / scale) * scale
+
+
+def test_kernels_are_rounded_for_their_output_and_stay_on_the_grid(flatbuffers, tmp_path):
+    x = images()
+    noise = {}
+    expected = np.concatenate([run(flatbuffers[4, 12], one[None], tmp_path) for one in x])
+    for way in ("nearest", "output"):
+        graph = Graph(flatbuffers[4, 12])
+        for op in tflite_rounding.layers(graph):
+            if way == "nearest":
+                rounded = graph.add_constant(to_grid(graph.constant(int(op.inputs[1]))), "rounded")
+                op.inputs = np.array([op.inputs[0], rounded, op.inputs[2]], np.int32)
+                continue
+            patches = tflite_rounding.Patches(graph, op, len(x))
+            watch(flatbuffers[4, 12], [[one[None]] for one in x], [int(op.inputs[0])], lambda _, v, p=patches: p.add(v))
+            tflite_rounding.round_kernel(graph, op, patches)
+            kernel = graph.constant(int(op.inputs[1]))
+            np.testing.assert_allclose(kernel, to_grid(kernel), atol=1e-6 * np.abs(kernel).max())
+        got = np.concatenate([run(graph.bytes(), one[None], tmp_path) for one in x])
+        noise[way] = np.square(got - expected).mean()
+    assert noise["output"] < 0.5 * noise["nearest"]
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("strides", [1, 2])
+def test_patches_are_what_the_convolution_multiplies(padding, strides, tmp_path):
+    model = keras.Sequential([keras.Input((7, 8, 2), name="x"), keras.layers.Conv2D(3, (3, 2), strides, padding)])
+    to_tflite(randomize(model), tmp_path / "m.tflite", batch_size=1)
+    graph, x = Graph((tmp_path / "m.tflite").read_bytes()), np.random.default_rng(0).normal(size=(1, 7, 8, 2))
+    (op,) = tflite_rounding.layers(graph)
+    patches = tflite_rounding.Patches(graph, op, 1)
+    rows = patches._windows(x)
+    kernel = graph.constant(int(op.inputs[1])).reshape(3, -1)
+    expected = model(x.astype("float32")) - model.layers[-1].bias
+    np.testing.assert_allclose(rows @ kernel.T, np.reshape(expected, (-1, 3)), atol=1e-5)
+
+
+def test_a_range_is_clipped_where_that_loses_less():
+    values = np.random.default_rng(0).normal(size=100_000).astype("float32")
+    values[0] = 40.0
+    extremes = Extremes()
+    extremes.see(0, values)
+    histograms = Histograms(extremes)
+    histograms.see(0, values)
+    low, high = histograms.best(0)
+    assert 30 < high < 38, "where the outlier's error and the width of a step balance"
+    assert low < -3
+    assert (extremes.low[0], extremes.high[0]) == (values.min(), 40.0)
+
+
+def test_sixteen_bits_lose_next_to_nothing(flatbuffers, tmp_path):
+    """With kernels that 8 bits hold exactly, what is left is the rounding of 16-bit activations."""
+    x, graph = images(1), Graph(flatbuffers[4, 12])
+    for op in tflite_sixteen.layers(graph):
+        rounded = graph.add_constant(to_grid(graph.constant(int(op.inputs[1]))), "rounded")
+        op.inputs = np.array([op.inputs[0], rounded, op.inputs[2]], np.int32)
+    flatbuffer = graph.bytes()
+    expected, extremes = run(flatbuffer, x, tmp_path), Extremes()
+    tensors = {int(t) for op in tflite_sixteen.layers(graph) for t in (op.inputs[0], op.outputs[0])}
+    watch(flatbuffer, [[x]], tensors, extremes.see)
+    tflite_sixteen.quantize(graph, {tensor: extremes.largest(tensor) for tensor in tensors})
+    (tmp_path / "m.tflite").write_bytes(graph.bytes())
+    assert op_counts(tmp_path / "m.tflite")["QUANTIZE"] == 3
+    got = TFLiteRunner(tmp_path / "m.tflite").run({"x": x})["y"]
+    assert np.square(got - expected).mean() < 1e-7 * np.square(expected).mean()
+
+
+def test_int8_keeps_little_contrast_and_says_what_stays_in_float(tmp_path):
+    """One 8-bit range for channels that differ a hundredfold would keep nothing of the small ones."""
+    x = images(32)
+    report = to_tflite(net(16), tmp_path / "m.tflite", quantize="int8", calibration=x, batch_size=1)
+    assert report.verification.outputs["y"].sqnr_db > 28
+    (note,) = [warning for warning in report.warnings if "in float stay" in warning]
+    assert "2 norms, whose statistics" in note
+
+
+@pytest.mark.parametrize("norm", ["batch", "group"])
+def test_integer_inputs_and_outputs_on_request(norm, tmp_path):
+    made = {"batch": keras.layers.BatchNormalization, "group": lambda: keras_norms.GroupNormalization(4)}[norm]
+    model = keras.Sequential([keras.Input((12, 12, 3), name="x"), keras.layers.Conv2D(16, 3, name="conv"), made()])
+    randomize(model)
+    path, x = tmp_path / "m.tflite", images(32)
+    report = to_tflite(model, path, quantize="int8", calibration=x, io_dtype="int8", batch_size=1)
+    assert report.verification.ok
+    graph = Graph(path.read_bytes())
+    ends = [graph.tensors[int(i)].type for i in (*graph.subgraph.inputs, *graph.subgraph.outputs)]
+    assert ends == [9, 9], "INT8"
+    got = TFLiteRunner(path).run({"x": x[:1]})
+    (got,) = got.values()
+    expected = model(x[:1])
+    assert np.square(got - expected).mean() < 10**-2.5 * np.square(expected).mean()
