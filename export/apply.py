@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
-import tempfile
 from typing import Any
 
 import keras
 import numpy as np
 from keras import tree
 
+from .copying import constructs, copy_state, from_config
 from .errors import FoldError
 from .nodes import Opening, creation_order, given, nodes, unwrapped
 from .plan import Plan
@@ -65,7 +64,7 @@ class _Rebuild:
                 layers.append(self.layer(layer))
             elif layer in leaves:
                 layers.append(self._stand_in(layer))
-        cls = type(model) if _constructs(model, "layers") else keras.Sequential
+        cls = type(model) if constructs(model, "layers") else keras.Sequential
         new = cls(layers, name=self.opening.name(model))
         fresh = iter(nodes(new._functional))
         current = new._functional._inputs
@@ -104,7 +103,7 @@ class _Rebuild:
         for x in tree.flatten(inputs):
             if not x._keras_history.operation._outbound_nodes:
                 keras.layers.Identity()(x)  # Keras 3.12 makes no model with an input that nothing uses
-        keeps_class = _constructs(model, "inputs", "outputs") and not self.opening.holds(model)
+        keeps_class = constructs(model, "inputs", "outputs") and not self.opening.holds(model)
         return (type(model) if keeps_class else keras.Model)(inputs, outputs, name=self.opening.name(model))
 
     def _input(self, tensor: Any) -> Any:
@@ -172,7 +171,7 @@ class _Rebuild:
                     name=name,
                     dtype=layer.dtype_policy,
                 )
-            return self._quick(_from_config(layer, {**config, **self.plan.config(layer)}))
+            return self._quick(from_config(layer, {**config, **self.plan.config(layer)}))
         except (NotImplementedError, TypeError, ValueError) as error:
             raise FoldError(
                 f"fold builds every layer anew from its get_config(); the layer {layer.name!r} "
@@ -206,7 +205,7 @@ class _Rebuild:
             elif old in self.plan.edits:
                 self._assign_planned(old, new)
             else:
-                _copy_state(old, new)
+                copy_state(old, new)
 
     def _assign_planned(self, old: Any, new: Any) -> None:
         names = tuple(dict.fromkeys(n for edit in self.plan.edits[old] for n in edit.weights))
@@ -223,42 +222,3 @@ class _Rebuild:
             before = getattr(old, name)
             if variable is not None and before is not None and variable.trainable != before.trainable:
                 variable.trainable = before.trainable
-
-
-def _from_config(layer: Any, config: dict[str, Any]) -> Any:
-    """A new layer, with the classes that the layer and its parts are of, registered or not."""
-    activation = getattr(layer, "activation", None)
-    own = inspect.isfunction(activation) and not activation.__module__.startswith("keras.")
-    if own and type(layer).__module__.startswith("keras.src.layers."):
-        # A function of the user's own: it need not be found again by name.
-        clone = type(layer).from_config({**config, "activation": None})
-        clone.activation = activation
-        return clone
-    classes = {type(part).__name__: type(part) for part in layer._flatten_layers()}
-    with keras.saving.custom_object_scope(classes):
-        return type(layer).from_config(config)
-
-
-def _copy_state(old: Any, new: Any) -> None:
-    """Every variable of a layer, and what it keeps outside of variables (vocabularies, adapted statistics)."""
-    sources, targets = old.variables, new.variables
-    if [tuple(v.shape) for v in sources] != [tuple(v.shape) for v in targets]:
-        raise FoldError(
-            f"fold builds every layer anew from its get_config(); the layer {old.name!r} ({type(old).__name__}) comes "
-            f"back with {len(targets)} variables of other shapes than its {len(sources)}."
-        )
-    if hasattr(old, "save_assets") and hasattr(new, "load_assets"):
-        with tempfile.TemporaryDirectory() as folder:
-            old.save_assets(folder)
-            new.load_assets(folder)
-    for source, target in zip(sources, targets, strict=True):
-        target.assign(source.value)
-        if source.trainable != target.trainable:
-            target.trainable = source.trainable
-    if isinstance(new, keras.layers.Normalization):
-        new.finalize_state()
-
-
-def _constructs(model: Any, *names: str) -> bool:
-    """Whether the model's class is built from these arguments, as Keras' own is."""
-    return tuple(inspect.signature(type(model).__init__).parameters)[1 : 1 + len(names)] == names

@@ -44,7 +44,8 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
         model: a built model: Sequential, Functional or subclassed, nested ones included.
         standalone: what becomes of a norm that folds into nothing. None: it stays. "depthwise": on a channels-last
             image it becomes a 1x1 depthwise convolution with bias, which converters fuse with an activation behind it;
-            so a pre-activation network loses its norms too, and can train them no more as norms.
+            so a pre-activation network loses its norms too, and can train them no more as norms. Measure what it
+            buys where the model is to run: on ResNet50V2 4 % in ONNX Runtime, nothing in LiteRT.
         inputs: a batch to compare on instead of a random one, as the model takes it. Needed only if the model
             accepts no random numbers, or is subclassed and does not record the shapes that it takes.
 

@@ -8,13 +8,13 @@ reaches takes it in, at every call site of that layer, and nobody else sees the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 
 from .affine import Affine, normalization
+from .candidates import candidates
 from .graph import Call, Graph, Key
 from .nodes import unwrapped
 from .plan import Fold, Plan
@@ -34,17 +34,13 @@ def search(graph: Graph, standalone: bool = False) -> Plan:
     return _Search(graph).run(standalone)
 
 
-def is_batch_norm(layer: Any) -> bool:
-    return isinstance(layer, BATCH_NORMS)
-
-
 class _Search:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.plan = Plan()
 
     def run(self, standalone: bool) -> Plan:
-        norms, self.plan.kept = self._candidates()
+        norms, self.plan.kept = candidates(self.graph)
         todo = dict.fromkeys(norms)
         while self._sweep(todo, self._backward) or self._sweep(todo, self._forward):
             pass
@@ -115,29 +111,7 @@ class _Search:
                     self.plan.tails.add(len(self.plan.folds) - 1)
                     self.plan.edits[norm].append(_without_tail(norm))
 
-    # Which norms there are
-
-    def _candidates(self) -> tuple[dict[Any, str], list[tuple[str, str]]]:
-        """The norms that are layers of the graph, with their paths; those that are not, with the reason."""
-        norms: dict[Any, str] = {}
-        kept = []
-        for call in self.graph.calls:
-            layer = unwrapped(call.layer)
-            if is_batch_norm(layer):
-                norms.setdefault(layer, call.path)
-            elif isinstance(layer, keras.Layer):
-                reason = self._composite_reason(call)
-                kept += [(f"{call.path}/{path}", reason) for path in _norms_inside(layer)]
-        return norms, list(dict.fromkeys(kept))
-
-    def _composite_reason(self, call: Call) -> str:
-        name, layer = call.path, unwrapped(call.layer)
-        if self.graph.opening.core(layer) is not None:
-            return f"inside the model {name!r}, which is called with more than its inputs"
-        if type(layer).__module__.startswith("keras."):
-            return f"inside the layer {name!r} ({type(layer).__name__}), which is not opened"
-        why = self.graph.opening.refused.get(layer)
-        return f"inside the custom layer {name!r}, whose call is Python code" + (f": {why}" if why else "")
+    # What a norm computes
 
     def _maps(self, norm: Any) -> list[tuple[Call, Affine]] | Skip:
         """The affine map of each call of a norm, or why it is not simply that."""
@@ -273,11 +247,3 @@ def _outputs(trace: Trace) -> list[Key]:
     """The tensors behind the layers that take a map in."""
     calls = [call for hits in trace.taken.values() for call, _, _ in hits]
     return [key for call in calls for value in call.outputs for key in value.keys]
-
-
-def _norms_inside(layer: Any, prefix: str = "") -> Iterator[str]:
-    for inner in layer._layers:
-        if is_batch_norm(inner):
-            yield f"{prefix}{inner.name}"
-        else:
-            yield from _norms_inside(inner, f"{prefix}{inner.name}/")

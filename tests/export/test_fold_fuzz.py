@@ -5,10 +5,11 @@
 
 import os
 
-import fold_programs
+import fold_faults
 import keras
 import pytest
-from fold_programs import build, fault, fuzz, program, shrink
+from fold_faults import fault, fuzz, shrink
+from fold_programs import build, program
 from keras_norms.export.graph import Graph
 
 GRAPHS = int(os.environ.get("KERAS_NORMS_FUZZ", "100"))
@@ -52,7 +53,7 @@ def test_a_failing_program_shrinks(monkeypatch):
         kinds = [kind for kind, _ in steps]
         return ("wrong" if "join" in kinds and "norm" in kinds[kinds.index("join") :] else None), 0
 
-    monkeypatch.setattr(fold_programs, "fault", needs_a_norm_behind_a_join)
+    monkeypatch.setattr(fold_faults, "fault", needs_a_norm_behind_a_join)
     long = [("conv", 1), ("join", 2), ("dense", 3), ("norm", 4), ("norm", 5)]
     assert [kind for kind, _ in shrink(long, 0)] == ["join", "norm"]
     with pytest.raises(AssertionError, match=r"build\(\[\('join', "):

@@ -5,10 +5,10 @@ import sys
 import keras
 import numpy as np
 import pytest
-from fold_checks import assert_close, randomize
+from fold_checks import assert_close
 from fold_models import IMAGE, bn, conv
+from fold_python import built, everything, flat, images
 from keras import tree
-from keras_norms.export.errors import FoldError
 from keras_norms.export.fold import fold, fold_plan
 
 import keras_norms
@@ -49,31 +49,6 @@ class Net(keras.Model):
 
 
 ALL = ["block/bn", "head/bn", "stem/bn"]
-
-
-def images(batch=2, seed=0):
-    return np.random.default_rng(seed).normal(size=(batch, *IMAGE)).astype("float32")
-
-
-def built(model, x=None):
-    model(tree.map_structure(keras.ops.convert_to_tensor, images() if x is None else x))
-    return randomize(model)
-
-
-def everything(model):
-    """All that must not change."""
-    layers = model._flatten_layers()
-    return (
-        [keras.ops.convert_to_numpy(v.value).tobytes() for v in model.variables],
-        [(id(part), part.name, part.trainable, part.built) for part in layers],
-        [(len(part._inbound_nodes), len(part._outbound_nodes), sorted(vars(part))) for part in layers],
-        [(name, id(value)) for part in layers for name, value in vars(part).items()],
-    )
-
-
-def flat(model, x):
-    outputs = model(tree.map_structure(keras.ops.convert_to_tensor, x), training=False)
-    return [keras.ops.convert_to_numpy(keras.ops.cast(y, "float32")).astype("float64") for y in tree.flatten(outputs)]
 
 
 def folds(model, folded, kept=(), x=None, tolerance=2e-5):
@@ -210,93 +185,6 @@ def test_names_depend_on_nothing_before():
     assert [n for n in names() if "_" not in n] == [n for n in first if "_" not in n]
 
 
-class Python(keras.Model):
-    """A call that `function` makes of a convolution and a norm."""
-
-    def __init__(self, function):
-        super().__init__(name="net")
-        self.conv, self.bn, self.function = conv("conv", 3), bn("bn"), function
-
-    def call(self, x):
-        return self.function(self, x)
-
-
-class Stateful(Python):
-    def build(self, shape):
-        self.scale = self.add_weight(shape=(3,), name="scale")
-        super().build(shape)
-
-
-class TwoArguments(Python):
-    def call(self, x, y):
-        return self.bn(self.conv(x)) + y
-
-
-def in_numpy(self, x):
-    y = self.bn(self.conv(x))
-    return keras.ops.convert_to_tensor(keras.ops.convert_to_numpy(y) * 2.0)
-
-
-REFUSED = {
-    "condition": (lambda self, x: self.bn(self.conv(x)) if keras.ops.sum(x) > -1e9 else x, "symbolic tensors"),
-    "numpy": (in_numpy, "cannot run on symbolic tensors"),
-    "constant": (lambda self, x: [self.bn(self.conv(x)), 3.0], "something other than tensors"),
-    "kernel": (lambda self, x: self.bn(self.conv(x)) * self.conv.bias, "uses the weight '.*bias' outside of a layer"),
-    "batch": (
-        lambda self, x: keras.ops.reshape(self.bn(self.conv(x)), (x.shape[0], -1)),
-        "traced on symbolic tensors, it does not run",
-    ),
-    "training": (lambda self, x: self.bn(self.conv(x), training=True), "training=True to 'bn'"),
-    "python_only": (
-        lambda self, x: self.bn(self.conv(x)) * (1.0 if isinstance(x, keras.KerasTensor) else 2.0),
-        "depends on more than its inputs' shapes: traced on symbolic tensors, an output differs by 5.0e-01",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_a_call_that_is_no_graph_of_layers(case):
-    function, reason = REFUSED[case]
-    m = Python(function)
-    m.build((2, *IMAGE)) if case in ("condition", "numpy", "constant") else m(images())
-    for part, shape in ((m.conv, IMAGE), (m.bn, IMAGE)):
-        if not part.built:
-            part.build((2, *shape))
-    before = everything(m)
-    with pytest.raises(FoldError, match=reason):
-        fold(m)
-    assert everything(m) == before
-
-
-def test_weights_of_its_own_and_several_arguments():
-    m = Stateful(lambda self, x: self.bn(self.conv(x)) * self.scale)
-    m(images())
-    with pytest.raises(FoldError, match="it has the weight 'scale' of its own"):
-        fold(m)
-    m = TwoArguments(None)
-    m(images(), images())
-    with pytest.raises(FoldError, match=r"takes several tensors \(x, y\) instead of one list or dict"):
-        fold(m)
-
-
-class Lazy(keras.Model):
-    """Builds its layers itself and records no shapes."""
-
-    def __init__(self):
-        super().__init__()
-        self.dense, self.bn, self.spare = L.Dense(4), bn("bn"), L.Dense(3, name="spare")
-
-    def build(self, shape=None):
-        self.dense.build((None, 5))
-        self.bn.build((None, 4))
-
-    def get_build_config(self):
-        return None
-
-    def call(self, x):
-        return self.bn(self.dense(x))
-
-
 class Doubling(keras.Model):
     """A functional model with a call of its own around Keras'."""
 
@@ -310,46 +198,3 @@ def test_a_functional_model_with_a_call_of_its_own():
     result, _ = folds(m, ["bn"], x={"image": images()})
     assert type(result) is not Doubling
     assert list(result.input) == ["image"]
-
-
-def test_shapes_that_nothing_records():
-    with pytest.raises(FoldError, match="which was never called. Call it once on a batch of real inputs"):
-        fold(Lazy())
-    m = Lazy()
-    m.build()
-    x = np.ones((3, 5), "float32")
-    with pytest.raises(FoldError, match=r"nothing records them.*fold\(model, inputs=...\)"):
-        fold(m)
-    result, report = fold(m, inputs=x)
-    assert [f.norm for f in report.folded] == ["bn"]
-    assert result.input_shape == (None, 5)
-
-
-def test_layers_without_weights_are_not_built_by_folding():
-    class Changed(Lazy):
-        use_spare = False
-
-        def call(self, x):
-            return self.spare(super().call(x)) if self.use_spare else super().call(x)
-
-    m = Changed()
-    m(np.ones((3, 5), "float32"))
-    m.use_spare = True
-    before = everything(m)
-    with pytest.raises(FoldError, match="its layer 'spare' has no weights yet"):
-        fold(m, inputs=np.ones((3, 5), "float32"))
-    assert everything(m) == before
-    assert not m.spare.built
-
-
-def test_what_the_call_notes_down_is_taken_back():
-    def note(self, x):
-        self.seen = x
-        return self.bn(self.conv(x))
-
-    m = built(Python(note))
-    seen = m.seen
-    fold_plan(m)
-    assert m.seen is seen
-    fold(m)
-    assert m.seen is seen
