@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from .lowerings import lowered
 from .probes import INFINITE, Arrays, Probe, with_first_number
 from .signature import Signature
 
 _SMALLEST_SCALE = 1e-3
+_STOCK_NORMS = (keras.layers.GroupNormalization, keras.layers.LayerNormalization)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,22 @@ def reference(model: keras.Model, sig: Signature, probe: Probe) -> Reference:
     # The rounding step is taken from the finite input, so its effect is measured from there too.
     shifted = [y + (m - a) if y.dtype.kind == "f" else y for y, m, a in zip(outputs, moved, here, strict=True)]
     return Reference(outputs, shifted, untouched)
+
+
+def in_exact_norms(model: keras.Model, sig: Signature, probe: Probe) -> Reference | None:
+    """What the model would say if Keras' own norms, which round far from zero, were exact; None if it has none."""
+    if not any(type(layer) in _STOCK_NORMS for layer in model._flatten_layers()):
+        return None
+    with lowered(model, channels_first=True):
+        return reference(model, sig, probe)
+
+
+def off_by(expected: Reference, exact: Reference | None, largest: list[float]) -> list[float]:
+    """How far each output is from that of exact norms, as a share of its scale."""
+    if exact is None:
+        return [0.0] * len(largest)
+    pairs = zip(expected.outputs, exact.outputs, largest, strict=True)
+    return [distance(expected.part(i, y), expected.part(i, e), top)[1] for i, (y, e, top) in enumerate(pairs)]
 
 
 def _call(model: keras.Model, sig: Signature, arrays: Arrays) -> Arrays:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import ExportError
@@ -27,17 +28,19 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def placing(path: Path) -> Iterator[Path]:
-    """Yield a path beside `path` to write to; rename it to `path` on success, remove it on any failure."""
+    """Yield a path of the same name to write to, in a folder of its own; on success put it in place of `path`.
+
+    What else was written into that folder goes beside `path`, before it does. On any failure nothing is left.
+    """
     check_writable(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    partial = Path(name)
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    partial = folder / path.name
     try:
         yield partial
         umask = os.umask(0)
         os.umask(umask)
-        partial.chmod(0o666 & ~umask)
-        partial.replace(path)
+        for file in sorted(folder.iterdir(), key=lambda file: file == partial):
+            file.chmod(0o666 & ~umask)
+            file.replace(path.with_name(file.name))
     finally:
-        with suppress(FileNotFoundError):
-            partial.unlink()
+        shutil.rmtree(folder, ignore_errors=True)

@@ -53,9 +53,18 @@ def export_options(
 
 def tflite_only(outs: Sequence[Path], given: dict[str, object]) -> None:
     """Check that an option of .tflite files has one to work on."""
+    _only(".tflite", outs, given)
+
+
+def onnx_only(outs: Sequence[Path], given: dict[str, object]) -> None:
+    """Check that an option of .onnx files has one to work on."""
+    _only(".onnx", outs, given)
+
+
+def _only(suffix: str, outs: Sequence[Path], given: dict[str, object]) -> None:
     for option, value in given.items():
-        if value and all(out.suffix != ".tflite" for out in outs):
-            raise click.UsageError(f"{option} is for .tflite, and no OUT ends in .tflite.")
+        if value and all(out.suffix != suffix for out in outs):
+            raise click.UsageError(f"{option} is for {suffix}, and no OUT ends in {suffix}.")
 
 
 def distinct(model: Path, outs: Sequence[Path]) -> None:

@@ -17,12 +17,16 @@ from onnx import defs
 from ..child import ConversionError, run_job
 from ..errors import ExportError
 from ..signature import Signature, Spec
+from .onnx_files import channels_first, check_data, data_path, in_keras_layout
 from .onnx_inside import read_metadata, tensors, write_metadata  # noqa: F401  (part of a target)
+from .onnx_reference import reference_runner
+from .runner import Runner
 
 NAME = "ONNX"
 CHANNELS_FIRST = True
 MODES = ("float16", "dynamic", "int8")
 _DEFAULT_OPSET = 18
+DATA_ABOVE = 1_500_000_000  # bytes of weights that still fit into one protobuf, with room for the rest
 _OLDEST_OPSET = 13
 _IR_VERSION = 8  # what tf2onnx writes: onnx's own newest may be past what the runtime reads
 
@@ -45,44 +49,74 @@ def newest_opset() -> int:
     return _OLDEST_OPSET
 
 
+@lru_cache
+def layer_norm_is_exact() -> bool:
+    """Whether the installed ONNX Runtime's LayerNormalization centres before it squares; older ones did not."""
+    value = onnx.helper.make_tensor_value_info
+    row = (onnx.TensorProto.FLOAT, [1, 4])
+    node = onnx.helper.make_node("LayerNormalization", ["x", "gamma"], ["y"], epsilon=1e-6)
+    gamma = onnx.numpy_helper.from_array(np.ones(4, np.float32), "gamma")
+    graph = onnx.helper.make_graph([node], "probe", [value("x", *row)], [value("y", *row)], [gamma])
+    opsets = [onnx.helper.make_opsetid("", _DEFAULT_OPSET)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=_IR_VERSION)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    (y,) = session.run(None, {"x": np.array([[40000, 40001, 40002, 40003]], np.float32)})
+    return bool(np.allclose(y, np.array([-3, -1, 1, 3]) / np.sqrt(5), rtol=0, atol=1e-5))
+
+
 def check(options: dict[str, Any]) -> None:
     opset = options.get("opset")
-    if opset is None:
-        return
-    if isinstance(opset, bool) or not isinstance(opset, int) or not _OLDEST_OPSET <= opset <= newest_opset():
+    if opset is not None and (
+        isinstance(opset, bool) or not isinstance(opset, int) or not _OLDEST_OPSET <= opset <= newest_opset()
+    ):
         raise ExportError(
             f"opset must be an integer from {_OLDEST_OPSET} to {newest_opset()} (the newest the installed ONNX Runtime "
             f"runs); got {opset!r}."
         )
+    for option, choices in (("norms", ("fast", "standard")), ("layout", ("keras", "nchw"))):
+        if options.get(option, choices[0]) not in choices:
+            raise ExportError(f"{option} must be one of {', '.join(map(repr, choices))}; got {options[option]!r}.")
 
 
-def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, Any]) -> None:
-    """Write the ONNX form of a traced model to `path`.
+def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, Any]) -> tuple[str, ...]:
+    """Write the ONNX form of a traced model to `path`, and weights of more than 1.5 GB beside it.
 
     Raises:
         ExportError: an operation that tf2onnx or the opset does not have, or a file that onnx's checker rejects.
     """
-    names = {"inputs": [spec.name for spec in sig.inputs], "outputs": list(sig.outputs)}
-    arguments = {"names": names, "opset": options.get("opset") or _DEFAULT_OPSET, "mode": options.get("quantize")}
-    arguments |= {
-        "channels_first_io": options.get("layout") == "nchw",
-        "standard_norms": options.get("norms") == "standard",
-    }
-    arguments["layer_norm"] = True
     job = "targets.onnx_converter:convert_saved_model"
     try:
-        run_job(job, saved_model=saved_model, path=path, calibration=options.get("calibration"), **arguments)
+        run_job(
+            job,
+            saved_model=saved_model,
+            path=path,
+            names={"inputs": [spec.name for spec in sig.inputs], "outputs": list(sig.outputs)},
+            opset=options.get("opset"),
+            newest_opset=newest_opset(),
+            mode=options.get("quantize"),
+            calibration=options.get("calibration"),
+            channels_first_io=options.get("layout") == "nchw",
+            standard_norms=options.get("norms") == "standard",
+            layer_norm=layer_norm_is_exact(),
+            data_above=DATA_ABOVE,
+        )
     except ConversionError as failure:
+        if failure.kind == "UnavailableNormError":
+            raise ExportError(
+                f"norms='standard' needs {failure}; got opset={options.get('opset')}, and ONNX Runtime runs up to "
+                f"{newest_opset()}. Raise opset, or leave norms at 'fast'."
+            ) from failure
         raise ExportError(f"The ONNX converter failed: {failure}\n{failure.printed}".rstrip()) from failure
+    turned = channels_first(path)
+    return (f"channels first, as layout='nchw' asks: {', '.join(turned)}",) if turned else ()
 
 
 class OnnxRunner:
-    """An .onnx file in ONNX Runtime on the CPU, with graph optimizations on or off."""
+    """An .onnx file in ONNX Runtime on the CPU. `level` is that of its graph optimizations."""
 
-    def __init__(self, path: str | os.PathLike, *, optimize: bool = True, threads: int = 1) -> None:
-        levels = onnxruntime.GraphOptimizationLevel
+    def __init__(self, path: str | os.PathLike, *, level: str = "ENABLE_ALL", threads: int = 1) -> None:
         options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = levels.ORT_ENABLE_ALL if optimize else levels.ORT_DISABLE_ALL
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, f"ORT_{level}")
         options.intra_op_num_threads = threads
         options.log_severity_level = 4
         try:
@@ -106,11 +140,26 @@ def _dtype(kind: str) -> str:
     return {"float": "float32", "double": "float64"}.get(name, name)
 
 
-def runners(path: Path) -> dict[str, OnnxRunner]:
-    return {
-        "ONNX Runtime, optimized": OnnxRunner(path),
-        "ONNX Runtime, not optimized": OnnxRunner(path, optimize=False),
-    }
+_LEVELS = {
+    "ONNX Runtime, optimized": "ENABLE_ALL",
+    "ONNX Runtime, not optimized": "DISABLE_ALL",
+    "ONNX Runtime, basic optimizations": "ENABLE_BASIC",
+    "ONNX Runtime, extended optimizations": "ENABLE_EXTENDED",
+}
+
+
+def runners(path: Path) -> dict[str, Runner]:
+    """ONNX Runtime at each level of optimization, and for a small model ONNX's own reference evaluator.
+
+    With weights beside it, the first two levels: each holds a copy of them.
+    """
+    check_data(path)
+    levels = list(_LEVELS.items())[: 2 if data_path(path).is_file() else None]
+    found: dict[str, Runner] = {name: OnnxRunner(path, level=level) for name, level in levels}
+    reference = reference_runner(path, found["ONNX Runtime, optimized"])
+    if reference is not None:
+        found["ONNX's reference evaluator"] = reference
+    return {name: in_keras_layout(runner, path) for name, runner in found.items()}
 
 
 def op_counts(path: Path) -> dict[str, int]:

@@ -58,7 +58,12 @@ def insert(
 def replace(old: ir.Value, new: ir.Value) -> None:
     """Use `new` wherever `old` is used, as an output of the graph too, whose name it then takes."""
     if old.is_graph_output():
-        old.name, new.name = new.name, old.name
+        if new.is_graph_output() or new.is_graph_input() or new.is_initializer():  # it has a name to keep
+            node = ir.node("Identity", [new], name=f"{old.name}/Identity")
+            new.graph.append(node)  # type: ignore[union-attr]
+            node.outputs[0].shape, node.outputs[0].type = new.shape, new.type
+            new = node.outputs[0]
+        old.name, new.name = new.name or f"{old.name}.{next(_COUNT)}", old.name
         new.shape, new.type = old.shape or new.shape, old.type or new.type
     old.replace_all_uses_with(new, replace_graph_outputs=True)
 

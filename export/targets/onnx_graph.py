@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-import onnx
 import onnx_ir as ir
 
 _COUNTER = re.compile(r"(__\d+)?(:\d+)?$")
 _WRAPPERS = re.compile(r"^(StatefulPartitionedCall|PartitionedCall)(_\d+)?/")
 
 
-def tidy(model: ir.Model) -> onnx.ModelProto:
+def tidy(model: ir.Model) -> None:
     """Name nodes and values by the layers they come from, number them in graph order, sort constants by first use.
 
     tf2onnx numbers by a counter of its process, so the same model gave other bytes at every export.
@@ -25,11 +24,11 @@ def tidy(model: ir.Model) -> onnx.ModelProto:
     for node in graph.all_nodes():
         for i, value in enumerate(node.inputs):
             if value is not None and value.is_initializer() and value.name not in fixed:
-                order.setdefault(value, f"{_layer_path(node.name)}/constant_{i}")
+                order.setdefault(value, f"{layer_path(node.name)}/constant_{i}")
     for value, name in order.items():
         _rename(value, name, taken)
     for node in graph.all_nodes():
-        node.name = _unique(_layer_path(node.name), taken)
+        node.name = _unique(layer_path(node.name), taken)
         for i, value in enumerate(node.outputs):
             if value.name not in fixed:
                 _rename(value, f"{node.name}.{i}", taken)
@@ -38,11 +37,9 @@ def tidy(model: ir.Model) -> onnx.ModelProto:
         del graph.initializers[name]
     for value in initializers.values():
         graph.register_initializer(value)
-    result: onnx.ModelProto = ir.to_proto(model)
-    return result
 
 
-def _layer_path(name: str | None) -> str:
+def layer_path(name: str | None) -> str:
     return _COUNTER.sub("", _WRAPPERS.sub("", name or "node"))
 
 

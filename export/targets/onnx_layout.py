@@ -44,12 +44,16 @@ def _perm(rank: int, to: str) -> tuple[int, ...]:
     return to_first(rank) if to == FIRST else to_last(rank)
 
 
-def settle_layout(model: ir.Model, channels_first_io: bool = False) -> None:
+def settle_layout(model: ir.Model, channels_first_io: bool = False) -> list[str]:
     """Move the transposes of the main graph to where they cost least.
 
-    With `channels_first_io` the inputs and outputs of rank 4 and 5 have channels second too.
+    With `channels_first_io` the inputs and outputs of rank 4 and 5 get channels second too; returns their names.
     """
-    _Layout(model.graph, channels_first_io).settle()
+    layout = _Layout(model.graph, channels_first_io)
+    ends = (*model.graph.inputs, *model.graph.outputs)
+    turned = [str(v.name) for v in ends if v in layout.home and layout.io_side(v) != layout.home[v]]
+    layout.settle()
+    return turned
 
 
 class _Layout:
@@ -169,7 +173,7 @@ class _Layout:
                 users[value].append(node if node in self.flexible and user is node else home)
         for output in self.graph.outputs:
             if output in self.home:
-                users[self._of(output)].append(self._io_side(output))
+                users[self._of(output)].append(self.io_side(output))
         cut.add(SOURCE, LAST, _FOREVER)
         cut.add(FIRST, SINK, _FOREVER)
         for node, rank in self.flexible.items():
@@ -188,9 +192,9 @@ class _Layout:
         return lambda node: LAST if node in last else FIRST
 
     def _side(self, value: ir.Value) -> str:
-        return self._io_side(value) if value.is_graph_input() else self.home[value]
+        return self.io_side(value) if value.is_graph_input() else self.home[value]
 
-    def _io_side(self, value: ir.Value) -> str:
+    def io_side(self, value: ir.Value) -> str:
         return FIRST if self.io == FIRST and _rank(value) in (4, 5) else self.home[value]
 
     def _physical(self, turned: set[ir.Node]) -> dict[ir.Value, str]:
@@ -218,7 +222,7 @@ class _Layout:
         for i, output in enumerate(list(self.graph.outputs)):
             if output not in self.home:
                 continue
-            new = provide(self._of(output), self._io_side(output), None)  # type: ignore[operator]
+            new = provide(self._of(output), self.io_side(output), None)  # type: ignore[operator]
             if new is output:
                 continue
             if new.is_graph_input() or new.is_graph_output():
@@ -227,15 +231,15 @@ class _Layout:
                 self.graph.append(node)
                 new = node.outputs[0]
             name, shape = output.name, self.declared[output]
-            if self._io_side(output) != self.home[output] and shape is not None:
-                shape = ir.Shape([shape[i] for i in _perm(len(shape), self._io_side(output))])
+            if self.io_side(output) != self.home[output] and shape is not None:
+                shape = ir.Shape([shape[i] for i in _perm(len(shape), self.io_side(output))])
             output.name = f"{name}/before"
             new.name, new.shape = name, shape
             self.graph.outputs[i] = new
 
     def _inputs(self) -> None:
         for value in self.graph.inputs:
-            if value in self.home and value.shape is not None and self._io_side(value) != self.home[value]:
+            if value in self.home and value.shape is not None and self.io_side(value) != self.home[value]:
                 value.shape = ir.Shape([value.shape[i] for i in _perm(len(value.shape), FIRST)])
 
 

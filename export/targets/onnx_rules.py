@@ -22,6 +22,31 @@ from .onnx_editing import (
 from .onnx_shapes import evaluate, same_sizes, sizes
 
 
+def drop_identities(graph: ir.Graph) -> None:
+    """Remove each Identity but those that give an output of the graph its own name beside another."""
+    for node in [node for node in graph if node.op_type == "Identity"]:
+        source = node.inputs[0]
+        taken = source is None or source.is_graph_output() or source.is_graph_input() or source.is_initializer()
+        if source is not None and not (taken and node.outputs[0].is_graph_output()):
+            replace(node.outputs[0], source)
+
+
+def fold_weights(graph: ir.Graph) -> None:
+    """Do to constants at once what the graph would do to them: only weights that were set aside still need it."""
+    for node in list(graph):
+        array = constant(node.inputs[0]) if node.inputs else None
+        if array is None or node.op_type not in ("Transpose", "Reshape"):
+            continue
+        if node.op_type == "Transpose":
+            folded = array.transpose(attribute(node, "perm"))
+        else:
+            target = constant(node.inputs[1])
+            if target is None or (target == 0).any():
+                continue
+            folded = array.reshape([int(n) for n in target])
+        replace(node.outputs[0], new_constant(graph, folded, str(node.name)))
+
+
 def dense_without_reshapes(graph: ir.Graph) -> None:
     """Reshape to rows, MatMul, Reshape back: MatMul alone does it for any rank."""
     for last in list(graph):
@@ -123,10 +148,17 @@ def zero_states(graph: ir.Graph) -> None:
 
 
 def _is_zero(value: ir.Value | None) -> bool:
-    while value is not None and constant(value) is None:
-        node = value.producer()
-        if node is None or node.op_type not in ("Expand", "Reshape", "Squeeze", "Unsqueeze"):
-            return False
-        value = node.inputs[0]
     array = constant(value)
-    return array is not None and not array.any()
+    if array is not None:
+        return not array.any()
+    node = value.producer() if value is not None else None
+    if node is None:
+        return False
+    if node.op_type == "ConstantOfShape":
+        fill = node.attributes.get("value")
+        return fill is None or not fill.as_tensor().numpy().any()
+    if node.op_type == "Concat":
+        return all(_is_zero(x) for x in node.inputs)
+    return node.op_type in ("Cast", "Expand", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze") and _is_zero(
+        node.inputs[0]
+    )

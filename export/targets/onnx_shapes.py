@@ -1,7 +1,7 @@
 """Shape arithmetic, evaluated: what is left of it in a graph are constants with at most one free size.
 
-A size is an integer, or a symbol (value, axis) that stands for the size of an earlier value along an axis, followed
-back through operations that keep it. Shape -> Gather -> Concat -> Reshape so becomes Reshape(x, [0, 32, -1]).
+A size is an integer, or (value, axis, a, b) for a n + b, where n is the size of an earlier value along an axis,
+followed back through operations that keep it. Shape -> Gather -> Concat -> Reshape so becomes Reshape(x, [0, 32, -1]).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from .onnx_editing import attribute, constant, insert, made_by, new_constant, replace
 
-Size = Any  # an integer, a symbol (id of a value, axis), or None: unknown
+Size = Any  # an integer, (id of a value, axis, a, b), or None: unknown
 _SAME_SHAPE = """
     Abs Cast Ceil Clip Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity InstanceNormalization BatchNormalization
     LayerNormalization LeakyRelu Log Mish Neg PRelu Reciprocal Relu Selu Sigmoid Sign Softmax Softplus Softsign Sqrt
@@ -23,6 +23,9 @@ _SAME_SHAPE = """
 _KEEP_SHAPE = frozenset(_SAME_SHAPE.split())
 _KEEP_BATCH = frozenset(("AveragePool", "Conv", "ConvTranspose", "GlobalAveragePool", "MaxPool", "Resize"))
 _MATMUL = "MatMul"
+_NO_AUTO_PAD = (None, "NOTSET", "")
+_ON_SHAPES = "Add Cast Concat Div Gather Max Mul Neg ReduceProd Shape Slice Squeeze Sub Unsqueeze"
+_ARITHMETIC = frozenset(_ON_SHAPES.split())
 
 
 def fold_shapes(model: ir.Model) -> None:
@@ -31,8 +34,11 @@ def fold_shapes(model: ir.Model) -> None:
         for node in list(graph):
             if node.op_type in ("Reshape", "Expand") and len(node.inputs) > 1 and constant(node.inputs[1]) is None:
                 _fold_target(node)
-            elif node.op_type in ("Concat", "Gather", "Slice", "Squeeze", "Unsqueeze", "Shape", "Cast", "ReduceProd"):
+            elif node.op_type in _ARITHMETIC:
                 _fold_value(node)
+        for node in list(graph):
+            if _does_nothing(node):
+                replace(node.outputs[0], node.inputs[0])  # type: ignore[arg-type]
 
 
 def sizes(value: ir.Value) -> list[Size] | None:
@@ -58,7 +64,9 @@ def _symbol(value: ir.Value, axis: int) -> Size:
             found = target[axis] if target is not None and axis < len(target) else None
             if found == 0 and own is not None and axis < len(own):
                 found = own[axis]
-            return found if found not in (None, -1) else (id(value), axis)
+            return found if found not in (None, -1) else (id(value), axis, 1, 0)
+        elif node.op_type == "ConvTranspose" and axis > 1:
+            return _grown(node, axis) or (id(value), axis, 1, 0)
         elif node.op_type == _MATMUL and len(source.shape) == len(value.shape or ()) and axis < len(source.shape) - 1:
             value = source
         elif node.op_type in ("Add", "Sub", "Mul", "Div") and constant(node.inputs[1]) is not None:
@@ -69,11 +77,51 @@ def _symbol(value: ir.Value, axis: int) -> Size:
             break
         if isinstance((value.shape or ())[axis], int):
             return value.shape[axis]  # type: ignore[index,return-value]
-    return id(value), axis
+    return id(value), axis, 1, 0
 
 
-def evaluate(value: ir.Value | None, depth: int = 0) -> list[Size] | None:
-    """The elements of a short integer tensor."""
+def _grown(node: ir.Node, axis: int) -> Size:
+    """The size of a transposed convolution's result: (n - 1) stride + (kernel - 1) dilation + 1 + what is padded."""
+    own, i, rank = sizes(node.inputs[0]), axis - 2, len(node.inputs[1].shape or ())  # type: ignore[arg-type, union-attr]
+    kernel = attribute(node, "kernel_shape")
+    if (
+        own is None
+        or kernel is None
+        or attribute(node, "output_shape")
+        or attribute(node, "auto_pad") not in _NO_AUTO_PAD
+    ):
+        return None
+    stride, dilation = (attribute(node, name, [1] * rank)[i] for name in ("strides", "dilations"))
+    pads = attribute(node, "pads", [0] * 2 * rank)
+    extra = attribute(node, "output_padding", [0] * rank)[i] - pads[i] - pads[i + len(pads) // 2]
+    return _plus(_times(own[axis], stride), (kernel[i] - 1) * dilation + 1 - stride + extra)
+
+
+def _plus(a: Size, b: Size, sign: int = 1) -> Size:
+    if isinstance(a, int) and isinstance(b, int):
+        return a + sign * b
+    if a is None or b is None:
+        return None
+    if isinstance(b, int):
+        return (*a[:3], a[3] + sign * b)
+    if isinstance(a, int):
+        return _plus(_times(b, sign), a)
+    if a[:2] != b[:2]:
+        return None
+    factor = a[2] + sign * b[2]
+    return (*a[:2], factor, a[3] + sign * b[3]) if factor else a[3] + sign * b[3]
+
+
+def _times(a: Size, b: Size) -> Size:
+    if isinstance(a, int) and isinstance(b, int):
+        return a * b
+    if isinstance(a, int):
+        a, b = b, a
+    return (*a[:2], a[2] * b, a[3] * b) if a is not None and isinstance(b, int) and b else None
+
+
+def evaluate(value: ir.Value | None, depth: int = 0) -> Any:
+    """The elements of a short integer tensor as a list of sizes; None where it is none, or too long to follow."""
     array = constant(value)
     if array is not None:
         whole = array.dtype.kind in "iu" and array.ndim <= 1 and array.size <= 64
@@ -103,8 +151,17 @@ def evaluate(value: ir.Value | None, depth: int = 0) -> list[Size] | None:
         return first[start:end:step]
     if node.op_type == "ReduceProd":
         return [math.prod(first)] if all(isinstance(n, int) for n in first) else [None]  # type: ignore[arg-type]
-    if node.op_type == "Mul" and all(isinstance(n, int) for part in parts for n in part):  # type: ignore[union-attr]
-        return [a * b for a, b in zip(first, parts[1], strict=False)]  # type: ignore[operator,arg-type]
+    if node.op_type == "Neg":
+        return [_times(n, -1) for n in first]
+    if node.op_type in ("Add", "Sub", "Mul", "Div", "Max") and len(parts) == 2:
+        second = parts[1] * (len(first) if len(parts[1]) == 1 else 1)
+        pairs = list(zip(first * (len(second) if len(first) == 1 else 1), second, strict=False))
+        if node.op_type in ("Add", "Sub"):
+            return [_plus(a, b, 1 if node.op_type == "Add" else -1) for a, b in pairs]
+        if node.op_type == "Mul":
+            return [_times(a, b) for a, b in pairs]
+        if all(isinstance(n, int) for pair in pairs for n in pair):
+            return [max(pair) if node.op_type == "Max" else int(pair[0] / pair[1]) for pair in pairs]
     return None
 
 
@@ -136,6 +193,21 @@ def _fold_target(node: ir.Node) -> None:
     whole = _shape_of(node.inputs[1], found)
     if whole is not None:
         node.replace_input_with(1, insert(node, "Shape", [whole], f"{node.name}/shape"))
+
+
+def _does_nothing(node: ir.Node) -> bool:
+    """Whether `node` is a Slice of everything or a Pad of nothing."""
+    if node.op_type == "Pad":
+        pads = evaluate(node.inputs[1])
+        return pads is not None and all(n == 0 for n in pads)
+    if node.op_type != "Slice" or len(node.inputs) < 3 or (len(node.inputs) > 4 and evaluate(node.inputs[4]) is None):
+        return False
+    starts, ends, own = evaluate(node.inputs[1]), evaluate(node.inputs[2]), sizes(node.inputs[0])  # type: ignore[arg-type]
+    axes = evaluate(node.inputs[3]) if len(node.inputs) > 3 else list(range(len(starts or ())))
+    if starts is None or ends is None or own is None or axes is None or any(starts):
+        return False
+    steps = evaluate(node.inputs[4]) if len(node.inputs) > 4 else [1]
+    return steps is not None and set(steps) == {1} and all(end == own[i] for end, i in zip(ends, axes, strict=True))
 
 
 def _shape_of(value: ir.Value | None, found: list[Size], depth: int = 0) -> ir.Value | None:

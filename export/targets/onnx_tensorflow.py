@@ -10,7 +10,7 @@ import onnx
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import saved_model_pb2
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+from tensorflow.python.framework import convert_to_constants
 
 for _old, _new in (("product", "prod"), ("cast", "asarray")):  # tf2onnx asks NumPy 2 for names that it dropped
     if not hasattr(np, _old):
@@ -22,32 +22,91 @@ from tf2onnx import optimizer, tf_loader  # noqa: E402
 NEWEST_OPSET = 18
 # Transposes are `onnx_layout`'s business: tf2onnx makes Reshapes of some, which hide the layout. Its way with Einsum
 # regroups every dimension; `onnx_einsum` writes one MatMul.
-_LEFT_OUT = ("optimize_transpose", "einsum_optimizer")
+_READS = ("Identity", "ReadVariableOp")
+_LEFT_OUT = ("optimize_transpose", "einsum_optimizer", "global_pool_optimizer")
 
 
-def from_tensorflow(saved_model: str, names: dict[str, list[str]], opset: int) -> onnx.ModelProto:
-    """The ONNX form of the one signature of `saved_model`, inputs and outputs renamed."""
+def from_tensorflow(
+    saved_model: str, names: dict[str, list[str]], opset: int, set_aside_above: int
+) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    """The ONNX form of the one signature of `saved_model`, inputs and outputs renamed, and weights by input name.
+
+    Protobuf ends at 2 GB. Where the weights take more bytes than `set_aside_above`, the largest of them are inputs of
+    the graph on its way through the converter, and come back beside it.
+    """
     _let_inline(Path(saved_model) / "saved_model.pb")
     loaded = tf.saved_model.load(saved_model)
     concrete = loaded.signatures["serving_default"]
-    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False, aggressive_inlining=True)
+    aside = _largest(concrete, set_aside_above)
+    data = convert_to_constants._FunctionConverterDataInEager(
+        concrete, lower_control_flow=False, aggressive_inlining=True, variable_names_denylist=frozenset(aside)
+    )
+    definition, _ = convert_to_constants._replace_variables_by_constants(converter_data=data)
+    weights = _as_inputs(definition, aside)
     # Named one by one: left to itself, tf2onnx takes captured constants for inputs.
-    inputs = sorted(tensor.name for tensor in frozen.inputs)
-    outputs = [tensor.name for tensor in frozen.outputs]
+    captured = {tensor.name for tensor in concrete.graph.internal_captures}
+    inputs = sorted(tensor.name for tensor in concrete.inputs if tensor.name not in captured)
+    outputs = [tensor.name for tensor in concrete.outputs]
     with tf.Graph().as_default() as graph:
-        definition = tf_loader.tf_optimize(inputs, outputs, frozen.graph.as_graph_def())
+        definition = tf_loader.tf_optimize([*inputs, *weights], outputs, definition)
         _add_states(definition)
         tf.import_graph_def(definition, name="")
         converted = tf2onnx.tfonnx.process_tf_graph(
             graph,
-            input_names=inputs,
+            input_names=[*inputs, *weights],
             output_names=outputs,
             opset=opset,
             custom_op_handlers={"Erfc": (_erfc, [])},
             tensors_to_rename=dict(zip(inputs + outputs, names["inputs"] + names["outputs"], strict=True)),
         )
         kept = {name: make for name, make in optimizer._get_optimizers().items() if name not in _LEFT_OUT}
-        return optimizer.optimize_graph(converted, catch_errors=False, optimizers=kept).make_model("keras")
+        proto = optimizer.optimize_graph(converted, catch_errors=False, optimizers=kept).make_model("keras")
+    return proto, {name: variable.numpy() for name, variable in weights.items()}
+
+
+def _largest(concrete: Any, limit: int) -> dict[str, tf.Variable]:
+    """The largest variables, by the placeholders that stand for them, so that the rest takes no more than `limit`."""
+    handles = {id(variable.handle): variable for variable in concrete.graph.variables}
+    captures = [(inside.op.name, handles.get(id(outside))) for outside, inside in concrete.graph.captures]
+    sizes = {name: v.dtype.size * v.shape.num_elements() for name, v in captures if v is not None}
+    rest = sum(sizes.values())
+    if rest <= limit:
+        return {}
+    inlined = convert_to_constants._run_inline_graph_optimization(concrete, False, True)
+    # Those that a loop reads inside of itself have to be constants.
+    looped = {_source(inlined, name) for node in inlined.node if node.op not in _READS for name in node.input}
+    aside = {}
+    for name, variable in sorted(captures, key=lambda pair: -sizes.get(pair[0], 0)):
+        if rest > limit and name in sizes and name not in looped:
+            aside[name], rest = variable, rest - sizes[name]
+    return aside
+
+
+def _source(definition: graph_pb2.GraphDef, name: str) -> str:
+    """The node that a resource comes from."""
+    nodes = {node.name: node for node in definition.node}
+    node = nodes.get(name.lstrip("^").partition(":")[0])
+    while node is not None and node.op == "Identity":
+        node = nodes.get(node.input[0].partition(":")[0])
+    return node.name if node is not None else ""
+
+
+def _as_inputs(definition: graph_pb2.GraphDef, aside: dict[str, tf.Variable]) -> dict[str, tf.Variable]:
+    """Turn each read of a variable that was set aside into an input; the variables by the names of these."""
+    inputs = {}
+    for node in definition.node if aside else ():
+        if node.op != "ReadVariableOp":
+            continue
+        variable = aside[_source(definition, node.input[0])]
+        node.op = "Placeholder"
+        del node.input[:]
+        node.attr["shape"].shape.CopyFrom(variable.shape.as_proto())
+        inputs[f"{node.name}:0"] = variable
+    used = {name.partition(":")[0] for node in definition.node for name in node.input}
+    kept = [node for node in definition.node if node.name not in aside or node.name in used]
+    del definition.node[:]
+    definition.node.extend(kept)
+    return inputs
 
 
 def _erfc(context: Any, node: Any, name: str, arguments: Any) -> None:

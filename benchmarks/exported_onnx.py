@@ -1,0 +1,194 @@
+"""Whole models and stacks as .onnx files in ONNX Runtime, ours against Keras' own export of the same model.
+
+    python benchmarks/exported_onnx.py make FOLDER [NAME ...]
+    python benchmarks/exported_onnx.py time FOLDER [NAME ...] [--threads 1] [--rounds 15]
+
+`make` exports with random weights, at batch 1; `time` prints Markdown: transposes, the median milliseconds of each file
+and the ratio of medians. The files take turns in every round, so that a noisy machine disturbs all alike. Keras' export
+refuses the exact GELU, so the ConvNeXt and the ViT are compared with its approximation by tanh, and timed exact too.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import onnx
+import onnxruntime
+
+SHAPES = ((56, 56, 256), (112, 112, 64), (28, 28, 512))
+
+
+def networks():
+    """{name: (function that makes the model, whether Keras' export can do it)}"""
+    import keras
+    from exported_norms import group_norm, layer_model, resnet50
+
+    layers = keras.layers
+
+    def stack(shape, layer, count=6):
+        x = inputs = keras.Input(shape, batch_size=1, name="x")
+        for _ in range(count):
+            x = layers.ReLU()(layers.BatchNormalization()(layer()(x)))
+        return keras.Model(inputs, x)
+
+    def unet(channels=16, size=128):
+        def block(x, filters):
+            for _ in range(2):
+                x = layers.ReLU()(layers.GroupNormalization(8)(layers.Conv2D(filters, 3, padding="same")(x)))
+            return x
+
+        x = inputs = keras.Input((size, size, 3), batch_size=1, name="image")
+        skips = []
+        for depth in range(3):
+            skips.append(block(x, channels << depth))
+            x = layers.MaxPooling2D()(skips[-1])
+        x = block(x, channels << 3)
+        for depth in reversed(range(3)):
+            x = layers.Conv2DTranspose(channels << depth, 2, 2)(x)
+            x = block(layers.Concatenate()([x, skips[depth]]), channels << depth)
+        return keras.Model(inputs, layers.Conv2D(2, 1)(x))
+
+    def vit(gelu, width=192, depth=12, heads=3, size=224, patch=16):
+        inputs = keras.Input((size, size, 3), batch_size=1, name="image")
+        x = layers.Conv2D(width, patch, patch)(inputs)
+        x = layers.Reshape((-1, width))(x)
+        x = x + np.random.default_rng(0).normal(0, 0.02, (1, (size // patch) ** 2, width)).astype("float32")
+        for _ in range(depth):
+            y = layers.LayerNormalization(epsilon=1e-6)(x)
+            x = layers.Add()([x, layers.MultiHeadAttention(heads, width // heads)(y, y)])
+            y = layers.Dense(4 * width)(layers.LayerNormalization(epsilon=1e-6)(x))
+            x = layers.Add()([x, layers.Dense(width)(gelu()(y))])
+        return keras.Model(inputs, layers.Dense(1000)(layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))))
+
+    def exact():
+        return layers.Activation("gelu")
+
+    def tanh():
+        return layers.Activation(tanh_gelu)
+
+    def tanh_gelu(x):
+        return keras.activations.gelu(x, approximate=True)
+
+    def convnext(gelu):
+        base = keras.applications.ConvNeXtTiny(weights=None, include_preprocessing=False, input_shape=(224, 224, 3))
+        swap = lambda layer: (  # noqa: E731
+            gelu() if isinstance(layer, layers.Activation) else layer.__class__.from_config(layer.get_config())
+        )
+        return keras.models.clone_model(base, clone_function=swap)
+
+    def add(shape):
+        inputs = keras.Input(shape, batch_size=1, name="x")
+        return keras.Model(inputs, layers.Rescaling(1.0, 1.5)(inputs))
+
+    made = {}
+    for shape in SHAPES:
+        size = "x".join(map(str, shape))
+        made[f"group norm {size}"] = (lambda shape=shape: layer_model(group_norm, shape), True)
+        made[f"Add {size}"] = (lambda shape=shape: add(shape), False)
+    return made | {
+        "ResNet-50-GN": (lambda: resnet50(group_norm), True),
+        "ResNet-50 without norms": (lambda: resnet50(layers.Identity), True),
+        "U-Net-GN": (unet, True),
+        "ConvNeXtTiny": (lambda: convnext(exact), False),
+        "ConvNeXtTiny, GELU by tanh": (lambda: convnext(tanh), True),
+        "ViT-Ti/16": (lambda: vit(exact), False),
+        "ViT-Ti/16, GELU by tanh": (lambda: vit(tanh), True),
+        "MobileNetV2": (lambda: keras.applications.MobileNetV2(weights=None), True),
+        "6 x Conv1D, BN, ReLU": (lambda: stack((1024, 64), lambda: layers.Conv1D(64, 5, padding="same")), True),
+        "3 x Conv2DTranspose, BN, ReLU": (
+            lambda: stack((14, 14, 64), lambda: layers.Conv2DTranspose(64, 2, 2), 3),
+            True,
+        ),
+        "6 x Dense, BN, ReLU": (lambda: stack((1024,), lambda: layers.Dense(1024)), True),
+        "6 x Dense over time, BN, ReLU": (lambda: stack((128, 256), lambda: layers.Dense(256)), True),
+    }
+
+
+def file_name(name, who):
+    return f"{who}-{name.replace('/', '_').replace(' ', '_')}.onnx"
+
+
+def make(folder, names):
+    import keras
+    from keras_norms.export import to_onnx
+
+    folder.mkdir(exist_ok=True)
+    for name, (network, keras_can) in networks().items():
+        if names and name not in names:
+            continue
+        keras.utils.set_random_seed(0)
+        model = network()
+        begin = time.time()
+        report = to_onnx(model, folder / file_name(name, "ours"), batch_size=1)
+        print(f"{name}: {time.time() - begin:.0f} s, error {report.verification.relative:.0e}", flush=True)
+        if keras_can:
+            model(np.zeros((1, *model.inputs[0].shape[1:]), "float32"))
+            path = folder / file_name(name, "Keras")
+            try:
+                model.export(str(path), format="onnx", verbose=False)
+                open_session(path, 1)
+            except Exception as error:  # whatever its converter or the runtime raised
+                path.unlink(missing_ok=True)
+                print(f"Keras' export of {name}: {type(error).__name__}: {str(error)[:200]}", flush=True)
+
+
+def open_session(path, threads):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    feed = {
+        x.name: rng.normal(size=[n if isinstance(n, int) else 1 for n in x.shape]).astype("float32")
+        for x in session.get_inputs()
+    }
+    return session, feed
+
+
+def medians(paths, threads, rounds):
+    sessions = {who: open_session(path, threads) for who, path in paths.items()}
+    times = {who: [] for who in paths}
+    for number in range(rounds + 1):
+        for who, (session, feed) in sessions.items():
+            start = time.perf_counter()
+            session.run(None, feed)
+            if number:  # the first run allocates
+                times[who].append(1e3 * (time.perf_counter() - start))
+    return {who: float(np.median(values)) for who, values in times.items()}
+
+
+def measure(folder, names, threads, rounds):
+    print(f"| model, {threads} thread{'s' * (threads > 1)} | transposes: ours | Keras' | ms: ours | Keras' | ratio |")
+    print("|---" * 6 + "|")
+    found = {path.name for path in folder.glob("*.onnx")}
+    listed = [name for name in networks() if file_name(name, "ours") in found and (not names or name in names)]
+    for name in listed:
+        paths = {who: folder / file_name(name, who) for who in ("ours", "Keras") if file_name(name, who) in found}
+        nodes = {who: onnx.load(path, load_external_data=False).graph.node for who, path in paths.items()}
+        transposes = {who: str(sum(node.op_type == "Transpose" for node in nodes[who])) for who in paths}
+        took = medians(paths, threads, rounds)
+        cells = [transposes["ours"], transposes.get("Keras", ""), f"{took['ours']:.2f}"]
+        cells += [f"{took['Keras']:.2f}", f"{took['ours'] / took['Keras']:.2f}"] if "Keras" in took else ["", ""]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("step", choices=["make", "time"])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    if options.step == "make":
+        make(options.folder, options.names)
+    else:
+        measure(options.folder, options.names, options.threads, options.rounds)
+
+
+if __name__ == "__main__":
+    main()

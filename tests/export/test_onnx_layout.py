@@ -1,0 +1,262 @@
+"""Settling a layout changes storage, never values: random graphs, the cheapest cut, and what the passes leave."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+ir = pytest.importorskip("onnx_ir")
+
+import onnxruntime  # noqa: E402
+from keras_norms.export.targets.onnx_cut import SINK, SOURCE, Cut  # noqa: E402
+from keras_norms.export.targets.onnx_einsum import einsum_as_matmul  # noqa: E402
+from keras_norms.export.targets.onnx_layout import settle_layout  # noqa: E402
+from keras_norms.export.targets.onnx_rules import bias_into_convolution, dense_without_reshapes, drop_identities  # noqa: E402
+from keras_norms.export.targets.onnx_shapes import drop_reshapes, fold_shapes  # noqa: E402
+from onnx_ir.passes import common  # noqa: E402
+
+TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
+
+
+class Program:
+    """Writes a random channels-last graph as a converter would: transposes around every convolution."""
+
+    def __init__(self, seed):
+        self.rng, self.nodes, self.constants, self.count = np.random.default_rng(seed), [], [], 0
+
+    def constant(self, values, dtype=np.float32):
+        self.count += 1
+        self.constants.append(onnx.numpy_helper.from_array(np.asarray(values, dtype), f"c{self.count}"))
+        return f"c{self.count}"
+
+    def add(self, op_type, *inputs, outputs=1, **attributes):
+        names = [f"v{self.count}_{i}" for i in range(outputs)]
+        self.count += 1
+        self.nodes.append(onnx.helper.make_node(op_type, list(inputs), names, name=names[0], **attributes))
+        return names[0] if outputs == 1 else names
+
+    def convolution(self, x, channels):
+        weights = self.constant(self.rng.normal(size=(channels, channels, 3, 3)) / 5)
+        y = self.add("Conv", self.add("Transpose", x, perm=TO_FIRST), weights, pads=[1] * 4)
+        return self.add("Transpose", y, perm=TO_LAST)
+
+    def step(self, x, others, c):
+        normal = self.rng.normal
+        kinds = {
+            "conv": lambda: self.convolution(x, c),
+            "relu": lambda: self.add("Relu", x),
+            "bias": lambda: self.add("Add", x, self.constant(normal(size=c))),
+            "rows": lambda: self.add("Mul", self.constant(normal(size=(6, 1, 1))), x),
+            "merge": lambda: self.add("Add", x, others[self.rng.integers(len(others))]),
+            "mean": lambda: self.add("Sub", x, self.add("ReduceMean", x, self.constant([1, 2], np.int64), keepdims=1)),
+            "channels": lambda: self.add("Div", x, self.add("ReduceL2", x, self.constant([-1], np.int64), keepdims=1)),
+            "softmax": lambda: self.add("Softmax", x, axis=-1),
+            "dense": lambda: self.add("MatMul", x, self.constant(normal(size=(c, c)) / 3)),
+            "norm": lambda: self.add(
+                "LayerNormalization", x, self.constant(normal(size=c)), self.constant(normal(size=c)), axis=-1
+            ),
+            "concat": lambda: self.add(
+                "Slice",
+                self.add("Concat", x, others[self.rng.integers(len(others))], axis=3),
+                *(self.constant([n], np.int64) for n in (1, 1 + c, 3)),
+            ),
+            "pad": lambda: self.add(
+                "Slice",
+                self.add("Pad", x, self.constant([0, 1, 0, 0, 0, 0, 2, 0], np.int64)),
+                *(self.constant(n, np.int64) for n in ([1, 2], [7, 8], [1, 2])),
+            ),
+            "split": lambda: self.add(
+                "Concat", *self.add("Split", x, outputs=2, axis=-1, num_outputs=2)[::-1], axis=-1
+            ),
+            "rigid": lambda: self.add(
+                "Reshape",
+                self.add("Reshape", x, self.constant([0, 36, c], np.int64)),
+                self.constant([0, 6, 6, c], np.int64),
+            ),
+            "transpose": lambda: self.add("Transpose", x, perm=[0, 2, 1, 3]),
+        }
+        return kinds[list(kinds)[self.rng.integers(len(kinds))]]()
+
+    def model(self, steps=9, channels=4):
+        values = ["x"]
+        for _ in range(steps):
+            values.append(
+                self.step(values[-1] if self.rng.random() < 0.7 else self.rng.choice(values), values, channels)
+            )
+        pooled = self.add("ReduceMean", values[-1], self.constant([1, 2], np.int64), keepdims=0)
+        outputs = {
+            "y": self.add("Identity", values[-1]),
+            "p": pooled,
+            "z": self.add("Identity", self.rng.choice(values)),
+        }
+        for name, value in outputs.items():
+            self.nodes.append(onnx.helper.make_node("Identity", [value], [name], name=name))
+        value = onnx.helper.make_tensor_value_info
+        image = [1, 6, 6, channels]
+        shapes = {"y": image, "p": [1, channels], "z": image}
+        graph = onnx.helper.make_graph(
+            self.nodes,
+            "random",
+            [value("x", onnx.TensorProto.FLOAT, image)],
+            [value(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes.items()],
+            self.constants,
+        )
+        return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+
+
+def run(proto, x):
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return dict(zip([y.name for y in session.get_outputs()], session.run(None, {"x": x}), strict=True))
+
+
+def passed(proto, *passes):
+    model = ir.from_proto(proto)
+    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+    drop_identities(model.graph)
+    common.ShapeInferencePass(data_prop=True, strict_mode=False)(model)
+    for change in passes:
+        change(model)
+        common.RemoveUnusedNodesPass()(model)
+    for i, node in enumerate(model.graph):
+        node.name = f"n{i}"
+        for j, value in enumerate(node.outputs):
+            if not value.is_graph_output():
+                value.name, value.shape = f"n{i}_{j}", None
+    result = ir.to_proto(model)
+    onnx.checker.check_model(result, full_check=True)
+    return result
+
+
+def transposes(proto):
+    return sum(node.op_type == "Transpose" for node in proto.graph.node)
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_random_graphs_compute_what_they_did(block):
+    for seed in range(block * 25, block * 25 + 25):
+        proto = Program(seed).model()
+        x = np.random.default_rng(seed).normal(size=(1, 6, 6, 4)).astype("float32")
+        expected = run(proto, x)
+        settled = passed(proto, settle_layout)
+        for name, y in run(settled, x).items():
+            np.testing.assert_allclose(y, expected[name], rtol=0, atol=2e-5 * max(1, np.abs(expected[name]).max()))
+        assert transposes(settled) <= transposes(proto), seed
+        turned = passed(proto, lambda model: settle_layout(model, channels_first_io=True))
+        got = run(turned, np.ascontiguousarray(x.transpose(TO_FIRST)))
+        for name, y in expected.items():
+            want = y.transpose(TO_FIRST) if y.ndim == 4 else y
+            np.testing.assert_allclose(got[name], want, rtol=0, atol=2e-5 * max(1, np.abs(y).max()))
+
+
+def test_a_cut_is_as_cheap_as_any():
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        names = [SOURCE, SINK, *range(5)]
+        edges = [(a, b, int(rng.integers(1, 9))) for a in names for b in names if a != b and rng.random() < 0.4]
+        cut = Cut()
+        for edge in edges:
+            cut.add(*edge)
+        cost = lambda side, edges=edges: sum(c for a, b, c in edges if a in side and b not in side)  # noqa: E731
+        sides = [{SOURCE, *(i for i in range(5) if bits[i])} for bits in product((0, 1), repeat=5)]
+        found = cut.labels()
+        assert SOURCE in found
+        assert SINK not in found
+        assert cost(found) == min(map(cost, sides))
+
+
+def graph(nodes, constants, shape, output):
+    value = onnx.helper.make_tensor_value_info
+    body = onnx.helper.make_graph(
+        [onnx.helper.make_node(op, inputs, outputs, name=outputs[0], **more) for op, inputs, outputs, more in nodes],
+        "g",
+        [value("x", onnx.TensorProto.FLOAT, shape)],
+        [value("y", onnx.TensorProto.FLOAT, output)],
+        [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
+    )
+    return onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+
+
+def test_shapes_that_two_free_sizes_hang_on_vanish_from_a_dense_layer():
+    proto = graph(
+        [
+            ("Shape", ["x"], ["s"], {}),
+            ("Cast", ["s"], ["t"], {"to": 6}),
+            ("Gather", ["t", "two"], ["u"], {"axis": 0}),
+            ("Concat", ["u", "five"], ["v"], {"axis": 0}),
+            ("Cast", ["v"], ["w"], {"to": 7}),
+            ("Reshape", ["x", "rows"], ["r"], {}),
+            ("MatMul", ["r", "kernel"], ["m"], {}),
+            ("Reshape", ["m", "w"], ["y"], {}),
+        ],
+        {
+            "two": np.array([0, 1], np.int64),
+            "five": np.array([5], np.int32),
+            "rows": np.array([-1, 3], np.int64),
+            "kernel": np.arange(15, dtype=np.float32).reshape(3, 5),
+        },
+        ["batch", "time", 3],
+        ["batch", "time", 5],
+    )
+    rest = passed(proto, lambda m: dense_without_reshapes(m.graph), fold_shapes, lambda m: drop_reshapes(m.graph))
+    assert [node.op_type for node in rest.graph.node] == ["MatMul"]
+    x = np.random.default_rng(0).normal(size=(2, 7, 3)).astype("float32")
+    np.testing.assert_array_equal(run(rest, x)["y"], run(proto, x)["y"])
+
+
+@pytest.mark.parametrize("target", [[0, 3, 5], [-1, 5]])
+def test_a_dense_layer_that_regroups_its_rows_keeps_its_reshapes(target):
+    nodes = [
+        ("Reshape", ["x", "rows"], ["r"], {}),
+        ("MatMul", ["r", "kernel"], ["m"], {}),
+        ("Reshape", ["m", "to"], ["y"], {}),
+    ]
+    constants = {"rows": np.array([-1, 4], np.int64), "kernel": np.ones((4, 5), np.float32), "to": np.array(target)}
+    rest = passed(
+        graph(nodes, constants, [2, 3, 4] if len(target) < 3 else [2, 6, 2], None),
+        lambda m: dense_without_reshapes(m.graph),
+    )
+    assert [node.op_type for node in rest.graph.node] == ["Reshape", "MatMul", "Reshape"]
+
+
+@pytest.mark.parametrize(
+    "equation", ["aecd,abcd->acbe", "acbe,aecd->abcd", "abc,acd->abd", "abc,abd->acd", "ab,cb->ac", "abc,adc->adb"]
+)
+def test_einsum_becomes_one_matmul(equation):
+    a, b, result = equation.replace("->", ",").split(",")
+    sizes = dict(zip("abcde", (2, 3, 4, 5, 6), strict=True))
+    w = np.random.default_rng(1).normal(size=[sizes[i] for i in b]).astype("float32")
+    shape = [sizes[i] for i in a]
+    proto = graph([("Einsum", ["x", "w"], ["y"], {"equation": equation})], {"w": w}, shape, [sizes[i] for i in result])
+    rest = passed(proto, lambda model: einsum_as_matmul(model.graph))
+    kinds = {node.op_type for node in rest.graph.node}
+    assert "Einsum" not in kinds
+    assert kinds <= {"MatMul", "Transpose"}
+    x = np.random.default_rng(0).normal(size=shape).astype("float32")
+    np.testing.assert_allclose(run(rest, x)["y"], np.einsum(equation, x, w), atol=1e-5)
+
+
+@pytest.mark.parametrize("equation", ["abc,abc->ab", "abcd,cde->abe", "ab,cd->abcd", "aab,bc->ac"])
+def test_einsum_of_another_kind_stays(equation):
+    a, b, result = equation.replace("->", ",").split(",")
+    w = np.ones([2] * len(b), np.float32)
+    proto = graph([("Einsum", ["x", "w"], ["y"], {"equation": equation})], {"w": w}, [2] * len(a), [2] * len(result))
+    rest = passed(proto, lambda model: einsum_as_matmul(model.graph))
+    assert [node.op_type for node in rest.graph.node] == ["Einsum"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "merged"), [((1, 5, 1, 1), True), ((5, 1, 1), True), ((1,), True), ((1, 1, 4, 4), False)]
+)
+def test_a_bias_goes_into_its_convolution_if_it_is_one(shape, merged):
+    rng = np.random.default_rng(0)
+    constants = {"w": rng.normal(size=(5, 3, 1, 1)).astype("float32"), "b": rng.normal(size=shape).astype("float32")}
+    nodes = [("Conv", ["x", "w"], ["v"], {}), ("Add", ["v", "b"], ["y"], {})]
+    proto = graph(nodes, constants, [1, 3, 4, 4], [1, 5, 4, 4])
+    rest = passed(proto, lambda model: bias_into_convolution(model.graph))
+    assert [node.op_type for node in rest.graph.node] == (["Conv"] if merged else ["Conv", "Add"])
+    x = rng.normal(size=(1, 3, 4, 4)).astype("float32")
+    np.testing.assert_allclose(run(rest, x)["y"], run(proto, x)["y"], atol=1e-5)
