@@ -173,12 +173,13 @@ class Builder:
             return None
         rank, ops = len(x.shape), keras.ops
         middle = [1] if rank == 3 else self.rng.choice([[1], [2], [1, 2]])
+        modes = ["constant", "reflect"] if min(x.shape[1:-1]) > 1 else ["constant"]  # Nothing to reflect in one.
         around = [(0, 0), *((self.rng.randrange(2), 1) for _ in range(rank - 2)), (0, 0)]
         make = self.rng.choice(
             [
                 lambda: ops.mean(x, axis=middle, keepdims=self.rng.random() < 0.5),
                 lambda: ops.max(x, axis=middle, keepdims=self.rng.random() < 0.5),
-                lambda: ops.pad(x, around, self.rng.choice(["constant", "reflect"])),
+                lambda: ops.pad(x, around, self.rng.choice(modes)),
                 lambda: ops.reshape(x, (-1, int(np.prod(x.shape[1:-1])), x.shape[-1])),
                 lambda: ops.reshape(x, (-1, *self.rng.sample(list(x.shape[1:]), rank - 1))),
                 lambda: ops.transpose(x, (0, *self.rng.sample(range(1, rank), rank - 1))),
