@@ -153,7 +153,7 @@ def measure(name, folder, rounds, threads):
     tensor = tf.constant(image)
     calls = {"model": lambda: compiled(tensor)}
     for row in record["rows"]:
-        if "size" in row:
+        if "size" in row and "failure" not in row:
             runner = _runner(folder / row["file"], threads)
             feed = {runner.inputs[0].name: image}
             calls[row["file"]] = lambda runner=runner, feed=feed: runner.run(feed)
