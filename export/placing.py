@@ -33,7 +33,8 @@ def placing(path: Path) -> Iterator[Path]:
     What else was written into that folder goes beside `path`, before it does. On any failure nothing is left.
     """
     check_writable(path)
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    # Absolute: the converting process may have been started elsewhere.
+    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent)).absolute()
     partial = folder / path.name
     try:
         yield partial
