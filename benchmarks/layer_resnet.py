@@ -1,6 +1,8 @@
-"""A training step of a small ResNet with each norm, against the same net with Keras' layers; interleaved.
+"""A training step of a small net with each norm, against the same net with Keras' layers; interleaved.
 
-python benchmarks/layer_resnet.py
+python benchmarks/layer_resnet.py                     a ResNet
+python benchmarks/layer_resnet.py --net dense         residual dense blocks, each ended by the norm
+python benchmarks/layer_resnet.py --net dense --jit   the same compiled by XLA
 """
 
 import argparse
@@ -43,8 +45,19 @@ def resnet(norm, widths=(32, 64, 128), blocks=2):
     return keras.Model(x, keras.layers.Dense(10)(y))
 
 
-def train_step(norm, jit):
-    model = resnet(norm)
+def dense(norm, width=256, blocks=12):
+    """Twelve residual blocks of one dense layer, the norm after the addition."""
+    x = y = keras.Input((width,))
+    for _ in range(blocks):
+        y = norm()(keras.layers.Add()([y, keras.layers.Dense(width, activation="relu")(y)]))
+    return keras.Model(x, keras.layers.Dense(10)(y))
+
+
+NETS = {"resnet": (resnet, (32, 32, 3), 16), "dense": (dense, (256,), 256)}
+
+
+def train_step(net, norm, jit):
+    model = net(norm)
     optimizer = keras.optimizers.SGD(0.01, momentum=0.9)
     optimizer.build(model.trainable_variables)
 
@@ -61,18 +74,16 @@ def train_step(norm, jit):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jit", action="store_true")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--net", choices=NETS, default="resnet")
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     set_threads(1)
     rng = np.random.default_rng(0)
-    data = (
-        tf.constant(rng.normal(size=(arguments.batch, 32, 32, 3)).astype("float32")),
-        tf.constant(rng.integers(10, size=arguments.batch)),
-    )
+    net, shape, batch = NETS[arguments.net]
+    data = tf.constant(rng.normal(size=(batch, *shape)).astype("float32")), tf.constant(rng.integers(10, size=batch))
     print(f"{'norm':>6} {'Keras ms':>9} {'ms':>9} {'ratio':>6}")
     for name, (theirs, ours) in PAIRS.items():
-        steps = {"Keras": train_step(theirs, arguments.jit), "ours": train_step(ours, arguments.jit)}
+        steps = {"Keras": train_step(net, theirs, arguments.jit), "ours": train_step(net, ours, arguments.jit)}
         times = measure(steps, data, arguments.rounds, 0.3)
         keras_ms, ms = (statistics.median(times[k]) for k in ("Keras", "ours"))
         print(f"{name:>6} {keras_ms:9.1f} {ms:9.1f} {median_ratio(times, 'ours', 'Keras'):6.2f}", flush=True)

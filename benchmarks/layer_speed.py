@@ -2,6 +2,7 @@
 
     python benchmarks/layer_speed.py                 TensorFlow, graph mode
     python benchmarks/layer_speed.py --jit           the same, compiled by XLA
+    python benchmarks/layer_speed.py --stack 16      16 layers one after the other, without the cost of 15 calls
     KERAS_BACKEND=jax python benchmarks/layer_speed.py
     KERAS_BACKEND=torch python benchmarks/layer_speed.py
 
@@ -46,32 +47,41 @@ def candidates(shape):
     yield "layer", {"Keras LN": k.LayerNormalization(), "LN": kn.LayerNormalization()}
 
 
-def tensorflow_step(layer, training, jit):
+def tensorflow_step(layer, shape, training, jit, stack):
     import tensorflow as tf
+
+    layers = [layer, *(type(layer).from_config(layer.get_config()) for _ in range(stack - 1))]
+    for each in layers:
+        if not each.built:
+            each.build(shape)
+    variables = [v for each in layers for v in each.trainable_variables]
 
     @tf.function(autograph=False, jit_compile=jit)
     def step(x, dy):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            y = layer(x, **training)
-        return y, tape.gradient(y, [x, *layer.trainable_variables], output_gradients=dy)
+            y = x
+            for each in layers:
+                y = each(y, **training)
+        return y, tape.gradient(y, [x, *variables], output_gradients=dy)
 
     return step, lambda out: out
 
 
-def fused_kernel_step(shape, jit):
+def fused_kernel_step(shape, jit, stack):
     import tensorflow as tf
 
-    gamma, beta = tf.Variable(tf.ones(shape[-1])), tf.Variable(tf.zeros(shape[-1]))
+    weights = [(tf.Variable(tf.ones(shape[-1])), tf.Variable(tf.zeros(shape[-1]))) for _ in range(stack)]
 
     @tf.function(autograph=False, jit_compile=jit)
     def step(x, dy):
         with tf.GradientTape() as tape:
             tape.watch(x)
-            images = x if len(shape) == 4 else tf.reshape(x, (-1, 1, 1, shape[-1]))
-            y, _, _ = tf.compat.v1.nn.fused_batch_norm(images, gamma, beta, epsilon=1e-3, is_training=True)
+            y = x if len(shape) == 4 else tf.reshape(x, (-1, 1, 1, shape[-1]))
+            for gamma, beta in weights:
+                y, _, _ = tf.compat.v1.nn.fused_batch_norm(y, gamma, beta, epsilon=1e-3, is_training=True)
             y = tf.reshape(y, shape)
-        return y, tape.gradient(y, [x, gamma, beta], output_gradients=dy)
+        return y, tape.gradient(y, [x, *(w for pair in weights for w in pair)], output_gradients=dy)
 
     return step, lambda out: out
 
@@ -105,10 +115,10 @@ def torch_step(layer, training):
     return step, lambda out: out
 
 
-def make_step(layer, training, jit):
+def make_step(layer, shape, training, jit, stack):
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        return tensorflow_step(layer, training, jit)
+        return tensorflow_step(layer, shape, training, jit, stack)
     return jax_step(layer, training) if backend == "jax" else torch_step(layer, training)
 
 
@@ -152,6 +162,8 @@ def set_threads(count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jit", action="store_true", help="compile with XLA (TensorFlow)")
+    parser.add_argument("--stack", type=int, default=1, help="layers in a row (TensorFlow)")
+    parser.add_argument("--shape", action="append", help="such as 64,256; again for another one; all five by default")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=0.05, help="time given to each step in each round")
     parser.add_argument("--threads", type=int, default=1, help="0 lets the backend choose; JAX always chooses")
@@ -165,7 +177,8 @@ def main():
     print(f"{'shape':>18} {'layer':>16} {'ms':>9} {'to Keras':>9} {'to fused':>9}")
     records = []
     rng = np.random.default_rng(0)
-    for shape in SHAPES:
+    shapes = [tuple(int(n) for n in shape.split(",")) for shape in arguments.shape or ()] or SHAPES
+    for shape in shapes:
         x, dy = (keras.ops.convert_to_tensor(rng.normal(size=shape).astype("float32")) for _ in range(2))
         for family, layers in candidates(shape):
             if arguments.only not in ("", family):
@@ -173,9 +186,12 @@ def main():
             training = {"training": True} if family == "batch" else {}
             for layer in layers.values():
                 layer.build(shape)
-            steps = {name: make_step(layer, training, arguments.jit) for name, layer in layers.items()}
+            steps = {
+                name: make_step(layer, shape, training, arguments.jit, arguments.stack)
+                for name, layer in layers.items()
+            }
             if family == "batch" and backend == "tensorflow":
-                steps["fused"] = fused_kernel_step(shape, arguments.jit)
+                steps["fused"] = fused_kernel_step(shape, arguments.jit, arguments.stack)
             times = measure(steps, (x, dy), arguments.rounds, arguments.seconds)
             for name in times:
                 twin = next(iter(layers)) if name != "BRN" else "Keras BN renorm"
