@@ -163,7 +163,7 @@ def _make(
         trace_in_child(model, saved_model, sig, target.CHANNELS_FIRST, half, work)
     say("calibrating and converting" if options.get("calibration") else "converting")
     layers = {layer.name for layer in model._flatten_layers(include_self=False)}
-    return target.convert(saved_model, path, sig, {**options, "layers": layers}) or ()
+    return target.convert(saved_model, path, sig, {**options, "layers": layers, "model": model}) or ()
 
 
 def _report(

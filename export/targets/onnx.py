@@ -17,6 +17,7 @@ from onnx import defs
 from ..child import ConversionError, run_job
 from ..errors import ExportError
 from ..signature import Signature, Spec
+from .onnx_ends import is_channels_first
 from .onnx_files import channels_first, check_data, data_path, in_keras_layout
 from .onnx_inside import read_metadata, tensors, write_metadata  # noqa: F401  (part of a target)
 from .onnx_reference import reference_runner
@@ -96,6 +97,7 @@ def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, An
             mode=options.get("quantize"),
             calibration=options.get("calibration"),
             channels_first_io=options.get("layout") == "nchw",
+            channels_first_model=is_channels_first(options["model"]),
             standard_norms=options.get("norms") == "standard",
             layer_norm=layer_norm_is_exact(),
             data_above=DATA_ABOVE,

@@ -31,6 +31,7 @@ def convert_saved_model(
     mode: str | None,
     calibration: str | None,
     channels_first_io: bool,
+    channels_first_model: bool,
     standard_norms: bool,
     layer_norm: bool,
     data_above: int,
@@ -43,7 +44,12 @@ def convert_saved_model(
     source, weights = from_tensorflow(saved_model, names, min(wanted, NEWEST_OPSET), data_above)
     if weights and mode is not None:
         raise ValueError(f"quantize={mode!r} is for models of less than {data_above:,} bytes; leave it out")
-    options = {"channels_first_io": channels_first_io, "standard_norms": standard_norms, "layer_norm": layer_norm}
+    options = {
+        "channels_first_io": channels_first_io,
+        "channels_first_model": channels_first_model,
+        "standard_norms": standard_norms,
+        "layer_norm": layer_norm,
+    }
     while True:
         model = _lifted(source, wanted, weights)
         try:

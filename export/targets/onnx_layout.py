@@ -44,12 +44,13 @@ def _perm(rank: int, to: str) -> tuple[int, ...]:
     return to_first(rank) if to == FIRST else to_last(rank)
 
 
-def settle_layout(model: ir.Model, channels_first_io: bool = False) -> list[str]:
+def settle_layout(model: ir.Model, channels_first_io: bool = False, channels_first_model: bool = False) -> list[str]:
     """Move the transposes of the main graph to where they cost least.
 
-    With `channels_first_io` the inputs and outputs of rank 4 and 5 get channels second too; returns their names.
+    With `channels_first_io` the inputs and outputs of rank 4 and 5 get channels second too; returns their names. Where
+    no convolution tells the layout it is channels last, or first with `channels_first_model`.
     """
-    layout = _Layout(model.graph, channels_first_io)
+    layout = _Layout(model.graph, channels_first_io, FIRST if channels_first_model else LAST)
     ends = (*model.graph.inputs, *model.graph.outputs)
     turned = [str(v.name) for v in ends if v in layout.home and layout.io_side(v) != layout.home[v]]
     layout.settle()
@@ -57,8 +58,8 @@ def settle_layout(model: ir.Model, channels_first_io: bool = False) -> list[str]
 
 
 class _Layout:
-    def __init__(self, graph: ir.Graph, channels_first_io: bool) -> None:
-        self.graph = graph
+    def __init__(self, graph: ir.Graph, channels_first_io: bool, untold: str) -> None:
+        self.graph, self.untold = graph, untold
         self.io = FIRST if channels_first_io else LAST
         self.nodes = list(graph)
         self.declared = {output: output.shape for output in graph.outputs}
@@ -93,9 +94,9 @@ class _Layout:
             if node.op_type in _CONVOLUTIONAL:
                 seeds += [(v, FIRST) for v in (node.inputs[0], *node.outputs) if v is not None and _rank(v) >= 3]
         self._spread(seeds)
-        self._spread([(v, LAST) for v in (*self.graph.inputs, *self.graph.outputs) if _rank(v) >= 3])
+        self._spread([(v, self.untold) for v in (*self.graph.inputs, *self.graph.outputs) if _rank(v) >= 3])
         for node in self.nodes:
-            self._spread([(v, LAST) for v in (*node.inputs, *node.outputs) if v is not None and _rank(v) >= 3])
+            self._spread([(v, self.untold) for v in (*node.inputs, *node.outputs) if v is not None and _rank(v) >= 3])
 
     def _spread(self, seeds: list[tuple[ir.Value, str]]) -> None:
         while seeds:

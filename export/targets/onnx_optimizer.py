@@ -22,7 +22,9 @@ from .onnx_series import series_without_height
 from .onnx_shapes import drop_reshapes, fold_shapes
 
 
-def optimize(model: ir.Model, *, channels_first_io: bool, standard_norms: bool, layer_norm: bool) -> list[str]:
+def optimize(
+    model: ir.Model, *, channels_first_io: bool, channels_first_model: bool, standard_norms: bool, layer_norm: bool
+) -> list[str]:
     """Rewrite `model` in place; returns the names of inputs and outputs that are channels first now."""
     graph = model.graph
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
@@ -42,7 +44,7 @@ def optimize(model: ir.Model, *, channels_first_io: bool, standard_norms: bool, 
     zero_states(graph)
     choose_forms(model, standard_norms, layer_norm)
     _clean(model)
-    turned = settle_layout(model, channels_first_io)
+    turned = settle_layout(model, channels_first_io, channels_first_model)
     _clean(model)
     bias_into_convolution(graph)
     _clean(model)

@@ -175,6 +175,31 @@ def test_channels_first_inputs_and_outputs_need_no_transpose(case, tmp_path):
     assert verify(model, path, inputs=np.ones((1, *model.inputs[0].shape[1:]), "float32")).ok
 
 
+def first_norm(norm):
+    return lambda: chain((8, 6, 6), norm(axis=1), L.ReLU(), L.UpSampling2D(data_format="channels_first"))
+
+
+ALREADY = {
+    "group norm": first_norm(lambda axis: L.GroupNormalization(4, axis=axis)),
+    "batch norm": first_norm(L.BatchNormalization),
+    "pooled": lambda: chain((8, 6, 6), L.ReLU(), L.GlobalAveragePooling2D("channels_first"), L.Dense(2)),
+    "cropped": lambda: chain((8, 6, 6), L.Cropping2D(1, data_format="channels_first"), L.Activation("tanh")),
+    "convolution": lambda: chain(
+        (3, 6, 6), L.GroupNormalization(3, axis=1), L.Conv2D(2, 3, data_format="channels_first")
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ALREADY)
+def test_what_is_channels_first_already_stays(case, tmp_path):
+    model = ALREADY[case]()
+    report = to_onnx(model, tmp_path / "m.onnx", layout="nchw", batch_size=1)
+    shape = onnx.load(tmp_path / "m.onnx").graph.input[0].type.tensor_type.shape.dim
+    assert tuple(size.dim_value for size in shape) == (1, *model.inputs[0].shape[1:])
+    assert "keras_norms.channels_first" not in target.read_metadata(tmp_path / "m.onnx")
+    assert not report.warnings
+
+
 @pytest.mark.parametrize("batch", [None, 1, 2])
 def test_recurrent_layers_are_operators_at_any_batch(batch, tmp_path):
     model = chain((5, 4), L.LSTM(8, return_sequences=True), L.Bidirectional(L.LSTM(3)))
