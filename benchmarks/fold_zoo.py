@@ -4,7 +4,7 @@
 
 Prints one line each: batch norms, folded, the largest relative error of a fold, how far the outputs are apart, seconds
 for clone_model + set_weights and for fold; then the reasons for those that stay, counted. Exits with 1 if an
-architecture does not fold as many as it should or computes something else than before. All of them take half an hour;
+architecture does not fold as many as it should or computes something else than before.
 ConvNeXtXLarge takes 12 GiB.
 """
 

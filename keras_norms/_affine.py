@@ -61,7 +61,7 @@ class AffineNormalization(keras.layers.Layer):
 
     def _widen(self, x):
         """Statistics are taken in float32 or wider, whatever the policy."""
-        x = ops.convert_to_tensor(x)
+        x = x if ops.is_tensor(x) else ops.convert_to_tensor(x)
         return cast(x, keras.backend.result_type(x.dtype, "float32"))
 
     def _gamma_and_beta(self, dtype, shape=None):
@@ -98,5 +98,5 @@ def cast(x, dtype):
 
 
 def shaped(weight, dtype, shape):
-    value = cast(ops.convert_to_tensor(weight), dtype)
+    value = cast(weight.value, dtype)
     return value if shape is None or tuple(value.shape) == tuple(shape) else ops.reshape(value, shape)
