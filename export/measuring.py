@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from .lowerings import lowered
+from .exact import exact_norms
 from .probes import INFINITE, Arrays, Probe, with_first_number
 from .signature import Signature
 
 _SMALLEST_SCALE = 1e-3
-_STOCK_NORMS = (keras.layers.GroupNormalization, keras.layers.LayerNormalization)
 
 
 @dataclass(frozen=True)
@@ -46,10 +45,8 @@ def reference(model: keras.Model, sig: Signature, probe: Probe) -> Reference:
 
 def in_exact_norms(model: keras.Model, sig: Signature, probe: Probe) -> Reference | None:
     """What the model would say if Keras' own norms, which round far from zero, were exact; None if it has none."""
-    if not any(type(layer) in _STOCK_NORMS for layer in model._flatten_layers()):
-        return None
-    with lowered(model, channels_first=True):
-        return reference(model, sig, probe)
+    with exact_norms(model) as any_there:
+        return reference(model, sig, probe) if any_there else None
 
 
 def off_by(expected: Reference, exact: Reference | None, largest: list[float]) -> list[float]:
