@@ -55,16 +55,17 @@ def lower_group(layer: Any, channels_first: bool = False) -> Callable[[Any], Any
 def lower_layer(layer: Any, channels_first: bool = False) -> Callable[[Any], Any] | None:
     axes_given = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
     mixed_signs = len({axis < 0 for axis in axes_given}) > 1  # then the order of gamma's dimensions depends on the rank
-    if getattr(layer, "rms_scaling", False) or mixed_signs:
+    if mixed_signs:
         return None
-    gamma = float64(layer.gamma) if layer.scale else None
-    beta = float64(layer.beta) if layer.center else None
+    uncentred = getattr(layer, "rms_scaling", False)
+    gamma = None if layer.gamma is None else float64(layer.gamma)
+    beta = None if layer.beta is None else float64(layer.beta)
 
     def call(inputs: Any) -> Any:
         x = ops.cast(inputs, "float32")
         axes = sorted(axis % x.ndim for axis in axes_given)
         sizes = [x.shape[i] if i in axes else 1 for i in range(x.ndim)]
-        y = _scaled(x, lambda value, reduce: _over(value, reduce, axes), layer.epsilon)
+        y = _scaled(x, lambda value, reduce: _over(value, reduce, axes), layer.epsilon, uncentred=uncentred)
         y = y if gamma is None else y * gamma.reshape(sizes).astype("float32")
         y = y if beta is None else y + beta.reshape(sizes).astype("float32")
         return ops.cast(y, layer.compute_dtype)
@@ -84,8 +85,11 @@ def lower_rms(layer: Any, channels_first: bool = False) -> Callable[[Any], Any]:
     return call
 
 
-def _scaled(x: Any, each: Reduce, epsilon: float, centre: bool = True) -> Any:
-    """x normalized, `each(value, reduce)` being the reduction that the norm's statistics are taken over."""
+def _scaled(x: Any, each: Reduce, epsilon: float, centre: bool = True, uncentred: bool = False) -> Any:
+    """x normalized, `each(value, reduce)` being the reduction that the norm's statistics are taken over.
+
+    `centre=False` takes the mean of squares for the variance; `uncentred` only divides x by the deviation.
+    """
     root = math.sqrt(epsilon)
     m = ops.maximum(each(ops.absolute(x), ops.max), _LEAST_MAGNITUDE)
     u = x / m
@@ -94,7 +98,7 @@ def _scaled(x: Any, each: Reduce, epsilon: float, centre: bool = True) -> Any:
     w = c / s
     r = root / (m * s)
     deviation = ops.sqrt(each(w * w, ops.mean) + r * r)
-    return w / ops.maximum(deviation, _LEAST_ROOT)
+    return (u / s if uncentred else w) / ops.maximum(deviation, _LEAST_ROOT)
 
 
 def _over(x: Any, reduce: Callable[..., Any], axes: list[int]) -> Any:

@@ -2,6 +2,8 @@
 
 mu = mean over the normalized axes,  v = mean of (x - mu)^2
 y  = (x - mu) / sqrt(v + epsilon) * gamma + beta
+
+With Keras' deprecated `rms_scaling` the numerator is x itself, and there is no beta: y = x / sqrt(v + epsilon) * gamma.
 """
 
 from __future__ import annotations
@@ -17,17 +19,20 @@ from .parameters import float64
 def lower(layer: Any, channels_first: bool = False) -> Callable[[Any], Any] | None:
     axes_given = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
     mixed_signs = len({axis < 0 for axis in axes_given}) > 1  # then the order of gamma's dimensions depends on the rank
-    if getattr(layer, "rms_scaling", False) or mixed_signs:
+    if mixed_signs:
         return None
-    gamma = float64(layer.gamma) if layer.scale else None
-    beta = float64(layer.beta) if layer.center else None
+    uncentred = getattr(layer, "rms_scaling", False)
+    gamma = None if layer.gamma is None else float64(layer.gamma)
+    beta = None if layer.beta is None else float64(layer.beta)
 
     def call(inputs: Any) -> Any:
         x = ops.cast(inputs, "float32")
         axes = sorted(axis % x.ndim for axis in axes_given)
         shape = [x.shape[i] if i in axes else 1 for i in range(x.ndim)]
         centred = x - ops.mean(x, axis=axes, keepdims=True)
-        y = centred * ops.rsqrt(ops.mean(centred * centred, axis=axes, keepdims=True) + layer.epsilon)
+        y = (x if uncentred else centred) * ops.rsqrt(
+            ops.mean(centred * centred, axis=axes, keepdims=True) + layer.epsilon
+        )
         if gamma is not None:
             y = y * gamma.reshape(shape).astype("float32")
         if beta is not None:

@@ -88,6 +88,8 @@ HALF_NORMS = {
     "instance": keras_norms.InstanceNormalization(epsilon=1e-3),
     "layer": keras_norms.LayerNormalization(epsilon=1e-6),
     "keras layer": keras.layers.LayerNormalization(axis=(1, 2, 3), epsilon=1e-3),
+    # With a smaller epsilon a constant of 1234 itself overflows a half.
+    "keras layer, rms_scaling": keras.layers.LayerNormalization(rms_scaling=True, epsilon=0.1),
     "keras RMS": keras.layers.RMSNormalization(epsilon=1e-6),
 }
 
