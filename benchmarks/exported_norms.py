@@ -1,16 +1,18 @@
 """Norms in exported artifacts, ours against Keras' own export of the same stock-Keras model, in one run.
 
-    python benchmarks/exported_norms.py [--rounds 15] [--resnet]
+    python benchmarks/exported_norms.py [--rounds 15] [--resnet] [--formats .tflite .onnx] [--folder DIR]
 
 Prints Markdown: the median milliseconds of each artifact on one thread and the ratio of medians. Artifacts take turns
 in every round, so that a noisy machine disturbs all alike. `--resnet` adds a ResNet-50 with group norm at 224, beside
-the same network without norms; it takes several minutes and 8 GiB.
+the same network without norms; it takes several minutes and 8 GiB. Files that lie in `--folder` from a run before are
+not made again.
 """
 
 import argparse
 import os
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -54,12 +56,14 @@ def layer_norm():
     return L.LayerNormalization(gamma_initializer="uniform", beta_initializer="uniform")
 
 
-def artifacts(model, suffix, folder):
+def artifacts(make, name, suffix, folder):
     """{'ours': path, 'Keras': path} of one model."""
-    paths = {who: folder / f"{who}{suffix}" for who in ("ours", "Keras")}
-    {".tflite": to_tflite, ".onnx": to_onnx}[suffix](model, paths["ours"])
-    model(np.zeros(model.inputs[0].shape, "float32"))
-    model.export(str(paths["Keras"]), format=RUNTIMES[suffix], verbose=False)
+    paths = {who: folder / f"{name} {who}{suffix}" for who in ("ours", "Keras")}
+    if not all(path.is_file() for path in paths.values()):
+        model = make()
+        {".tflite": to_tflite, ".onnx": to_onnx}[suffix](model, paths["ours"])
+        model(np.zeros(model.inputs[0].shape, "float32"))
+        model.export(str(paths["Keras"]), format=RUNTIMES[suffix], verbose=False)
     return paths
 
 
@@ -88,21 +92,29 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--resnet", action="store_true")
+    parser.add_argument("--formats", nargs="+", default=list(RUNTIMES), choices=list(RUNTIMES))
+    parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     print("| model | format | ours, ms | Keras' export, ms | ratio |\n|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as work:
-        for name, norm in (("group norm", group_norm), ("layer norm", layer_norm)):
+    with tempfile.TemporaryDirectory() as temporary:
+        work = options.folder or Path(temporary)
+        work.mkdir(exist_ok=True)
+        for kind, norm in (("group norm", group_norm), ("layer norm", layer_norm)):
             for shape in SHAPES:
-                for suffix in RUNTIMES:
-                    paths = artifacts(layer_model(norm, shape), suffix, Path(work))
-                    row(f"{name} {'x'.join(map(str, shape))}", suffix, medians(paths, options.rounds))
-        if options.resnet:
-            for suffix in RUNTIMES:
-                with_norm = medians(artifacts(resnet50(group_norm), suffix, Path(work)), options.rounds)
-                without = medians(artifacts(resnet50(L.Identity), suffix, Path(work)), options.rounds)
-                row("ResNet-50, group norm", suffix, with_norm)
-                row("ResNet-50, no norm", suffix, without)
-                row("what the norms add", suffix, {who: with_norm[who] - without[who] for who in with_norm})
+                name = f"{kind} {'x'.join(map(str, shape))}"
+                for suffix in options.formats:
+                    paths = artifacts(partial(layer_model, norm, shape), name, suffix, work)
+                    row(name, suffix, medians(paths, options.rounds))
+        for suffix in options.formats if options.resnet else ():
+            both = ("ResNet-50, group norm", group_norm), ("ResNet-50, no norm", L.Identity)
+            paths = {name: artifacts(partial(resnet50, norm), name, suffix, work) for name, norm in both}
+            turns = {(name, who): path for name, of in paths.items() for who, path in of.items()}
+            found = medians(turns, options.rounds)
+            each = {name: {who: found[name, who] for who in paths[name]} for name in paths}
+            for name in each:
+                row(name, suffix, each[name])
+            with_norm, without = each.values()
+            row("what the norms add", suffix, {who: with_norm[who] - without[who] for who in with_norm})
 
 
 if __name__ == "__main__":
