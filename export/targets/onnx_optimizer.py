@@ -9,7 +9,9 @@ from .onnx_einsum import einsum_as_matmul
 from .onnx_graph import forget_shapes, name_free_sizes
 from .onnx_layout import settle_layout
 from .onnx_norms import choose_forms
+from .onnx_recurrent import loop_as_gru
 from .onnx_rules import (
+    average_pool,
     bias_into_convolution,
     dense_without_reshapes,
     drop_identities,
@@ -41,12 +43,16 @@ def optimize(
     _infer(model)
     gelu(graph)
     relu6(graph)
+    while loop_as_gru(graph):
+        _clean(model)
+        _infer(model)
     zero_states(graph)
     choose_forms(model, standard_norms, layer_norm)
     _clean(model)
     turned = settle_layout(model, channels_first_io, channels_first_model)
     _clean(model)
     bias_into_convolution(graph)
+    average_pool(graph)
     _clean(model)
     forget_shapes(model)
     return turned

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import onnx_ir as ir
 
+from ..lowerings import SCOPE
 from .onnx_editing import (
     attribute,
     constant,
@@ -17,9 +18,13 @@ from .onnx_editing import (
     operand,
     replace,
     scalar,
+    static,
     with_constant,
 )
 from .onnx_shapes import evaluate, same_sizes, sizes
+from .onnx_turning import reduced_axes
+
+_MOST_POOLED = 28 * 28
 
 
 def drop_identities(graph: ir.Graph) -> None:
@@ -135,6 +140,24 @@ def relu6(graph: ir.Graph) -> None:
             continue
         zero, top = (new_constant(graph, np.float32(n), f"{node.name}/limit") for n in (0.0, limit))
         replace(node.outputs[0], insert(node, "Clip", [found[0].inputs[0], zero, top], str(node.name)))
+
+
+def average_pool(graph: ir.Graph) -> None:
+    """The mean over a small image as a pool, which ONNX Runtime computes in the layout of its convolutions.
+
+    Larger ones stay: a pool adds up one number after another.
+    """
+    for node in [node for node in graph if node.op_type == "ReduceMean"]:
+        x, axes = node.inputs[0], reduced_axes(node)
+        shape = static(x) if x is not None else None
+        if axes is None or shape is None or len(shape) != 4 or sorted(axis % 4 for axis in axes) != [2, 3]:
+            continue
+        if None in shape[2:] or math.prod(shape[2:]) > _MOST_POOLED or f"/{SCOPE}/" in str(node.name):  # type: ignore[arg-type]
+            continue
+        y = insert(node, "GlobalAveragePool", [x], str(node.name), ir.Shape([*x.shape[:2], 1, 1]))  # type: ignore[union-attr,index]
+        if attribute(node, "keepdims", 1) == 0:
+            y = insert(node, "Flatten", [y], f"{node.name}/flat", node.outputs[0].shape, axis=1)
+        replace(node.outputs[0], y)
 
 
 def zero_states(graph: ir.Graph) -> None:

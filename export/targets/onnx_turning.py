@@ -36,7 +36,7 @@ def turnable(node: ir.Node, rank: int) -> bool:
     if kind in _AXIS:
         return True
     if kind in _REDUCE:
-        return attribute(node, "keepdims", 1) == 1 and _axes(node) is not None
+        return attribute(node, "keepdims", 1) == 1 and reduced_axes(node) is not None
     if kind in ("Pad", "Tile", "Expand"):
         width = constant(node.inputs[1])
         return width is not None and width.size == rank * (2 if kind == "Pad" else 1) and len(node.inputs) < 4
@@ -49,7 +49,7 @@ def leaves(node: ir.Node, rank: int, perm: Perm) -> bool:
     """Whether `node` takes axes away so that the rest stands in the same order before and after turning by `perm`."""
     if node.op_type not in (*_REDUCE, "Squeeze") or attribute(node, "keepdims", 0) == 1:
         return False
-    axes = _axes(node)
+    axes = reduced_axes(node)
     if axes is None or (len(node.inputs) > 1 and constant(node.inputs[1]) is None):
         return False
     kept = [i for i in range(rank) if i not in {axis % rank for axis in axes}]
@@ -84,7 +84,7 @@ def _turn_in_place(node: ir.Node, rank: int, perm: Perm) -> None:
         default = {"Split": 0}.get(kind, -1)
         node.attributes["axis"] = ir.AttrInt64("axis", new[attribute(node, "axis", default) % rank])
     elif kind in _REDUCE or kind == "Squeeze":
-        _set_axes(node, sorted(new[axis % rank] for axis in _axes(node) or ()))
+        _set_axes(node, sorted(new[axis % rank] for axis in reduced_axes(node) or ()))
     elif kind in ("Pad", "Tile", "Expand"):
         width = constant(node.inputs[1]).reshape(-1, rank)[:, list(perm)].reshape(-1)  # type: ignore[union-attr]
         node.replace_input_with(1, new_constant(node.graph, width, f"{node.name}/turned"))  # type: ignore[arg-type]
@@ -97,7 +97,7 @@ def _turn_in_place(node: ir.Node, rank: int, perm: Perm) -> None:
         node.replace_input_with(3, moved)
 
 
-def _axes(node: ir.Node) -> list[int] | None:
+def reduced_axes(node: ir.Node) -> list[int] | None:
     """The axes of a reduction or a Squeeze: an attribute in older opsets, a constant input in newer ones."""
     if "axes" in node.attributes:
         return list(attribute(node, "axes"))
