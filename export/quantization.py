@@ -20,7 +20,11 @@ _MOST_EXAMPLES = 512
 
 @dataclass(frozen=True)
 class Mode:
-    """A way to quantize. `floor_db` is the least signal to quantization noise ratio that an artifact may have."""
+    """A way to quantize. `floor_db` is the least signal to quantization noise ratio that an artifact may have.
+
+    A floor tells a broken file, not a poor one. Right files of small trained networks have 32 dB and more; of a batch
+    norm ResNet with random weights, 47 in "float16", 18 in "dynamic", 17 in "int8" and 28 in "int16x8" were measured.
+    """
 
     name: str
     floor_db: float
@@ -33,7 +37,7 @@ MODES = {
         Mode("float16", 30.0),
         Mode("dynamic", 12.0),
         Mode("int8", 10.0, calibrated=True),
-        Mode("int16x8", 12.0, calibrated=True),
+        Mode("int16x8", 18.0, calibrated=True),
     )
 }
 
