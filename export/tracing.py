@@ -163,6 +163,9 @@ def left_as_found(layer: Any) -> Iterator[None]:
     layers = layer._flatten_layers()
     records = [(part, len(part._inbound_nodes), len(part._outbound_nodes)) for part in layers]
     attributes = [(part, dict(vars(part))) for part in layers]
+    # TensorFlow wraps a user's dict.
+    values = [getattr(x, "__wrapped__", x) for part in layers for x in vars(part).values()]
+    contents = [(x, _items(x)) for x in values if issubclass(type(x), (list, dict, set))]
 
     def refuse(part: Any) -> Any:
         def raise_(call_spec: Any) -> None:
@@ -184,3 +187,24 @@ def left_as_found(layer: Any) -> Iterator[None]:
             for name in [name for name in now if name not in before]:
                 del now[name]
             now |= {name: value for name, value in before.items() if name not in now or now[name] is not value}
+        for container, items in contents:
+            _put_back(container, items)
+
+
+def _items(container: Any) -> list[Any]:
+    return list(dict.items(container) if isinstance(container, dict) else container)
+
+
+def _put_back(container: Any, items: list[Any]) -> None:
+    """The items that a list, dict or set held, past Keras' attribute tracking: they were tracked before."""
+    now = _items(container)
+    pairs = isinstance(container, dict)
+    flat, before = ([x for pair in part for x in pair] if pairs else part for part in (now, items))
+    if len(flat) == len(before) and all(x is y for x, y in zip(flat, before, strict=True)):
+        return
+    if isinstance(container, list):
+        list.__setitem__(container, slice(None), items)
+        return
+    kind: Any = dict if pairs else set
+    kind.clear(container)
+    kind.update(container, items)

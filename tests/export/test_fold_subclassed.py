@@ -9,6 +9,7 @@ from fold_checks import assert_close
 from fold_models import IMAGE, bn, conv
 from fold_python import built, everything, flat, images
 from keras import tree
+from keras_norms.export import FoldError
 from keras_norms.export.fold import fold, fold_plan
 
 import keras_norms
@@ -198,3 +199,41 @@ def test_a_functional_model_with_a_call_of_its_own():
     result, _ = folds(m, ["bn"], x={"image": images()})
     assert type(result) is not Doubling
     assert list(result.input) == ["image"]
+
+
+class Counting(Head):
+    """Leaves things in containers of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.last, self.shapes = [], {}, set()
+
+    def call(self, x):
+        y = super().call(x)
+        self.seen.append(y)
+        self.last[f"call {len(self.seen)}"] = y
+        self.shapes.add(len(self.seen))
+        return y
+
+
+def test_what_a_call_leaves_in_containers_is_taken_back():
+    m = built(Counting())
+    before = list(m.seen), dict(m.last), set(m.shapes)
+    assert [f.norm for f in fold(m).report.folded] == ["bn"]
+    assert [id(x) for x in m.seen] == [id(x) for x in before[0]]
+    assert list(m.last) == list(before[1])
+    assert set(m.shapes) == before[2]
+
+
+class Alone(Head):
+    """Something else for one example than for several."""
+
+    def call(self, x):
+        y = super().call(x)
+        return 3.0 * y if x.shape[0] == 1 else y
+
+
+def test_python_code_that_depends_on_the_batch_is_refused():
+    for x in (None, images(1), images(3)):
+        with pytest.raises(FoldError, match="depends on more than its inputs' shapes"):
+            fold(built(Alone()), inputs=x)
