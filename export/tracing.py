@@ -134,6 +134,9 @@ def _check(layer: Any, found: list[Any]) -> None:
             if isinstance(x, keras.Variable) or hasattr(x, "assign"):
                 raise TraceError(f"its call uses the weight {getattr(x, 'path', x.name)!r} outside of a layer")
         if not isinstance(operation, keras.Layer):
+            # Such as ops.cond: what the function uses stands in no graph, and what it returns may close a circle.
+            if any(inspect.isroutine(x) for x in tree.flatten((node.arguments.args, node.arguments.kwargs))):
+                raise TraceError(f"its call hands Python functions to the operation {operation.name!r}")
             continue
         if any(id(v) not in own for v in operation.variables):
             raise TraceError(f"its call uses the layer {operation.name!r}, whose weights are not among its own")

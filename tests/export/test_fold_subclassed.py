@@ -237,3 +237,16 @@ def test_python_code_that_depends_on_the_batch_is_refused():
     for x in (None, images(1), images(3)):
         with pytest.raises(FoldError, match="depends on more than its inputs' shapes"):
             fold(built(Alone()), inputs=x)
+
+
+class Choosing(Head):
+    """One of two Python functions."""
+
+    def call(self, x):
+        y = super().call(x)
+        return keras.ops.cond(keras.ops.sum(y) > 0, lambda: y, lambda: -y)
+
+
+def test_python_functions_in_an_operation_are_refused():
+    with pytest.raises(FoldError, match="its call hands Python functions to the operation 'cond'"):
+        fold(built(Choosing()))
