@@ -45,7 +45,7 @@ THROUGH = {
     "slice": (IMAGE, lambda x: x[:, 1:-1, ::2], L.Conv2D, {}),
     "slice_index_and_ellipsis": (IMAGE, lambda x: x[:, 0, ..., :], L.Conv1D, {}),
     "slice_new_axis": (SERIES, lambda x: x[:, None], L.Conv2D, {}),
-    "flip": (IMAGE, lambda x: ops.flip(x, (1, 2)), L.Conv2D, {}),
+    "flip": (IMAGE, lambda x: ops.flip(x, 1), L.Conv2D, {}),
     "roll": (IMAGE, lambda x: ops.roll(x, 2, axis=1), L.Conv2D, {}),
     "repeat": (IMAGE, lambda x: ops.repeat(x, 2, axis=2), L.Conv2D, {}),
     "average_pool": (IMAGE, lambda x: ops.average_pool(x, 2), L.Conv2D, {}),
