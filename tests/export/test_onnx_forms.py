@@ -78,7 +78,11 @@ def test_each_norm_takes_its_form(case, tmp_path):
     report = to_onnx(chain((6, 6, 8), norm()), tmp_path / "m.onnx", **options)
     found = counted(tmp_path / "m.onnx")
     assert found.pop("Transpose", 0) == (2 if "group" in case or "instance" in case else 0)
-    assert found == expected
+    if case.startswith("layer") and not target.layer_norm_is_exact():
+        # An older runtime's kernel takes E[x^2] - E[x]^2: neither the operator, nor what that runtime would make it of.
+        assert not {"LayerNormalization", "Pow"} & found.keys()
+    else:
+        assert found == expected
     assert opset_of(tmp_path / "m.onnx") == opset
     runtimes = {check.runtime for check in report.verification.checks}
     assert ("ONNX's reference evaluator" in runtimes) == (opset > 13 and "GroupNormalization" not in expected)
