@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras_norms.export import ExportError, to_onnx, to_tflite, verify
 from keras_norms.export.targets import target_of
+from keras_norms.export.targets.onnx import layer_norm_is_exact
 from models import NORMS, image_net, randomize, two_in_two_out
 
 import keras_norms
@@ -74,6 +75,8 @@ def test_a_norm_alone_becomes_exactly_these_operations(norm, tmp_path):
     model = randomize(keras.Sequential([keras.Input((6, 6, 8), batch_size=1), NORMS[norm](name="norm")]))
     for (suffix, export), expected in zip(EXPORTS.items(), LOWERED[norm], strict=True):
         ops = export(model, tmp_path / f"m{suffix}", batch_size=1).ops
+        if expected == "LayerNormalization" and not layer_norm_is_exact():
+            expected = "2Add 3Mul Reciprocal 2ReduceMean Sqrt Sub"  # where the runtime's kernel takes E[x^2] - E[x]^2
         assert " ".join(f"{count if count > 1 else ''}{op}" for op, count in ops.items()) == expected
 
 

@@ -1,0 +1,65 @@
+"""Recurrent layers, attention and GELU are the operators that ONNX has for them."""
+
+import keras
+import pytest
+from keras_norms.export import to_onnx
+from models import randomize
+from onnx_files import chain, counted
+
+L = keras.layers
+
+
+@pytest.mark.parametrize("batch", [None, 1, 2])
+def test_recurrent_layers_are_operators_at_any_batch(batch, tmp_path):
+    model = chain((5, 4), L.LSTM(8, return_sequences=True), L.Bidirectional(L.LSTM(3)))
+    to_onnx(model, tmp_path / "m.onnx", batch_size=batch)
+    found = counted(tmp_path / "m.onnx")
+    assert found["LSTM"] == 2, "two directions are one operator"
+    assert not {"Loop", "Shape", "Expand"} & set(found)
+
+
+@pytest.mark.parametrize("batch", [None, 1, 2])
+@pytest.mark.parametrize("options", [{}, {"reset_after": False}, {"use_bias": False}], ids=str)
+def test_a_gru_is_one_operator_too(options, batch, tmp_path):
+    gru = lambda units, **more: L.GRU(units, **options, **more)  # noqa: E731
+    model = chain((5, 4), gru(8, return_sequences=True), L.Bidirectional(gru(3)))
+    to_onnx(model, tmp_path / "m.onnx", batch_size=batch)
+    found = counted(tmp_path / "m.onnx")
+    assert found["GRU"] == 3
+    assert "Loop" not in found
+
+
+def test_a_gru_gives_its_state_and_takes_one(tmp_path):
+    x, first = keras.Input((5, 4), name="x"), keras.Input((6,), name="first")
+    y, last = L.GRU(6, return_sequences=True, return_state=True, activation="relu")(x, initial_state=first)
+    to_onnx(randomize(keras.Model([x, first], [y, last])), tmp_path / "m.onnx")
+    assert counted(tmp_path / "m.onnx")["GRU"] == 1
+
+
+@pytest.mark.parametrize("options", [{"recurrent_activation": "hard_sigmoid"}, {"activation": "elu"}], ids=str)
+def test_a_gru_that_the_operator_is_not_stays_a_loop(options, tmp_path):
+    to_onnx(chain((5, 4), L.GRU(3, **options)), tmp_path / "m.onnx")
+    assert "GRU" not in counted(tmp_path / "m.onnx")
+
+
+def test_attention_is_four_products_and_no_regrouping(tmp_path):
+    x = keras.Input((6, 8), name="x")
+    model = randomize(keras.Model(x, L.MultiHeadAttention(2, 4, name="attention")(x, x)))
+    to_onnx(model, tmp_path / "m.onnx")
+    assert counted(tmp_path / "m.onnx") == {"MatMul": 6, "Add": 4, "Mul": 1, "Reshape": 4, "Transpose": 4, "Softmax": 1}
+
+
+def test_exact_gelu_is_one_operator_where_there_is_one(tmp_path):
+    model = chain((6,), L.Dense(5, activation="gelu"))
+    to_onnx(model, tmp_path / "m.onnx", opset=20)
+    assert counted(tmp_path / "m.onnx") == {"MatMul": 1, "Add": 1, "Gelu": 1}
+    to_onnx(model, tmp_path / "m.onnx", opset=19)
+    assert counted(tmp_path / "m.onnx") == {"MatMul": 1, "Add": 2, "Div": 1, "Erf": 1, "Mul": 2}
+
+
+def test_one_tensor_may_be_two_outputs_and_an_input_too(tmp_path):
+    x = keras.Input((4, 4, 3), name="x")
+    y = L.Conv2D(2, 3, padding="same", name="y")(x)
+    model = randomize(keras.Model(x, [y, y, L.Identity(name="same")(x), L.ReLU(name="z")(y)]))
+    report = to_onnx(model, tmp_path / "m.onnx")
+    assert list(report.verification.outputs) == ["y", "y_1", "same", "z"]
