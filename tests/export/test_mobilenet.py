@@ -33,4 +33,4 @@ def test_a_saved_mobilenet_folds_and_exports_to_both_formats(tmp_path):
         "SOFTMAX": 1,
     }
     assert onnx["ops"]["Conv"] == 52
-    assert onnx["ops"]["Transpose"] == 2
+    assert onnx["ops"]["Transpose"] == 1
