@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from .layer_norm import lower_by
 from .parameters import broadcast, float64
 
 _LEAST_MAGNITUDE = 2.0**-10
@@ -53,24 +54,10 @@ def lower_group(layer: Any, channels_first: bool = False) -> Callable[[Any], Any
 
 
 def lower_layer(layer: Any, channels_first: bool = False) -> Callable[[Any], Any] | None:
-    axes_given = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
-    mixed_signs = len({axis < 0 for axis in axes_given}) > 1  # then the order of gamma's dimensions depends on the rank
-    if mixed_signs:
-        return None
-    uncentred = getattr(layer, "rms_scaling", False)
-    gamma = None if layer.gamma is None else float64(layer.gamma)
-    beta = None if layer.beta is None else float64(layer.beta)
+    def standardized(x: Any, axes: list[int], epsilon: float, uncentred: bool) -> Any:
+        return _scaled(x, lambda value, reduce: _over(value, reduce, axes), epsilon, uncentred=uncentred)
 
-    def call(inputs: Any) -> Any:
-        x = ops.cast(inputs, "float32")
-        axes = sorted(axis % x.ndim for axis in axes_given)
-        sizes = [x.shape[i] if i in axes else 1 for i in range(x.ndim)]
-        y = _scaled(x, lambda value, reduce: _over(value, reduce, axes), layer.epsilon, uncentred=uncentred)
-        y = y if gamma is None else y * gamma.reshape(sizes).astype("float32")
-        y = y if beta is None else y + beta.reshape(sizes).astype("float32")
-        return ops.cast(y, layer.compute_dtype)
-
-    return call
+    return lower_by(standardized, layer)
 
 
 def lower_rms(layer: Any, channels_first: bool = False) -> Callable[[Any], Any]:
