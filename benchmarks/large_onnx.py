@@ -2,7 +2,7 @@
 
     python benchmarks/large_onnx.py FOLDER [--layers 9]
 
-Each dense layer holds 256 MiB. Needs more than 16 GiB of memory and 7 GB of disk, and takes minutes.
+Each dense layer holds 256 MiB. Needs 14 GiB of memory and 7 GB of disk, and takes a minute.
 """
 
 import argparse

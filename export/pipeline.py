@@ -126,7 +126,7 @@ def _fold(model: keras.Model) -> tuple[keras.Model, FoldReport | None, tuple[str
         folded, report = fold_model(model)
     except FoldError as error:
         return model, None, (f"nothing was folded: {error}",)
-    return folded, report, ()
+    return folded if report.folded else model, report, ()  # a copy would only take memory
 
 
 def _precision_warning(model: keras.Model) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import onnx
 import onnxruntime
 from onnx import defs
 
-from ..child import ConversionError, run_job
+from ..child import ConversionError, run_job, stop_child
 from ..errors import ExportError
 from ..signature import Signature, Spec
 from .onnx_ends import is_channels_first
@@ -109,6 +109,8 @@ def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, An
                 f"{newest_opset()}. Raise opset, or leave norms at 'fast'."
             ) from failure
         raise ExportError(f"The ONNX converter failed: {failure}\n{failure.printed}".rstrip()) from failure
+    if data_path(path).is_file():
+        stop_child()  # TensorFlow gives back no memory, and verifying needs it
     turned = channels_first(path)
     return (f"channels first, as layout='nchw' asks: {', '.join(turned)}",) if turned else ()
 

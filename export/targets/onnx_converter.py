@@ -41,8 +41,9 @@ def convert_saved_model(
     Weights of more than `data_above` bytes in all go to a file of their own.
     """
     wanted = opset or _DEFAULT_OPSET
-    source, weights = from_tensorflow(saved_model, names, min(wanted, NEWEST_OPSET), data_above)
-    if weights and mode is not None:
+    source, weights = from_tensorflow(saved_model, names, min(wanted, NEWEST_OPSET), data_above // 3)
+    beside = sum(array.nbytes for array in weights.values()) > data_above
+    if beside and mode is not None:
         raise ValueError(f"quantize={mode!r} is for models of less than {data_above:,} bytes; leave it out")
     options = {
         "channels_first_io": channels_first_io,
@@ -62,7 +63,7 @@ def convert_saved_model(
     if turned:
         model.metadata_props[CHANNELS_FIRST] = json.dumps(turned)
     tidy(model)
-    if weights:
+    if beside:
         _write_with_data(model, Path(path))
         return
     proto = ir.to_proto(model)

@@ -31,13 +31,14 @@ def from_tensorflow(
 ) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
     """The ONNX form of the one signature of `saved_model`, inputs and outputs renamed, and weights by input name.
 
-    Protobuf ends at 2 GB. Where the weights take more bytes than `set_aside_above`, the largest of them are inputs of
-    the graph on its way through the converter, and come back beside it.
+    Protobuf ends at 2 GB, and each step of the converter copies the graph with all that is in it. Where the weights
+    take more bytes than `set_aside_above`, the large ones are inputs of the graph on its way through the converter, and
+    come back beside it.
     """
     _let_inline(Path(saved_model) / "saved_model.pb")
     loaded = tf.saved_model.load(saved_model)
     concrete = loaded.signatures["serving_default"]
-    aside = _largest(concrete, set_aside_above)
+    aside = _large(concrete, set_aside_above)
     data = convert_to_constants._FunctionConverterDataInEager(
         concrete, lower_control_flow=False, aggressive_inlining=True, variable_names_denylist=frozenset(aside)
     )
@@ -64,22 +65,17 @@ def from_tensorflow(
     return proto, {name: variable.numpy() for name, variable in weights.items()}
 
 
-def _largest(concrete: Any, limit: int) -> dict[str, tf.Variable]:
-    """The largest variables, by the placeholders that stand for them, so that the rest takes no more than `limit`."""
+def _large(concrete: Any, limit: int) -> dict[str, tf.Variable]:
+    """If all variables take more than `limit` bytes: those of over a thousandth of it, by their placeholders' names."""
     handles = {id(variable.handle): variable for variable in concrete.graph.variables}
-    captures = [(inside.op.name, handles.get(id(outside))) for outside, inside in concrete.graph.captures]
-    sizes = {name: v.dtype.size * v.shape.num_elements() for name, v in captures if v is not None}
-    rest = sum(sizes.values())
-    if rest <= limit:
+    captures = {inside.op.name: handles.get(id(outside)) for outside, inside in concrete.graph.captures}
+    sizes = {name: v.dtype.size * v.shape.num_elements() for name, v in captures.items() if v is not None}
+    if sum(sizes.values()) <= limit:
         return {}
     inlined = convert_to_constants._run_inline_graph_optimization(concrete, False, True)
     # Those that a loop reads inside of itself have to be constants.
     looped = {_source(inlined, name) for node in inlined.node if node.op not in _READS for name in node.input}
-    aside = {}
-    for name, variable in sorted(captures, key=lambda pair: -sizes.get(pair[0], 0)):
-        if rest > limit and name in sizes and name not in looped:
-            aside[name], rest = variable, rest - sizes[name]
-    return aside
+    return {name: captures[name] for name, size in sizes.items() if size > limit / 1000 and name not in looped}
 
 
 def _source(definition: graph_pb2.GraphDef, name: str) -> str:

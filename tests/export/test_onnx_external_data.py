@@ -54,3 +54,13 @@ def test_a_failed_export_leaves_the_old_pair(beside, tmp_path, monkeypatch):
     with pytest.raises(ExportError, match="stop here"):
         to_onnx(randomize(model, seed=1), beside)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_weights_of_a_third_of_one_file_bypass_the_converter_and_stay_in_the_file(monkeypatch, tmp_path):
+    model = image_net(NORMS["GroupNormalization"], channels=16)
+    whole = to_onnx(model, tmp_path / "whole.onnx")
+    monkeypatch.setattr(target, "DATA_ABOVE", 8 * model.count_params())
+    report = to_onnx(model, tmp_path / "past.onnx")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["past.onnx", "whole.onnx"]
+    assert report.ops == whole.ops
+    assert report.verification.relative < 2e-5
