@@ -10,6 +10,7 @@ from .onnx_graph import forget_shapes, name_free_sizes
 from .onnx_layout import settle_layout
 from .onnx_norms import choose_forms
 from .onnx_recurrent import loop_as_gru
+from .onnx_rows import series_as_images
 from .onnx_rules import (
     average_pool,
     bias_into_convolution,
@@ -17,6 +18,9 @@ from .onnx_rules import (
     drop_identities,
     fold_weights,
     gelu,
+    hard_sigmoid,
+    idle_transposes,
+    reduce_without_reshape,
     relu6,
     zero_states,
 )
@@ -39,10 +43,12 @@ def optimize(
     fold_shapes(model)
     series_without_height(graph)
     drop_reshapes(graph)
+    reduce_without_reshape(graph)
     _clean(model)
     _infer(model)
     gelu(graph)
     relu6(graph)
+    hard_sigmoid(graph)
     while loop_as_gru(graph):
         _clean(model)
         _infer(model)
@@ -51,7 +57,11 @@ def optimize(
     _clean(model)
     turned = settle_layout(model, channels_first_io, channels_first_model)
     _clean(model)
+    idle_transposes(graph)
+    drop_reshapes(graph)
     bias_into_convolution(graph)
+    _infer(model)
+    series_as_images(graph)
     average_pool(graph)
     _clean(model)
     forget_shapes(model)

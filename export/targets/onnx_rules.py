@@ -160,6 +160,66 @@ def average_pool(graph: ir.Graph) -> None:
         replace(node.outputs[0], y)
 
 
+def hard_sigmoid(graph: ir.Graph) -> None:
+    """Clip(x + 3, 0, 6) / 6 and its like: one HardSigmoid, which runtimes merge into a convolution too."""
+    for node in [node for node in graph if node.op_type == "Clip" and len(node.inputs) == 3]:
+        add, scale = made_by(node.inputs[0], "Add"), only_use(node.outputs[0])
+        shifted = with_constant(add) if add is not None and only_use(add.outputs[0]) is node else None
+        scaled = with_constant(scale) if scale is not None and scale.op_type in ("Div", "Mul") else None
+        low, top = (scalar(limit) for limit in node.inputs[1:])
+        if shifted is None or scaled is None or shifted[1].size != 1 or scaled[1].size != 1 or low != 0 or top is None:
+            continue
+        if scale.op_type == "Div" and scaled[0] is not scale.inputs[0]:  # type: ignore[union-attr]
+            continue
+        factor = float(scaled[1].reshape(()))
+        alpha = 1 / factor if scale.op_type == "Div" and factor else factor  # type: ignore[union-attr]
+        beta = float(shifted[1].reshape(())) * alpha
+        if shifted[0].shape != node.outputs[0].shape or abs(alpha * top - 1) > 1e-6:
+            continue
+        y = insert(scale, "HardSigmoid", [shifted[0]], str(node.name), shifted[0].shape, alpha=alpha, beta=beta)  # type: ignore[arg-type]
+        replace(scale.outputs[0], y)  # type: ignore[union-attr]
+
+
+def reduce_without_reshape(graph: ir.Graph) -> None:
+    """Reduce axes away and Reshape them back in: the reduction that keeps them."""
+    for node in list(graph):
+        reduction = node.inputs[0].producer() if node.op_type == "Reshape" and node.inputs[0] is not None else None
+        if reduction is None or not reduction.op_type.startswith("Reduce") or attribute(reduction, "keepdims", 1) == 1:
+            continue
+        own, axes = sizes(reduction.inputs[0]), reduced_axes(reduction)  # type: ignore[arg-type]
+        if own is None or not axes or only_use(reduction.outputs[0]) is not node:
+            continue
+        gone = {axis % len(own) for axis in axes}
+        kept = [1 if axis in gone else n for axis, n in enumerate(own)]
+        if same_sizes(_without_zeros(evaluate(node.inputs[1]), reduction.outputs[0]), kept):
+            attributes = {**reduction.attributes, "keepdims": ir.AttrInt64("keepdims", 1)}
+            new = ir.node(reduction.op_type, list(reduction.inputs), attributes, name=reduction.name)
+            new.outputs[0].name, new.outputs[0].type = f"{node.outputs[0].name}/kept", node.outputs[0].type
+            new.outputs[0].shape = ir.Shape([n if isinstance(n, int) else None for n in kept])
+            node.prepend(new)
+            replace(node.outputs[0], new.outputs[0])
+
+
+def _without_zeros(target: list | None, source: ir.Value) -> list | None:
+    own = sizes(source)
+    return target and [own[i] if n == 0 and own and i < len(own) else n for i, n in enumerate(target)]
+
+
+def idle_transposes(graph: ir.Graph) -> None:
+    """A Transpose that only moves axes of one element is a Reshape."""
+    for node in [node for node in graph if node.op_type == "Transpose" and node.inputs[0] is not None]:
+        shape, perm = static(node.inputs[0]), attribute(node, "perm")  # type: ignore[arg-type]
+        if shape is None or perm is None or (long := [axis for axis in perm if shape[axis] != 1]) != sorted(long):
+            continue
+        target = [0 if axis == i and shape[i] is None else shape[axis] for i, axis in enumerate(perm)]
+        if target.count(None) > 1:
+            continue
+        target = [-1 if n is None else n for n in target]
+        to = new_constant(graph, np.array(target, np.int64), f"{node.name}/shape")
+        y = insert(node, "Reshape", [node.inputs[0], to], str(node.name), node.outputs[0].shape)
+        replace(node.outputs[0], y)
+
+
 def zero_states(graph: ir.Graph) -> None:
     """Leave out the initial state of a recurrent operator where it is zero: that is what none means."""
     for node in list(graph):

@@ -43,6 +43,15 @@ def squeeze_and_excite():
     return randomize(keras.Model(inputs, L.Softmax(name="out")(L.Cropping2D(1)(x))))
 
 
+def excite_reshaped():
+    x = inputs = keras.Input((16, 16, 3), name="image")
+    x = L.Conv2D(8, 3, 2, "same", activation="hard_sigmoid")(x)
+    y = L.Reshape((1, 1, 8))(L.GlobalAveragePooling2D()(x))
+    y = L.Conv2D(8, 1, activation="hard_sigmoid")(L.Conv2D(2, 1, activation="relu")(y))
+    x = L.Multiply()([x, y])
+    return randomize(keras.Model(inputs, L.Dense(4, name="out")(L.GlobalAveragePooling2D()(x))))
+
+
 FLOWS = {
     "U-Net": (unet, 2),
     "U-Net, free sizes": (lambda: unet(free=True), 2),
@@ -61,7 +70,17 @@ FLOWS = {
         lambda: chain((12, 4), L.SeparableConv1D(8, 3), L.ReLU(), L.MaxPooling1D(), L.Conv1DTranspose(2, 3)),
         2,
     ),
+    "series as images": (
+        lambda: chain((12, 4), L.Conv1D(16, 3, padding="causal"), L.GroupNormalization(2), L.ReLU(), L.Conv1D(16, 3)),
+        2,
+    ),
+    "squeeze, reshape and excite": (excite_reshaped, 1),
+    "1x1 convolution, flattened": (
+        lambda: chain((8, 8, 3), L.Conv2D(4, 3), L.GlobalAveragePooling2D(keepdims=True), L.Conv2D(2, 1), L.Flatten()),
+        1,
+    ),
 }
+IMAGES = {"series, separable", "series as images"}
 SHAPE_ARITHMETIC = {"Cast", "Gather", "Squeeze", "Unsqueeze", "Expand", "Range"}
 
 
@@ -71,9 +90,16 @@ def test_transposes_stand_at_inputs_and_outputs_only(case, tmp_path):
     report = to_onnx(network(), tmp_path / "m.onnx")
     found = counted(tmp_path / "m.onnx")
     assert found["Transpose"] <= most
+    turns = {kind: found.pop(kind) for kind in ("Unsqueeze", "Squeeze") if case in IMAGES and kind in found}
+    assert turns == ({"Unsqueeze": 1, "Squeeze": 1} if case in IMAGES else {})
     assert not SHAPE_ARITHMETIC & set(found)
     assert ("Shape" in found) == ("free" in case)
     assert report.verification.ok
+
+
+def test_a_hard_sigmoid_is_one_operation(tmp_path):
+    to_onnx(chain((8, 8, 3), L.Conv2D(4, 3), L.Activation("hard_silu")), tmp_path / "m.onnx", batch_size=1)
+    assert counted(tmp_path / "m.onnx") == {"Transpose": 2, "Conv": 1, "HardSigmoid": 1, "Mul": 1}
 
 
 @pytest.mark.parametrize("case", ["U-Net", "ConvNeXt", "volumes"])
