@@ -2,7 +2,8 @@
 
 One child serves many jobs, since importing TensorFlow takes seconds; it is replaced after `_JOBS_PER_CHILD`, which
 bounds the leak. Requests and answers are lines of JSON on its standard input and on a private copy of its standard
-output; whatever the libraries print goes to a log, whose end is shown when a job fails.
+output, lines of progress among the latter; whatever the libraries print goes to a log, whose end is shown when a job
+fails.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, Any
 
@@ -23,8 +25,10 @@ _LOG_TAIL = 2_000
 _child: _Child | None = None
 
 
-def run_job(function: str, **arguments: Any) -> Any:
+def run_job(function: str, *, progress: Callable[[str], object] | None = None, **arguments: Any) -> Any:
     """Call `module:function` of this package in the child with JSON-able arguments; return its JSON-able result.
+
+    Where `progress` is given the function gets an argument of that name too: what it says there is said here.
 
     Raises:
         ExportError: the function raised, or the process died; with the message and the end of what it printed.
@@ -33,7 +37,7 @@ def run_job(function: str, **arguments: Any) -> Any:
     if _child is None or not _child.usable():
         stop_child()
         _child = _Child()
-    return _child.run(function, arguments)
+    return _child.run(function, arguments, progress)
 
 
 def stop_child() -> None:
@@ -69,29 +73,39 @@ class _Child:
     def usable(self) -> bool:
         return self._jobs < _JOBS_PER_CHILD and self._process.poll() is None
 
-    def run(self, function: str, arguments: dict[str, Any]) -> Any:
+    def run(self, function: str, arguments: dict[str, Any], progress: Callable[[str], object] | None) -> Any:
         self._jobs += 1
         start = self._log.seek(0, os.SEEK_END)
-        request = json.dumps({"function": function, "arguments": arguments}, default=os.fspath)
+        asked = {"function": function, "arguments": arguments, "progress": progress is not None}
+        request = json.dumps(asked, default=os.fspath)
         try:
             self._requests.write(request.encode() + b"\n")
             self._requests.flush()
-            line = self._answers.readline()
+            answer = self._answer(progress)
         except BrokenPipeError:
-            line = b""
-        except KeyboardInterrupt:
+            answer = None
+        except BaseException:  # an interrupt, or what `progress` raised: the next answer would be to this request
             self.stop()
             raise
-        if not line:
+        if answer is None:
             code = self._process.wait()
             raise ExportError(
                 f"The converter's process ended with code {code} before it answered (-9: out of memory). "
                 f"The last it printed:\n{self._printed_since(start)}"
             )
-        answer = json.loads(line)
         if "error" in answer:
             raise ConversionError(answer["error"], answer["kind"], answer["traceback"], self._printed_since(start))
         return answer["result"]
+
+    def _answer(self, progress: Callable[[str], object] | None) -> dict[str, Any] | None:
+        """The next answer, None if the process has died."""
+        while line := self._answers.readline():
+            answer: dict[str, Any] = json.loads(line)
+            if "progress" not in answer:
+                return answer
+            if progress is not None:
+                progress(answer["progress"])
+        return None
 
     def _printed_since(self, start: int) -> str:
         end = self._log.seek(0, os.SEEK_END)

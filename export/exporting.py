@@ -8,7 +8,8 @@ from typing import Any
 import keras
 
 from .metadata import Labels
-from .pipeline import Progress, export
+from .pipeline import export
+from .progress import Progress
 from .report.export import ExportReport
 
 
@@ -53,7 +54,8 @@ def to_tflite(
         labels: the names of the classes of the only output, or a dict of them by output; kept in the file's metadata.
         certificate: also write `path.json` (as in `model.tflite.json`): what was exported from what, by which versions,
             the inputs that were tried and every error measured. `verify` checks it again.
-        progress: called with the name of each stage as it begins.
+        progress: called with the name of each stage as it begins, and with how much of the calibration is done, as in
+            "calibration examples run: 3 of 64".
 
     Raises:
         ExportError: the model, the path or an option is of no use; the message says which and what to do.
@@ -126,7 +128,8 @@ def to_onnx(
         labels: the names of the classes of the only output, or a dict of them by output; kept in the file's metadata.
         certificate: also write `path.json` (as in `model.tflite.json`): what was exported from what, by which versions,
             the inputs that were tried and every error measured. `verify` checks it again.
-        progress: called with the name of each stage as it begins.
+        progress: called with the name of each stage as it begins, and with how much of the calibration is done, as in
+            "calibration examples run: 3 of 64".
 
     Raises:
         ExportError: the model, the path or an option is of no use; the message says which and what to do.

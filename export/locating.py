@@ -10,7 +10,7 @@ import keras
 
 from .signature import signature
 from .targets import target_of
-from .verify import compare
+from .verify import cases_to_try, compare
 
 
 def first_divergence(model: keras.Model, make: Callable[[keras.Model, Path], object], suffix: str) -> str | None:
@@ -26,7 +26,8 @@ def first_divergence(model: keras.Model, make: Callable[[keras.Model, Path], obj
         path = Path(folder) / f"exposed{suffix}"
         try:
             make(exposed, path)
-            report = compare(exposed, target_of(path).runners(path), path)
+            runners = target_of(path).runners(path)
+            report = compare(exposed, runners, path, cases_to_try(exposed, runners, path))
         except Exception:  # a second failure must not hide the first
             return None
     layers = dict(zip(signature(exposed).outputs, exposed.output_names, strict=True))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,22 +18,22 @@ from .errors import ExportError, FoldError, VerificationError
 from .fingerprint import array_sha256
 from .fold import fold as fold_model
 from .handover import trace_in_child
-from .inside import first_divergence_inside
+from .inside import divergence_inside
 from .loading import load_model
 from .locating import first_divergence
 from .metadata import Labels, check_labels, entries, last_sizes
 from .placing import check_writable, placing
 from .precision import half_policies
-from .probes import Arrays, Probe
+from .probes import Arrays
+from .progress import Progress, silent
 from .quantization import calibration_batches, calibration_warnings, check_mode, save_batches
 from .report.export import ExportReport
 from .report.fold import FoldReport
 from .report.verify import VerifyReport
 from .signature import Signature, signature
 from .targets import target_of
-from .verify import check_tolerance, compare
+from .verify import cases_to_try, check_tolerance, compare
 
-Progress = Callable[[str], None]
 _JUDGED_EXAMPLES = 32
 
 
@@ -54,7 +53,7 @@ def export(
     path = Path(path)
     if path.suffix != suffix:
         raise ExportError(f"The output must end in {suffix}; got '{path.name}'. Rename the output.")
-    say = progress or (lambda stage: None)
+    say = progress or silent
     target = target_of(path)
     mode = check_mode(options["quantize"], options["calibration"], target.MODES, target.NAME)
     target.check(options)
@@ -68,7 +67,7 @@ def export(
     model = load_model(model)
     sig = signature(model, batch_size)
     label_lists = check_labels(labels, sig, last_sizes(model, sig)) if labels is not None else None
-    batches = calibration_batches(options["calibration"], sig) if mode and mode.calibrated else []
+    batches = calibration_batches(options["calibration"], sig, say) if mode and mode.calibrated else []
     say("folding")
     folded, fold_report, warnings = _fold(model) if fold else (model, None, ())
     warnings += _precision_warning(model) + calibration_warnings(batches, sig)
@@ -82,17 +81,21 @@ def export(
         metadata = entries(model, fold_report, label_lists)
         target.write_metadata(partial, metadata)
         say("verifying")
-        tried: list[Probe] = []
-        verification = compare(
-            model, target.runners(partial), path, inputs=_examples(batches), tolerance=tolerance, mode=mode, tried=tried
-        )
+        runners = target.runners(partial)
+        cases = cases_to_try(model, runners, path, _examples(batches), mode)
+        verification = compare(model, runners, path, cases, tolerance=tolerance, mode=mode)
         verification = replace(verification, metadata=metadata)
-        if not verification.ok and mode is None:
+        if not verification.ok:
             say("looking for the layer that diverges")
-            layer = first_divergence(
-                folded, lambda part, to: _make(part, signature(part), target, to, work, options), suffix
-            ) or first_divergence_inside([model, folded], target, partial, verification, tried)
-            verification = replace(verification, first_divergence=layer)
+            layer = None
+            if mode is None:
+                layer = first_divergence(
+                    folded, lambda part, to: _make(part, signature(part), target, to, work, options), suffix
+                )
+            loss = None
+            if layer is None:
+                layer, loss = divergence_inside([model, folded], target, partial, verification, cases)
+            verification = replace(verification, first_divergence=layer, largest_loss=loss)
         if not verification.ok:
             raise VerificationError(
                 f"'{path}' was not written: the {target.NAME} file does not reproduce its model. "
@@ -150,9 +153,9 @@ def _make(
     path: Path,
     work: Path,
     options: dict[str, Any],
-    say: Progress = lambda stage: None,
+    say: Progress | None = None,
 ) -> tuple[str, ...]:
-    half = options.get("target") == "gpu"
+    half, say = options.get("target") == "gpu", say or silent
     say("tracing")
     saved_model = Path(tempfile.mkdtemp(dir=work))
     if keras.backend.backend() == "tensorflow":
@@ -163,7 +166,7 @@ def _make(
         trace_in_child(model, saved_model, sig, target.CHANNELS_FIRST, half, work)
     say("calibrating and converting" if options.get("calibration") else "converting")
     layers = {layer.name for layer in model._flatten_layers(include_self=False)}
-    return target.convert(saved_model, path, sig, {**options, "layers": layers, "model": model}) or ()
+    return target.convert(saved_model, path, sig, {**options, "layers": layers, "model": model, "progress": say}) or ()
 
 
 def _report(

@@ -13,6 +13,7 @@ import numpy as np
 
 from .errors import ExportError
 from .probes import Arrays, is_batch, user_cases
+from .progress import Progress, silent, size_of
 from .signature import Signature
 
 _MOST_EXAMPLES = 512
@@ -65,12 +66,12 @@ def check_mode(quantize: str | None, calibration: Any, supported: tuple[str, ...
     return mode
 
 
-def calibration_batches(calibration: Any, sig: Signature) -> list[Arrays]:
+def calibration_batches(calibration: Any, sig: Signature, say: Progress = silent) -> list[Arrays]:
     """Calibration data as batches that the traced model takes: single examples, or the batch size it fixes.
 
     `calibration` is an array, a list or dict of arrays, the path of an .npz file of these, or an iterable of batches of
     these: a list, a generator, a tf.data dataset. As in `fit`, a batch (x, y) of a model with one input gives x. Only
-    what is needed is taken from it, so it may be endless.
+    what is needed is taken from it, so it may be endless. `say` is told how much has been read.
 
     Raises:
         ExportError: data that does not fit the inputs, none at all, or numbers that are not finite.
@@ -82,7 +83,7 @@ def calibration_batches(calibration: Any, sig: Signature) -> list[Arrays]:
     )
     batches: list[Arrays] = []
     rest: Arrays | None = None  # fewer examples than the artifact takes at once, for the next batch to fill up
-    for arrays in _examples(calibration, free):
+    for arrays in _examples(calibration, free, say):
         arrays = arrays if rest is None else [np.concatenate(pair) for pair in zip(rest, arrays, strict=True)]
         count = min(len(array) for array in arrays)
         batches += [[array[i : i + step] for array in arrays] for i in range(0, count - step + 1, step)]
@@ -98,7 +99,7 @@ def calibration_batches(calibration: Any, sig: Signature) -> list[Arrays]:
     return batches[: max(1, _MOST_EXAMPLES // step)]
 
 
-def _examples(calibration: Any, sig: Signature) -> Iterator[Arrays]:
+def _examples(calibration: Any, sig: Signature, say: Progress) -> Iterator[Arrays]:
     if isinstance(calibration, (str, os.PathLike)):
         calibration = _read_npz(Path(calibration), [spec.name for spec in sig.inputs])
     if is_batch(calibration, sig):
@@ -108,7 +109,8 @@ def _examples(calibration: Any, sig: Signature) -> Iterator[Arrays]:
             "calibration must be an array, a list or dict of arrays, an .npz file, or batches of these; "
             f"got {type(calibration).__name__}."
         )
-    for batch in calibration:
+    total, read = size_of(calibration), 0
+    for number, batch in enumerate(calibration, 1):
         labelled = isinstance(batch, tuple) and len(batch) in (2, 3) and len(sig.inputs) == 1
         ((_, arrays),) = user_cases([batch[0] if labelled else batch], sig, "calibration")
         for array, spec in zip(arrays, sig.inputs, strict=True):
@@ -119,6 +121,8 @@ def _examples(calibration: Any, sig: Signature) -> Iterator[Arrays]:
         if len({len(array) for array in arrays}) > 1:
             counts = ", ".join(f"{len(a)} for '{spec.name}'" for a, spec in zip(arrays, sig.inputs, strict=True))
             raise ExportError(f"calibration must have as many examples for every input; got {counts}.")
+        read += len(arrays[0])
+        say(f"calibration data read: batch {number}{f' of {total}' if total else ''}, {read} examples")
         yield arrays
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from .certificate import Certificate
 from .errors import ExportError, FoldError, VerificationError
 from .fold import fold
-from .inside import first_divergence_inside
+from .inside import divergence_inside
 from .loading import load_model
 from .measuring import Reference, distance, in_exact_norms, off_by, reference, scale
 from .metadata import MODEL, read_metadata
@@ -75,12 +75,11 @@ def verify(
     model = load_model(model)
     metadata = read_metadata(target, path)
     _check_names(model, runners, path, metadata)
-    tried: list[Probe] = []
-    report = compare(model, runners, path, inputs=inputs, tolerance=tolerance, mode=mode, tried=tried)
-    report = replace(report, metadata=metadata)
-    if not report.ok and mode is None:
-        layer = first_divergence_inside([model, *_folded(model)], target, path, report, tried)
-        report = replace(report, first_divergence=layer)
+    cases = cases_to_try(model, runners, path, inputs, mode)
+    report = replace(compare(model, runners, path, cases, tolerance=tolerance, mode=mode), metadata=metadata)
+    if not report.ok:
+        layer, loss = divergence_inside([model, *_folded(model)], target, path, report, cases)
+        report = replace(report, first_divergence=layer, largest_loss=loss)
     certificate = Certificate.beside(path)
     return report if certificate is None else replace(report, certificate=certificate.recheck(model, path, report))
 
@@ -100,28 +99,37 @@ def check_tolerance(tolerance: float | None) -> float:
     return float(tolerance)
 
 
+def cases_to_try(
+    model: keras.Model, runners: dict[str, Runner], path: Path, inputs: Any = None, mode: Mode | None = None
+) -> list[Probe]:
+    """The inputs that an artifact, opened in `runners`, is compared on; `mode` is how it is quantized, if it is."""
+    first = next(iter(runners.values()))
+    sig = signature(model, _fixed_batch(first.inputs))
+    _check_inputs(sig, first, _names(sig, first, path)[0], path, mode)
+    cases = [case for case in probes(model, sig) if mode is None or _ordinary(case)]
+    if mode is not None and mode.calibrated and inputs is not None:
+        cases = []  # Ranges were taken from real data; noise outside of them would be clipped.
+    if inputs is not None:
+        given = user_cases(inputs, signature(model))
+        cases += [Probe(name, _fill_batch(arrays, sig), "given", given=True) for name, arrays in given]
+    return cases
+
+
 def compare(
     model: keras.Model,
     runners: dict[str, Runner],
     path: Path,
+    cases: list[Probe],
     *,
-    inputs: Any = None,
     tolerance: float | None = None,
     mode: Mode | None = None,
-    tried: list[Probe] | None = None,
 ) -> VerifyReport:
-    """`verify` for a loaded model and opened runtimes; `mode` is how the artifact is quantized, if it is.
-
-    The probes are appended to `tried`.
-    """
+    """`verify` for a loaded model, opened runtimes and the inputs of `cases_to_try`."""
     allowed = check_tolerance(tolerance)
     floor_db = mode.floor_db if mode and tolerance is None else None
     first = next(iter(runners.values()))
     sig = signature(model, _fixed_batch(first.inputs))
-    to_input = _match([spec.name for spec in sig.inputs], [spec.name for spec in first.inputs], "inputs", path)
-    to_output = _match(list(sig.outputs), list(first.outputs), "outputs", path)
-    _check_inputs(sig, first, to_input, path, mode)
-    cases = _cases(model, sig, inputs, mode)
+    to_input, to_output = _names(sig, first, path)
     with in_float32(model):
         references = [reference(model, sig, case) for case in cases]
         exact = [None if _ordinary(case) else in_exact_norms(model, sig, case) for case in cases]
@@ -148,21 +156,9 @@ def compare(
                 checks.append(_check((case.name, runtime, output), figures, scale(y), limit, floor_db, problem))
     if not any(_ordinary(case) for case in cases if case.name in {check.case for check in checks}):
         checks = []  # zeros or a constant alone prove nothing
-    if tried is not None:
-        tried += cases
     records = tuple(Tried.of(case, [spec.name for spec in sig.inputs]) for case in cases)
     name = mode.name if mode else None
     return VerifyReport(str(path), allowed, tuple(checks), tuple(skipped), quantized=name, inputs=records)
-
-
-def _cases(model: keras.Model, sig: Signature, inputs: Any, mode: Mode | None) -> list[Probe]:
-    cases = [case for case in probes(model, sig) if mode is None or _ordinary(case)]
-    if mode is not None and mode.calibrated and inputs is not None:
-        cases = []  # Ranges were taken from real data; noise outside of them would be clipped.
-    if inputs is not None:
-        given = user_cases(inputs, signature(model))
-        cases += [Probe(name, _fill_batch(arrays, sig), "given", given=True) for name, arrays in given]
-    return cases
 
 
 def _rounding_factor(case: Probe) -> int:
@@ -214,6 +210,12 @@ def _check_names(model: keras.Model, runners: dict[str, Runner], path: Path, met
 def _fixed_batch(specs: tuple[Spec, ...]) -> int | None:
     sizes = {spec.shape[0] for spec in specs if spec.shape}
     return sizes.pop() if len(sizes) == 1 else None
+
+
+def _names(sig: Signature, runner: Runner, path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The names that the artifact has for the model's inputs and for its outputs."""
+    inputs, theirs = [spec.name for spec in sig.inputs], [spec.name for spec in runner.inputs]
+    return _match(inputs, theirs, "inputs", path), _match(list(sig.outputs), list(runner.outputs), "outputs", path)
 
 
 def _match(of_model: list[str], of_artifact: list[str], kind: str, path: Path) -> dict[str, str]:

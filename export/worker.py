@@ -7,21 +7,27 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the libraries print to standard output joins the log
+
+    def tell(answer: dict[str, Any]) -> None:
+        print(json.dumps(answer), file=answers, flush=True)
+
     for line in sys.stdin:
-        print(json.dumps(_answer(json.loads(line))), file=answers, flush=True)
+        tell(_answer(json.loads(line), lambda stage: tell({"progress": stage})))
         sys.stdout.flush()
 
 
-def _answer(request: dict[str, Any]) -> dict[str, Any]:
+def _answer(request: dict[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
     module, _, name = request["function"].partition(":")
+    arguments = {**request["arguments"], **({"progress": say} if request["progress"] else {})}
     try:
         function = getattr(importlib.import_module(f".{module}", __package__), name)
-        return {"result": function(**request["arguments"])}
+        return {"result": function(**arguments)}
     except Exception as error:
         return {"error": str(error), "kind": type(error).__name__, "traceback": traceback.format_exc()}

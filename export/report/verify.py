@@ -55,6 +55,15 @@ class Tried:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """The layer of a quantized file that adds most noise: the signal to noise ratio of what it takes and gives."""
+
+    layer: str
+    before_db: float
+    after_db: float
+
+
+@dataclass(frozen=True)
 class OutputReport:
     """The worst of an output over all runs that count."""
 
@@ -76,6 +85,7 @@ class VerifyReport:
     checks: tuple[Check, ...]
     skipped: tuple[str, ...] = ()
     first_divergence: str | None = None
+    largest_loss: Loss | None = None
     quantized: str | None = None
     inputs: tuple[Tried, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
@@ -118,8 +128,8 @@ class VerifyReport:
         if worst.floor_db is not None:
             return (
                 f"Output '{worst.output}' has a signal to quantization noise ratio of {worst.sqnr_db:.1f} dB on "
-                f"{worst.case} input in {worst.runtime}; at least {worst.floor_db:.0f} dB is asked. Verify and "
-                "calibrate on more of the real data, or choose a wider mode."
+                f"{worst.case} input in {worst.runtime}; at least {worst.floor_db:.0f} dB is asked."
+                f"{self._where()} Verify and calibrate on more of the real data, or choose a wider mode."
             )
         where = f" The first layer that diverges is '{self.first_divergence}'." if self.first_divergence else ""
         if worst.problem:
@@ -128,6 +138,16 @@ class VerifyReport:
             f"Output '{worst.output}' differs from the model by {worst.relative:.2e} of its scale on "
             f"{worst.case} input in {worst.runtime}; {worst.allowed:.0e} is allowed.{where}"
         )
+
+    def _where(self) -> str:
+        """Where a quantized file falls below what is asked, and where it loses most."""
+        first, loss = self.first_divergence, self.largest_loss
+        if first is None:
+            return ""
+        lost = f"from {loss.before_db:.0f} to {loss.after_db:.0f} dB" if loss else ""
+        if loss is None or loss.layer == first:
+            return f" The first layer below that is '{first}'{f' ({lost})' if lost else ''}."
+        return f" The first layer below that is '{first}'; '{loss.layer}' loses most ({lost})."
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -139,6 +159,7 @@ class VerifyReport:
             "checks": [asdict(check) for check in self.checks],
             "skipped": list(self.skipped),
             "first_divergence": self.first_divergence,
+            "largest_loss": asdict(self.largest_loss) if self.largest_loss else None,
             "inputs": [asdict(tried) for tried in self.inputs],
             "metadata": self.metadata,
             "certificate": asdict(self.certificate) if self.certificate else None,

@@ -89,6 +89,7 @@ def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, An
     try:
         run_job(
             job,
+            progress=options.get("progress"),
             saved_model=saved_model,
             path=path,
             names={"inputs": [spec.name for spec in sig.inputs], "outputs": list(sig.outputs)},

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from ..progress import Progress, silent
 from .onnx_files import CHANNELS_FIRST, DATA_HASH, data_path
 from .onnx_graph import tidy
 from .onnx_norms import UnavailableNormError
@@ -35,6 +36,7 @@ def convert_saved_model(
     standard_norms: bool,
     layer_norm: bool,
     data_above: int,
+    progress: Progress = silent,
 ) -> None:
     """Convert a traced model, in float32 or quantized, under the model's names.
 
@@ -68,7 +70,7 @@ def convert_saved_model(
         return
     proto = ir.to_proto(model)
     if mode is not None:
-        proto = quantize(proto, mode, calibration)
+        proto = quantize(proto, mode, calibration, progress)
     onnx.checker.check_model(proto, full_check=True)
     Path(path).write_bytes(proto.SerializeToString(deterministic=True))
 

@@ -13,12 +13,13 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from ..lowerings import SCOPE
+from ..progress import Progress, counted, silent
 from ..quantization import load_batches
 
 _WEIGHTED = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 
 
-def quantize(model: onnx.ModelProto, mode: str, calibration: str | None) -> onnx.ModelProto:
+def quantize(model: onnx.ModelProto, mode: str, calibration: str | None, say: Progress = silent) -> onnx.ModelProto:
     """The quantized form of `model`: `float16`, `dynamic` or `int8` (QDQ, a scale for each output channel)."""
     if mode == "float16":
         norms = [node.name for node in model.graph.node if f"/{SCOPE}/" in node.name]
@@ -36,14 +37,16 @@ def quantize(model: onnx.ModelProto, mode: str, calibration: str | None) -> onnx
             kinds = {"op_types_to_quantize": _WEIGHTED, "weight_type": ort.QuantType.QUInt8}
             ort.quantize_dynamic(ready, target, per_channel=True, **kinds)
         else:
-            reader = _Reader([value.name for value in model.graph.input], str(calibration))
+            reader = _Reader([value.name for value in model.graph.input], str(calibration), say)
             ort.quantize_static(ready, target, reader, op_types_to_quantize=_WEIGHTED, per_channel=True)
         return onnx.load(target)
 
 
 class _Reader(ort.CalibrationDataReader):
-    def __init__(self, names: list[str], calibration: str) -> None:
-        self._feeds = iter([dict(zip(names, batch, strict=True)) for batch in load_batches(calibration)])
+    def __init__(self, names: list[str], calibration: str, say: Progress) -> None:
+        batches = load_batches(calibration)
+        feeds = [dict(zip(names, batch, strict=True)) for batch in batches]
+        self._feeds = counted(feeds, say, "calibration examples run", len(batches[0][0]))
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self._feeds, None)

@@ -22,6 +22,7 @@ from ..signature import Signature, Spec
 from .runner import Runner
 from .tflite_flex import FlexRunner, flex_ops
 from .tflite_inside import read_metadata, tensors, write_metadata  # noqa: F401  (part of a target)
+from .tflite_keeping import is_scaled, narrowed, widened
 
 NAME = "TFLite"
 CHANNELS_FIRST = False
@@ -56,7 +57,7 @@ def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, An
     try:
         flex, io = bool(options.get("allow_flex")), options.get("io_dtype")
         run = partial(run_job, job, saved_model=saved_model, path=path, names=names, flex=flex)
-        stayed = run(mode=mode, calibration=calibration, io_dtype=io)
+        stayed = run(mode=mode, calibration=calibration, io_dtype=io, progress=options.get("progress"))
     except ConversionError as failure:
         raise ExportError(_explain(failure, options.get("layers"))) from failure
     return _flex_warning(path) + _float_note(stayed)
@@ -131,7 +132,7 @@ class TFLiteRunner:
         self._output_index = {detail["name"]: detail["index"] for detail in outputs}
         self._shapes = {detail["name"]: tuple(detail["shape"]) for detail in inputs}
         # An int8 interface stands for floats: they are what goes into `run` and comes out of it.
-        self._steps = {d["index"]: d["quantization"] for d in (*inputs, *outputs) if _is_scaled(d)}
+        self._details = {detail["index"]: detail for detail in (*inputs, *outputs)}
         self.inputs = tuple(
             Spec(d["name"], tuple(None if n < 0 else int(n) for n in d["shape_signature"]), _dtype(d)) for d in inputs
         )
@@ -149,30 +150,15 @@ class TFLiteRunner:
                 self._interpreter.allocate_tensors()
             self._allocated = True
         for name, array in arrays.items():
-            self._interpreter.set_tensor(self._input_index[name], self._narrowed(self._input_index[name], array))
+            index = self._input_index[name]
+            self._interpreter.set_tensor(index, narrowed(self._details[index], array))
         self._interpreter.invoke()
-        return {name: self._widened(index) for name, index in self._output_index.items()}
-
-    def _narrowed(self, index: int, array: np.ndarray) -> np.ndarray:
-        if index not in self._steps or array.dtype.kind != "f":
-            return array
-        scale, zero_point = self._steps[index]
-        return np.clip(np.round(array / scale) + zero_point, -128, 127).astype(np.int8)
-
-    def _widened(self, index: int) -> np.ndarray:
-        values = self._interpreter.get_tensor(index)
-        if index not in self._steps:
-            return values
-        scale, zero_point = self._steps[index]
-        return (values.astype(np.float32) - zero_point) * np.float32(scale)
-
-
-def _is_scaled(detail: dict) -> bool:
-    return np.dtype(detail["dtype"]) == np.int8 and detail["quantization"][0] > 0
+        results = self._output_index.items()
+        return {name: widened(self._details[index], self._interpreter.get_tensor(index)) for name, index in results}
 
 
 def _dtype(detail: dict) -> str:
-    return "float32" if _is_scaled(detail) else np.dtype(detail["dtype"]).name
+    return "float32" if is_scaled(detail) else np.dtype(detail["dtype"]).name
 
 
 def _named(details: list[dict], by_name: dict[str, dict]) -> list[dict]:

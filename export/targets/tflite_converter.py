@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.tools import flatbuffer_utils
 
+from ..progress import Progress, silent
 from ..quantization import load_batches
 from .tflite_fusing import with_biases
 from .tflite_quantizer import quantize
@@ -22,6 +23,7 @@ def convert_saved_model(
     calibration: str | None,
     flex: bool = False,
     io_dtype: str | None = None,
+    progress: Progress = silent,
 ) -> dict[str, list[str]]:
     """Convert a traced model, in float32 or quantized, and give it the model's names; return what stayed in float."""
     converter = _converter(saved_model, flex)
@@ -30,7 +32,7 @@ def convert_saved_model(
         _set_mode(converter, mode)
         flatbuffer = with_biases(converter.convert()) if mode is None else converter.convert()
     else:
-        flatbuffer, stayed = quantize(converter.convert(), str(mode), load_batches(calibration), io_dtype)
+        flatbuffer, stayed = quantize(converter.convert(), str(mode), load_batches(calibration), io_dtype, progress)
     Path(path).write_bytes(_with_names(flatbuffer, names))
     return stayed
 

@@ -84,10 +84,20 @@ class FlexRunner:
         return found
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        values = self._values(arrays)
+        return {name: values[index] for name, index in self._output_index.items()}
+
+    def tensors(self, arrays: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
+        """(name, value) of every float result of every operation, in the order they run."""
+        values, tensors = self._values(arrays), self._model.subgraphs[0].tensors
+        made = [int(i) for operator in self._model.subgraphs[0].operators for i in operator.outputs]
+        return [(tensors[i].name.decode(), values[i]) for i in made if values[i].dtype.kind == "f"]
+
+    def _values(self, arrays: dict[str, np.ndarray]) -> dict[int, np.ndarray]:
         values = {self._input_index[name]: array for name, array in arrays.items()}
         for step in self._steps:
             values.update(step.run(values))
-        return {name: values[index] for name, index in self._output_index.items()}
+        return values
 
 
 class _Stretch:

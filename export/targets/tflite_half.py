@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import copy
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
 
-from ..quiet import quiet_stderr
+from .tflite_keeping import run_keeping
 
 LARGEST, SMALLEST = 65504.0, 2.0**-14
 
@@ -101,27 +99,6 @@ def _casts(model: Any, index: int, replaced: dict[int, int]) -> list[Any]:
 
 
 def _run(model: Any, arrays: dict[str, np.ndarray]) -> dict[int, np.ndarray]:
-    content = bytes(flatbuffer_utils.convert_object_to_bytearray(copy.deepcopy(model)))
-    entry = model.signatureDefs[0].inputs if model.signatureDefs else None
-    if entry is None:
-        by_name = {model.subgraphs[0].tensors[i].name.decode(): int(i) for i in model.subgraphs[0].inputs}
-    else:
-        by_name = {item.name.decode(): int(item.tensorIndex) for item in entry}
-    with warnings.catch_warnings(), quiet_stderr():
-        warnings.simplefilter("ignore")  # that all tensors are kept is the point here
-        interpreter = Interpreter(
-            model_content=content,
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            experimental_preserve_all_tensors=True,
-        )
-        for name, array in arrays.items():
-            interpreter.resize_tensor_input(by_name[name], array.shape)
-        interpreter.allocate_tensors()
-        for name, array in arrays.items():
-            interpreter.set_tensor(by_name[name], array)
-        interpreter.invoke()
-    found = {}
-    for operator in model.subgraphs[0].operators:
-        for index in (int(i) for i in operator.outputs if i >= 0):
-            found[index] = interpreter.get_tensor(index)
-    return found
+    interpreter = run_keeping(bytes(flatbuffer_utils.convert_object_to_bytearray(copy.deepcopy(model))), arrays)
+    results = (int(i) for operator in model.subgraphs[0].operators for i in operator.outputs if i >= 0)
+    return {index: interpreter.get_tensor(index) for index in results}

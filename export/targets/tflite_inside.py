@@ -4,47 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from pathlib import Path
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
 
-from ..quiet import quiet_stderr
+from .tflite_flex import FlexRunner, flex_ops
+from .tflite_keeping import run_keeping, widened
 
 _ENTRY = b"keras_norms"
 
 
 def tensors(path: Path, arrays: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
-    """(name, value) of every float result of every operation, in the order they run, on one set of inputs."""
-    with warnings.catch_warnings(), quiet_stderr():
-        warnings.simplefilter("ignore")  # that all tensors are kept is the point here
-        interpreter = Interpreter(
-            os.fspath(path),
-            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-            experimental_preserve_all_tensors=True,
-        )
-        by_name = _inputs(interpreter)
-        for name, array in arrays.items():
-            interpreter.resize_tensor_input(by_name[name], array.shape)
-        interpreter.allocate_tensors()
-        for name, array in arrays.items():
-            interpreter.set_tensor(by_name[name], array)
-        interpreter.invoke()
-    names = {detail["index"]: detail["name"] for detail in interpreter.get_tensor_details()}
-    indices = [int(i) for op in interpreter._get_ops_details() for i in op["outputs"] if i in names]
-    values = [(names[i], interpreter.get_tensor(i)) for i in indices]
+    """(name, value) of every result of every operation, as floats, in the order they run, on one set of inputs."""
+    if flex_ops(path):
+        return FlexRunner(path).tensors(arrays)
+    interpreter = run_keeping(path.read_bytes(), arrays)
+    details = {detail["index"]: detail for detail in interpreter.get_tensor_details()}
+    indices = [int(i) for op in interpreter._get_ops_details() for i in op["outputs"] if i in details]
+    values = [(details[i]["name"], widened(details[i], interpreter.get_tensor(i))) for i in indices]
     return [(name, value) for name, value in values if value.dtype.kind == "f"]
-
-
-def _inputs(interpreter: Interpreter) -> dict[str, int]:
-    keys = list(interpreter.get_signature_list())
-    if keys:
-        details = interpreter.get_signature_runner(keys[0]).get_input_details()
-        return {name: detail["index"] for name, detail in details.items()}
-    return {detail["name"]: detail["index"] for detail in interpreter.get_input_details()}
 
 
 def write_metadata(path: Path, entries: dict[str, str]) -> None:

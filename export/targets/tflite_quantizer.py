@@ -15,6 +15,7 @@ measures what each of these is worth.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from tensorflow.lite.python.optimize.calibrator import Calibrator
 
 from ..lowerings import SCOPE
 from ..probes import Arrays
+from ..progress import Progress, counted, silent
 from . import tflite_equalizing as equalizing
 from . import tflite_rounding as rounding
 from . import tflite_sensitivity as sensitivity
@@ -39,7 +41,7 @@ _SUMS = ("ADD", "SUB", "MUL")
 
 
 def quantize(
-    flatbuffer: bytes, mode: str, batches: list[Arrays], io_dtype: str | None = None
+    flatbuffer: bytes, mode: str, batches: list[Arrays], io_dtype: str | None = None, say: Progress = silent
 ) -> tuple[bytes, dict[str, list[str]]]:
     """Quantize a float file to "int8" or "int16x8"; return it, and which {"norms", "layers"} stay in float.
 
@@ -48,14 +50,15 @@ def quantize(
     graph = Graph(flatbuffer)
     norms = {int(i) for op in graph.ops for i in op.outputs if _in_norm(graph, i)}
     pairs = equalizing.pairs(graph) if mode == "int8" else []
-    extremes = _look(graph, flatbuffer, batches, [pair.x for pair in pairs])
+    extremes = _look(graph, flatbuffer, batches, [pair.x for pair in pairs], say)
     if mode == "int16x8":
         if not norms:
-            return _throughout_in_sixteen_bits(graph.bytes(), batches), {}
+            return _throughout_in_sixteen_bits(graph.bytes(), batches, say), {}
         sixteen.quantize(graph, {tensor: extremes.largest(tensor) for tensor in extremes.low})
         return graph.bytes(), _named(graph, norms, [])
     histograms = Histograms(extremes)
-    watch(flatbuffer, batches[:_EXAMPLES_LOOKED_INTO], extremes.low, histograms.see)
+    looked = counted(batches[:_EXAMPLES_LOOKED_INTO], say, "calibration examples counted", len(batches[0][0]))
+    watch(flatbuffer, looked, extremes.low, histograms.see)
     ranges = {tensor: histograms.best(tensor) for tensor in extremes.low}
     for pair in pairs:
         low, high = extremes.channels[pair.x]
@@ -63,7 +66,7 @@ def quantize(
         ranges[pair.x] = (-1.0, 1.0)
     summed = _sums_of(graph, norms)
     sums = [op for op in graph.ops if int(op.outputs[0]) in summed]
-    layers = [graph.ops[i] for i in sensitivity.most_sensitive(graph.bytes(), ranges, batches)] if norms else []
+    layers = [graph.ops[i] for i in sensitivity.most_sensitive(graph.bytes(), ranges, batches, say)] if norms else []
     _write_ranges(graph, ranges)
     names = [graph.name(int(i)) for op in graph.ops for i in op.outputs if _in_norm(graph, i)]
     names += [graph.name(int(op.outputs[0])) for op in (*sums, *layers)]
@@ -86,7 +89,7 @@ def _in_norm(graph: Graph, tensor: int) -> bool:
     return f"/{SCOPE}/" in graph.name(int(tensor))
 
 
-def _look(graph: Graph, flatbuffer: bytes, batches: list[Arrays], by_channel: Iterable[int]) -> Extremes:
+def _look(graph: Graph, flatbuffer: bytes, batches: list[Arrays], by_channel: Iterable[int], say: Progress) -> Extremes:
     """Round the kernels, and return the extremes of the tensors that are computed."""
     extremes = Extremes(by_channel)
     outside = [op for op in graph.ops if not _in_norm(graph, op.outputs[0])]
@@ -95,7 +98,7 @@ def _look(graph: Graph, flatbuffer: bytes, batches: list[Arrays], by_channel: It
     tensors = sorted(i for i in computed & touched if graph.is_float(i))
     ops = rounding.layers(graph)
     patches = [(op, rounding.Patches(graph, op, min(len(batches), _EXAMPLES_LOOKED_INTO))) for op in ops]
-    looked = batches[:_EXAMPLES_LOOKED_INTO]
+    running = counted(batches, say, "calibration examples run", len(batches[0][0]))
 
     def see(tensor: int, values: np.ndarray) -> None:
         extremes.see(tensor, values)
@@ -103,9 +106,9 @@ def _look(graph: Graph, flatbuffer: bytes, batches: list[Arrays], by_channel: It
             if int(op.inputs[0]) == tensor:
                 gathered.add(values)
 
-    watch(flatbuffer, looked, tensors, see)
-    watch(flatbuffer, batches[_EXAMPLES_LOOKED_INTO:], tensors, extremes.see)
-    for op, gathered in patches:
+    watch(flatbuffer, islice(running, _EXAMPLES_LOOKED_INTO), tensors, see)
+    watch(flatbuffer, running, tensors, extremes.see)
+    for op, gathered in counted(patches, say, "kernels rounded"):
         rounding.round_kernel(graph, op, gathered)
     return extremes
 
@@ -127,8 +130,13 @@ def _write_ranges(graph: Graph, ranges: dict[int, tuple[float, float]]) -> None:
         graph.tensors[tensor].quantization = parameters
 
 
-def _throughout_in_sixteen_bits(flatbuffer: bytes, batches: list[Arrays]) -> bytes:
+def _throughout_in_sixteen_bits(flatbuffer: bytes, batches: list[Arrays], say: Progress) -> bytes:
     kinds: Any = tf
     return Calibrator(flatbuffer).calibrate_and_quantize(
-        lambda: iter(batches), kinds.float32, kinds.float32, True, kinds.int16, kinds.int64
+        lambda: counted(batches, say, "calibration examples counted", len(batches[0][0])),
+        kinds.float32,
+        kinds.float32,
+        True,
+        kinds.int16,
+        kinds.int64,
     )

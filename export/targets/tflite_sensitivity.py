@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..probes import Arrays
+from ..progress import Progress, counted, silent
 from .tflite_graph import Graph, Quantized, position, replace_input
 from .tflite_observing import watch
 
@@ -26,14 +27,17 @@ _LITTLE = 10**-3.5
 _EXAMPLES = 8
 
 
-def most_sensitive(flatbuffer: bytes, ranges: dict[int, tuple[float, float]], batches: list[Arrays]) -> list[int]:
+def most_sensitive(
+    flatbuffer: bytes, ranges: dict[int, tuple[float, float]], batches: list[Arrays], say: Progress = silent
+) -> list[int]:
     """Positions in the file of the operators that stay in float."""
     graph = Graph(flatbuffer)
     work = {i: _multiplications(graph, op) for i, op in enumerate(graph.ops) if graph.kind(op) in _LAYERS}
     left = _SHARE * sum(work.values())
     examples = batches[:: max(1, len(batches) // _EXAMPLES)][:_EXAMPLES]
     expected = _outputs(graph, flatbuffer, examples)
-    noise = {i: _noise(flatbuffer, i, ranges, examples, expected) for i in work}
+    tried = counted(work, say, "layers tried in 8 bits")
+    noise = {i: _noise(flatbuffer, i, ranges, examples, expected) for i in tried}
     rest, found = sum(noise.values()), []
     for i in sorted(noise, key=lambda i: noise[i], reverse=True):
         if rest > _LITTLE and noise[i] > _LITTLE / len(noise) and work[i] <= left:

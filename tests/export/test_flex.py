@@ -51,7 +51,9 @@ def test_it_is_verified_with_tensorflows_kernel(model, exported):
     assert verify(model, path, inputs=np.random.default_rng(0).normal(size=(7, 3, 3)).astype("float32")).ok
     weights = model.get_weights()
     model.get_layer("after").set_weights([weights[2] * 1.01, weights[3]])
-    assert not verify(model, path).ok
+    report = verify(model, path)
+    assert not report.ok
+    assert report.first_divergence == "after"
     model.set_weights(weights)
 
 

@@ -123,6 +123,58 @@ def test_calibration_from_pipelines_and_files(images, tmp_path):
     assert [batch[0].shape[0] for batch in calibration_of((images[i : i + 3] for i in range(0, 10, 3)), 4)] == [4, 4, 4]
 
 
+COUNTS = {
+    "array": (lambda x: x, ["batch 1 of 1, 8 examples"]),
+    "dict": (lambda x: {"image": x}, ["batch 1 of 1, 8 examples"]),
+    "list of batches": (lambda x: [x[:5], x[5:]], ["batch 1 of 2, 5 examples", "batch 2 of 2, 8 examples"]),
+    "generator": (lambda x: (x[i : i + 4] for i in (0, 4)), ["batch 1, 4 examples", "batch 2, 8 examples"]),
+    "dataset": (lambda x: dataset(x).batch(4), ["batch 1 of 2, 4 examples", "batch 2 of 2, 8 examples"]),
+    "endless dataset": (
+        lambda x: dataset(np.repeat(x, 64, 0)).repeat().batch(256),
+        ["batch 1, 256 examples", "batch 2, 512 examples"],
+    ),
+}
+
+
+def dataset(x):
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices(x)
+
+
+@pytest.mark.parametrize("kind", COUNTS)
+def test_reading_calibration_data_is_counted(kind, images):
+    (make, expected), said = COUNTS[kind], []
+    calibration_batches(make(images[:8]), signature(image_net(NORMS["batch"])), said.append)
+    assert said == [f"calibration data read: {count}" for count in expected]
+
+
+@pytest.mark.parametrize(("suffix", "mode"), [(".tflite", "int8"), (".tflite", "int16x8"), (".onnx", "int8")])
+def test_calibrating_is_counted(suffix, mode, images, tmp_path):
+    """The child process runs the examples, the caller hears of each in its turn."""
+    np.savez(tmp_path / "images.npz", images[:6])
+    said, export = [], TARGETS[suffix][0]
+    export(image_net(NORMS["batch"]), tmp_path / f"m{suffix}", quantize=mode, calibration=tmp_path / "images.npz",
+           batch_size=2, progress=said.append)  # fmt: skip
+    run = [stage for stage in said if stage.startswith("calibration examples run: ")]
+    assert run == [f"calibration examples run: {done} of 6" for done in (2, 4, 6)]
+    stages = ["loading", "calibration data read: batch 1 of 1, 6 examples", "tracing", run[0], "verifying"]
+    assert [stage for stage in said if stage in stages] == stages
+
+
+def test_a_progress_that_raises_ends_the_export(images, tmp_path):
+    """And the next export does not get the answer to this one."""
+
+    def full(stage):
+        if "run" in stage:
+            raise RuntimeError("no space left")
+
+    with pytest.raises(RuntimeError, match="no space left"):
+        to_tflite(image_net(NORMS["batch"]), tmp_path / "m.tflite", quantize="int8", calibration=images, progress=full)
+    assert not list(tmp_path.iterdir())
+    assert to_tflite(image_net(NORMS["batch"]), tmp_path / "m.tflite").verification.ok
+
+
 def test_constant_calibration_is_warned_of():
     batches = calibration_of(np.full((4, 12, 12, 3), 0.5, "float32"))
     (warning,) = calibration_warnings(batches, signature(image_net(NORMS["batch"])))

@@ -1,0 +1,29 @@
+"""What whoever waits is told: the stage, and how much of it is done, of how much where that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+Progress = Callable[[str], Any]
+T = TypeVar("T")
+
+
+def silent(stage: str) -> None:
+    """Tell nobody."""
+
+
+def size_of(items: Iterable[Any]) -> int | None:
+    """How many there are, where that is known before they come: not of a generator or an endless dataset."""
+    try:
+        return len(items)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def counted(items: Iterable[T], say: Progress, what: str, each: int = 1) -> Iterator[T]:
+    """The items; after each is dealt with it says "what: 3 of 10". An item may count for several: `each`."""
+    total = size_of(items)
+    for done, item in enumerate(items, 1):
+        yield item
+        say(f"{what}: {done * each}{'' if total is None else f' of {total * each}'}")
