@@ -18,6 +18,15 @@ def compiled_by_xla():
     return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
+def takes_any_kernel():
+    """Whether every kernel of TensorFlow will do: a gradient is recorded, so this is no export, and not by XLA."""
+    try:
+        from tensorflow.python.eager.record import could_possibly_record
+    except ImportError:
+        return False
+    return could_possibly_record() and not compiled_by_xla()
+
+
 def sum_over_replicas(value):
     """Sum of value over all replicas; value itself outside of a replica context."""
     import tensorflow as tf

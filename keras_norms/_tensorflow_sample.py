@@ -8,10 +8,12 @@ derivative of each operation:
     dgamma = sum(dy * x_hat)              dbeta = sum(dy)
 """
 
-from keras_norms._tensorflow import compiled_by_xla
+from keras_norms._tensorflow import compiled_by_xla, takes_any_kernel
 
 # x*scale + shift rounds to about 1e-7 of the mean. Beyond this many standard deviations from zero x is centred first.
 _FAR_FROM_ZERO = 16.0
+# E[x^2] - mean^2 rounds to about 1e-7 of E[x^2]. Beyond this many the variance is the mean of (x - mean)^2.
+_OFF_ZERO = 2.0
 
 
 def group_norm(x, gamma, beta, channels_per_group, epsilon):
@@ -23,7 +25,7 @@ def group_norm(x, gamma, beta, channels_per_group, epsilon):
     beta = tf.zeros((channels,), x.dtype) if beta is None else beta
     if len(x.shape) == 2:
         return _rows_norm(x, gamma, beta, channels_per_group, epsilon)
-    mean_positions, positions = _mean_over_positions(x)
+    mean_positions, mean_square, positions = _means_over_positions(x)
 
     def group(channel_means):
         if channels_per_group == 1:
@@ -34,7 +36,16 @@ def group_norm(x, gamma, beta, channels_per_group, epsilon):
 
     def moments(v):
         mean = group(mean_positions(v))
-        return mean, group(mean_positions(tf.math.squared_difference(v, mean)))
+
+        def spread():
+            return group(mean_positions(tf.math.squared_difference(v, mean)))
+
+        if mean_square is None:
+            return mean, spread()
+        squared = tf.square(mean)
+        quick = tf.maximum(group(mean_square(v)) - squared, 0.0)
+        safe = tf.reduce_all(squared <= _OFF_ZERO**2 * (quick + epsilon))  # not so if any is NaN
+        return mean, tf.cond(safe, lambda: quick, spread)
 
     @tf.custom_gradient
     def normalize(x, gamma, beta):
@@ -69,21 +80,34 @@ def group_norm(x, gamma, beta, channels_per_group, epsilon):
     return normalize(x, gamma, beta)
 
 
-def _mean_over_positions(x):
-    """The function that takes the mean of (batch, positions, channels) over positions, and how many these are."""
+def _means_over_positions(x):
+    """The means of (batch, positions, channels) over positions and of its square, as functions; how many these are.
+
+    None for that of the square where the mean of (x - mean)^2 costs no more. The kernel of the Euclidean norm squares
+    while it sums, at less than half the time of a square and a mean, but converters and XLA do not have it.
+    """
     import tensorflow as tf
 
     channels = x.shape[-1]
     static = x.shape[1:-1].num_elements()
     positions = tf.reduce_prod(tf.shape(x)[1:-1]) if static is None else static
-    # Measured: Eigen's sum over a middle axis is the faster one for many positions of many channels only.
-    if not static or (static >= 256 and channels >= 512) or compiled_by_xla():
+    if not static or compiled_by_xla():
         divisor = tf.cast(tf.maximum(positions, 1), x.dtype)
-        return lambda v: tf.reduce_sum(v, axis=1, keepdims=True) / divisor, positions
+        return lambda v: tf.reduce_sum(v, axis=1, keepdims=True) / divisor, None, positions
     if static == 1:
-        return lambda v: v, positions
+        return lambda v: v, None, positions
     # Measured: windows below 64 are slower. In two stages a mean rounds less than in one.
     width = min(n for n in range(1, static + 1) if static % n == 0 and n >= min(static, max(64, static**0.5)))
+
+    def mean_square(v):
+        rows = tf.reshape(v, (-1, width, channels))
+        norms = tf.reshape(tf.math.reduce_euclidean_norm(rows, axis=1), (-1, static // width, channels))
+        return tf.reduce_sum(tf.square(norms), axis=1, keepdims=True) / static
+
+    quick_square = mean_square if takes_any_kernel() else None
+    # Measured: Eigen's sum over a middle axis is the faster one for many positions of many channels only.
+    if static >= 256 and channels >= 512:
+        return lambda v: tf.reduce_sum(v, axis=1, keepdims=True) / static, quick_square, positions
 
     def mean(v):
         images = tf.reshape(v, (-1, static // width, width, channels))
@@ -92,7 +116,7 @@ def _mean_over_positions(x):
             rows = tf.nn.avg_pool2d(rows, (static // width, 1), 1, "VALID")
         return tf.reshape(rows, (-1, 1, channels))
 
-    return mean, positions
+    return mean, quick_square, positions
 
 
 def layer_norm(x, gamma, beta, features, epsilon):
@@ -113,6 +137,13 @@ def _rows_norm(x, gamma, beta, features, epsilon):
     def mean(v):
         return tf.reduce_mean(v, axis=-1, keepdims=True)
 
+    fused = takes_any_kernel()  # asked here, as nothing is recorded within normalize
+
+    def mean_square(v):
+        if fused:
+            return tf.square(tf.math.reduce_euclidean_norm(v, axis=-1, keepdims=True)) / features
+        return mean(tf.square(v))
+
     def shaped(v, length):
         return v if len(v.shape) == 2 and v.shape[-1] == length else tf.reshape(v, (-1, length))
 
@@ -121,7 +152,7 @@ def _rows_norm(x, gamma, beta, features, epsilon):
         rows = shaped(x, features)
         centred = rows - mean(rows)
         centred = centred - mean(centred)  # what rounding the first mean left over
-        inv = tf.math.rsqrt(mean(tf.square(centred)) + epsilon)
+        inv = tf.math.rsqrt(mean_square(centred) + epsilon)
         normalized = centred * inv
         x_hat = shaped(normalized, width)
         y = x_hat * gamma + beta

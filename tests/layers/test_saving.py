@@ -9,6 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from layer_cases import BN, BRN, CASES, GN, IN, KBN, LN, inputs, randomize
 
 import keras_norms
@@ -180,6 +181,23 @@ def test_a_saved_model_serves_without_this_package(saved):
     )
     assert child.returncode == 0, child.stderr[-3000:]
     assert float(child.stdout) <= 1e-5
+
+
+@pytest.mark.parametrize("layer", [GN(2), IN(), LN()])
+def test_an_inference_graph_has_no_kernel_that_converters_lack(layer):
+    """A recorded gradient allows EuclideanNorm, which neither TFLite, ONNX, TensorFlow.js nor XLA knows."""
+
+    def operations(function):
+        definition = tf.function(function).get_concrete_function(tf.TensorSpec((2, 6, 6, 4))).graph.as_graph_def()
+        nodes = [*definition.node, *(node for inner in definition.library.function for node in inner.node_def)]
+        return {node.op for node in nodes}
+
+    def trained(x):
+        with tf.GradientTape():
+            return layer(x)
+
+    assert "EuclideanNorm" in operations(trained)
+    assert "EuclideanNorm" not in operations(lambda x: layer(x))
 
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.keras"))
