@@ -1,11 +1,13 @@
 """Whole models and stacks as .onnx files in ONNX Runtime, ours against Keras' own export of the same model.
 
     python benchmarks/exported_onnx.py make FOLDER [NAME ...]
-    python benchmarks/exported_onnx.py time FOLDER [NAME ...] [--threads 1] [--rounds 15]
+    python benchmarks/exported_onnx.py time FOLDER [NAME ...] [--threads 1] [--seconds 3]
 
-`make` exports with random weights, at batch 1; `time` prints Markdown: transposes, the median milliseconds of each file
-and the ratio of medians. The files take turns in every round, so that a noisy machine disturbs all alike. Keras' export
-refuses the exact GELU, so the ConvNeXt and the ViT are compared with its approximation by tanh, and timed exact too.
+`make` exports with random weights and statistics, at batch 1; `time` prints Markdown: transposes, the median
+milliseconds of each file, and the median and quartiles of their ratio over the rounds. The files take turns, in
+alternating order, so that a noisy machine disturbs all alike; each runs a few times in a turn, after a pause in which
+the other's threads come to rest. Keras' export refuses the exact GELU, so the ConvNeXt and the ViT are compared with its
+approximation by tanh, and timed exact too.
 """
 
 import argparse
@@ -20,6 +22,8 @@ import onnx
 import onnxruntime
 
 SHAPES = ((56, 56, 256), (112, 112, 64), (28, 28, 512))
+GROUPS = 32
+IN_A_TURN, MOST_ROUNDS = 4, 100
 
 
 def networks():
@@ -82,12 +86,17 @@ def networks():
 
     def add(shape):
         inputs = keras.Input(shape, batch_size=1, name="x")
-        return keras.Model(inputs, layers.Rescaling(1.0, 1.5)(inputs))
+        return keras.Model(inputs, layers.Add()([inputs, inputs]))
+
+    def channels_second(shape):
+        inputs = keras.Input((shape[2], *shape[:2]), batch_size=1, name="x")
+        return keras.Model(inputs, layers.GroupNormalization(GROUPS, axis=1)(inputs))
 
     made = {}
     for shape in SHAPES:
         size = "x".join(map(str, shape))
         made[f"group norm {size}"] = (lambda shape=shape: layer_model(group_norm, shape), True)
+        made[f"group norm {size}, axis=1"] = (lambda shape=shape: channels_second(shape), True)
         made[f"Add {size}"] = (lambda shape=shape: add(shape), False)
     return made | {
         "ResNet-50-GN": (lambda: resnet50(group_norm), True),
@@ -98,12 +107,18 @@ def networks():
         "ViT-Ti/16": (lambda: vit(exact), False),
         "ViT-Ti/16, GELU by tanh": (lambda: vit(tanh), True),
         "MobileNetV2": (lambda: keras.applications.MobileNetV2(weights=None), True),
+        "MobileNetV3Small": (lambda: keras.applications.MobileNetV3Small(weights=None), True),
         "6 x Conv1D, BN, ReLU": (lambda: stack((1024, 64), lambda: layers.Conv1D(64, 5, padding="same")), True),
         "3 x Conv2DTranspose, BN, ReLU": (
             lambda: stack((14, 14, 64), lambda: layers.Conv2DTranspose(64, 2, 2), 3),
             True,
         ),
+        "6 x Conv1D dilated, BN, ReLU": (
+            lambda: stack((1024, 64), lambda: layers.Conv1D(64, 3, padding="causal", dilation_rate=4)),
+            True,
+        ),
         "6 x Dense, BN, ReLU": (lambda: stack((1024,), lambda: layers.Dense(1024)), True),
+        "6 x Dense 256, BN, ReLU": (lambda: stack((256,), lambda: layers.Dense(256)), True),
         "6 x Dense over time, BN, ReLU": (lambda: stack((128, 256), lambda: layers.Dense(256)), True),
     }
 
@@ -114,6 +129,7 @@ def file_name(name, who):
 
 def make(folder, names):
     import keras
+    from export_report import randomized
     from keras_norms.export import to_onnx
 
     folder.mkdir(exist_ok=True)
@@ -121,7 +137,7 @@ def make(folder, names):
         if names and name not in names:
             continue
         keras.utils.set_random_seed(0)
-        model = network()
+        model = randomized(network())
         begin = time.time()
         report = to_onnx(model, folder / file_name(name, "ours"), batch_size=1)
         print(f"{name}: {time.time() - begin:.0f} s, error {report.verification.relative:.0e}", flush=True)
@@ -149,30 +165,43 @@ def open_session(path, threads):
     return session, feed
 
 
-def medians(paths, threads, rounds):
+def timed(paths, threads, rounds, seconds):
+    """Milliseconds of each file, a row a round: the median of a few runs in a row, once the other's threads rest."""
     sessions = {who: open_session(path, threads) for who, path in paths.items()}
     times = {who: [] for who in paths}
-    for number in range(rounds + 1):
-        for who, (session, feed) in sessions.items():
-            start = time.perf_counter()
-            session.run(None, feed)
-            if number:  # the first run allocates
-                times[who].append(1e3 * (time.perf_counter() - start))
-    return {who: float(np.median(values)) for who, values in times.items()}
+    begin = time.perf_counter()
+    while len(times["ours"]) < rounds or (time.perf_counter() - begin < seconds and len(times["ours"]) < MOST_ROUNDS):
+        turn = list(sessions) if len(times["ours"]) % 2 else list(reversed(sessions))
+        for who in turn:
+            session, feed = sessions[who]
+            time.sleep(0.01)
+            took = []
+            for _ in range(IN_A_TURN + 1):
+                start = time.perf_counter()
+                session.run(None, feed)
+                took.append(1e3 * (time.perf_counter() - start))
+            times[who].append(np.median(took[1:]))
+    return {who: np.array(values) for who, values in times.items()}
 
 
-def measure(folder, names, threads, rounds):
-    print(f"| model, {threads} thread{'s' * (threads > 1)} | transposes: ours | Keras' | ms: ours | Keras' | ratio |")
-    print("|---" * 6 + "|")
+def measure(folder, names, threads, rounds, seconds):
+    header = "transposes: ours", "Keras'", "ms: ours", "Keras'", "ratio", "quartiles"
+    print(f"| model, {threads} thread{'s' * (threads > 1)} | {' | '.join(header)} |")
+    print("|---" * 7 + "|")
     found = {path.name for path in folder.glob("*.onnx")}
     listed = [name for name in networks() if file_name(name, "ours") in found and (not names or name in names)]
     for name in listed:
         paths = {who: folder / file_name(name, who) for who in ("ours", "Keras") if file_name(name, who) in found}
         nodes = {who: onnx.load(path, load_external_data=False).graph.node for who, path in paths.items()}
         transposes = {who: str(sum(node.op_type == "Transpose" for node in nodes[who])) for who in paths}
-        took = medians(paths, threads, rounds)
-        cells = [transposes["ours"], transposes.get("Keras", ""), f"{took['ours']:.2f}"]
-        cells += [f"{took['Keras']:.2f}", f"{took['ours'] / took['Keras']:.2f}"] if "Keras" in took else ["", ""]
+        took = timed(paths, threads, rounds, seconds)
+        digits = 2 if np.median(took["ours"]) > 0.3 else 3
+        cells = [transposes["ours"], transposes.get("Keras", ""), f"{np.median(took['ours']):.{digits}f}"]
+        if "Keras" in took:
+            low, ratio, high = np.percentile(took["ours"] / took["Keras"], (25, 50, 75))
+            cells += [f"{np.median(took['Keras']):.{digits}f}", f"{ratio:.2f}", f"{low:.2f} to {high:.2f}"]
+        else:
+            cells += ["", "", ""]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
@@ -182,12 +211,13 @@ def main():
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--seconds", type=float, default=3.0, help="more rounds than --rounds until then")
     options = parser.parse_args()
     if options.step == "make":
         make(options.folder, options.names)
     else:
-        measure(options.folder, options.names, options.threads, options.rounds)
+        measure(options.folder, options.names, options.threads, options.rounds, options.seconds)
 
 
 if __name__ == "__main__":

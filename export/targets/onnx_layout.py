@@ -19,6 +19,7 @@ import onnx_ir as ir
 
 from .onnx_cut import SINK, SOURCE, Cut
 from .onnx_editing import attribute, insert, static
+from .onnx_groups import GROUPS
 from .onnx_turning import ONE_WAY, leaves, penalty, turn, turnable
 
 FIRST, LAST = "channels first", "channels last"
@@ -27,7 +28,7 @@ _NAMES = """
     AveragePool BatchNormalization Conv ConvTranspose DepthToSpace GlobalAveragePool GlobalMaxPool GroupNormalization
     InstanceNormalization LRN MaxPool Resize SpaceToDepth
 """
-_CONVOLUTIONAL = frozenset(_NAMES.split())
+_CONVOLUTIONAL = frozenset((*_NAMES.split(), GROUPS))
 _FREE_SIZE = 64  # taken for a size that is not known
 _FOREVER = math.inf
 
@@ -178,8 +179,8 @@ class _Layout:
         cut.add(SOURCE, LAST, _FOREVER)
         cut.add(FIRST, SINK, _FOREVER)
         for node, rank in self.flexible.items():
-            if penalty(node):
-                cut.add(SOURCE, node, penalty(node) * _size(node.inputs[0], rank))
+            if cost := penalty(node) * _size(node.inputs[0], rank):
+                cut.add(SOURCE if cost > 0 else node, node if cost > 0 else SINK, abs(cost))
         for value, ends in users.items():
             producer = value.producer()
             start = producer if producer in self.flexible and value in self._carried(producer) else self._side(value)

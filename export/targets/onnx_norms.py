@@ -4,9 +4,7 @@ A lowering writes   c = x - mean(x),  y = c / sqrt(mean(c^2) + epsilon)   over t
 so on [N, groups, elements]. Here that becomes, unless the opset is too old,
 
     fast      LayerNormalization and RMSNormalization, gamma and beta in it, or, where the opset has none, the form that
-              ONNX Runtime makes its kernel of. For groups Reshape, Slice, Sub, InstanceNormalization, Reshape and
-              BatchNormalization, all older than any opset in use: the last has a mean of 0 and a variance of 1 and
-              applies gamma and beta in one pass.
+              ONNX Runtime makes its kernel of. For groups what `onnx_groups.py` writes.
     standard  the operator of the norm's own name, whatever the runtime makes of it; group norm's behind Reshape, Slice,
               Sub and Reshape
 """
@@ -21,6 +19,7 @@ import onnx_ir as ir
 from ..lowerings import SCOPE
 from .onnx_editing import constant, insert, made_by, new_constant, only_use, operand, replace, static, with_constant
 from .onnx_graph import layer_path
+from .onnx_groups import insert_groups, near_zero
 
 _GROUP_NORM_OPSET = 21
 
@@ -43,8 +42,11 @@ class UnavailableNormError(ValueError):
         self.since = since
 
 
-def choose_forms(model: ir.Model, standard: bool, layer_norm: bool) -> None:
+def choose_forms(model: ir.Model, standard: bool, layer_norm: bool, either_layout: bool = False) -> None:
     """Give every norm its form. `layer_norm`: the runtime's own LayerNormalization may be trusted.
+
+    Norms over groups get theirs from `onnx_groups.py` once the layout is settled; with `either_layout` that may be
+    either.
 
     Raises:
         UnavailableNormError: `standard` asks for an operator that is newer than the opset.
@@ -59,7 +61,7 @@ def choose_forms(model: ir.Model, standard: bool, layer_norm: bool) -> None:
         trailing = core.axes == tuple(range(rank - len(core.axes), rank))
         before, after = made_by(core.x, "Reshape"), only_use(last.outputs[0])
         if before is not None and after is not None and after.op_type == "Reshape" and rank == 3 and core.centred:
-            _write_group(graph, core, before, after, standard)
+            _write_group(graph, core, before, after, standard, either_layout)
         elif trailing and (layer_norm or not core.centred or standard):
             op_type, since = ("LayerNormalization", 17) if core.centred else ("RMSNormalization", 23)
             if graph.opset_imports[""] >= since:
@@ -175,57 +177,33 @@ def _refuse(op_type: str, since: int, core: _Core) -> None:
     raise UnavailableNormError(op_type, since, layer_path(core.last.name).partition(f"/{SCOPE}/")[0])
 
 
-def _write_group(graph: ir.Graph, core: _Core, before: ir.Node, after: ir.Node, standard: bool) -> None:
+def _write_group(
+    graph: ir.Graph, core: _Core, before: ir.Node, after: ir.Node, standard: bool, either_layout: bool
+) -> None:
     groups, shape = (static(core.x) or ())[1], static(after.outputs[0])
     if groups is None or shape is None or len(shape) < 2 or shape[1] is None:
         return
     channels, rank, name = shape[1], len(shape), str(core.last.name)
     gamma, beta, last = _affine(after, (1, channels, *[1] * (rank - 2)))
-    per_channel = lambda array, default: np.broadcast_to(  # noqa: E731
-        np.float32(default) if array is None else array.reshape(-1), (channels,)
-    ).astype(np.float32)
-    scale = new_constant(graph, per_channel(gamma, 1), f"{name}/gamma")
-    shift = new_constant(graph, per_channel(beta, 0), f"{name}/beta")
+    per_channel = lambda array: np.broadcast_to(array.reshape(-1), (channels,)).astype(np.float32)  # noqa: E731
     x = before.inputs[0]
     assert x is not None
-    if groups == channels and rank > 2:
-        x = x if standard else _near_zero(graph, last, x, range(2, rank))
+    if not standard or rank == 2:
+        affine = tuple(None if array is None else per_channel(array) for array in (gamma, beta))
+        shapes = before.inputs[1], after.inputs[1]
+        y = insert_groups(last, x, shapes, (groups, channels), core.epsilon, affine, name, either_layout)  # type: ignore[arg-type]
+        return _finish(y, last)
+    scale = new_constant(graph, per_channel(np.ones(1) if gamma is None else gamma), f"{name}/gamma")
+    shift = new_constant(graph, per_channel(np.zeros(1) if beta is None else beta), f"{name}/beta")
+    if groups == channels:
         return _finish(insert(last, "InstanceNormalization", [x, scale, shift], name, epsilon=core.epsilon), last)
-    if standard and rank > 2:
-        if graph.opset_imports[""] < _GROUP_NORM_OPSET:
-            return _refuse("GroupNormalization", _GROUP_NORM_OPSET, core)
-        # ONNX Runtime takes E[x^2] - E[x]^2, which needs x near zero more than any.
-        near = _near_zero(graph, last, core.x, range(2, 3))
-        x = insert(last, "Reshape", [near, after.inputs[1]], f"{name}/Reshape", after.outputs[0].shape)
-        attributes = {"num_groups": groups, "epsilon": core.epsilon}
-        return _finish(insert(last, "GroupNormalization", [x, scale, shift], name, None, **attributes), last)
-    ones, zeros = (new_constant(graph, np.full(groups, n, np.float32), f"{name}/unit") for n in (1, 0))
-    x = _near_zero(graph, core.last, core.x, range(2, 3))
-    y = insert(core.last, "InstanceNormalization", [x, ones, zeros], name, core.x.shape, epsilon=core.epsilon)
-    replace(core.last.outputs[0], y)
-    if gamma is None or beta is None:
-        return None
-    mean, variance = (new_constant(graph, np.full(channels, n, np.float32), f"{name}/unit") for n in (0, 1))
-    y = insert(
-        last, "BatchNormalization", [after.outputs[0], scale, shift, mean, variance], f"{name}/affine", epsilon=0.0
-    )
-    return _finish(y, last)
-
-
-def _near_zero(graph: ir.Graph, before: ir.Node, x: ir.Value, axes: range) -> ir.Value:
-    """`x` less one of its values, the first of each group: any will do, for the norm takes the mean away anyway.
-
-    ONNX Runtime's InstanceNormalization sums up in float32 and applies mean / deviation in one step: on 40000, 40001,
-    40002, 40003 over 56 x 56 positions it is off by .9; less the first value it is exact to 1e-7.
-    """
-    name = str(before.name)
-    starts, ends, along = (
-        new_constant(graph, np.array(values, np.int64), f"{name}/first")
-        for values in ([0] * len(axes), [1] * len(axes), list(axes))
-    )
-    shape = ir.Shape([1 if axis in axes else n for axis, n in enumerate(x.shape or ())])
-    first = insert(before, "Slice", [x, starts, ends, along], f"{name}/first", shape)
-    return insert(before, "Sub", [x, first], f"{name}/near", x.shape)
+    if graph.opset_imports[""] < _GROUP_NORM_OPSET:
+        return _refuse("GroupNormalization", _GROUP_NORM_OPSET, core)
+    # ONNX Runtime takes E[x^2] - E[x]^2, which needs x near zero more than any.
+    near = near_zero(graph, last, core.x, range(2, 3))
+    x = insert(last, "Reshape", [near, after.inputs[1]], f"{name}/Reshape", after.outputs[0].shape)
+    attributes = {"num_groups": groups, "epsilon": core.epsilon}
+    return _finish(insert(last, "GroupNormalization", [x, scale, shift], name, None, **attributes), last)
 
 
 def _finish(y: ir.Value, last: ir.Node) -> None:

@@ -7,6 +7,7 @@ from onnx_ir.passes import common
 
 from .onnx_einsum import einsum_as_matmul
 from .onnx_graph import forget_shapes, name_free_sizes
+from .onnx_groups import write_groups
 from .onnx_layout import settle_layout
 from .onnx_norms import choose_forms
 from .onnx_recurrent import loop_as_gru
@@ -29,7 +30,13 @@ from .onnx_shapes import drop_reshapes, fold_shapes
 
 
 def optimize(
-    model: ir.Model, *, channels_first_io: bool, channels_first_model: bool, standard_norms: bool, layer_norm: bool
+    model: ir.Model,
+    *,
+    channels_first_io: bool,
+    channels_first_model: bool,
+    standard_norms: bool,
+    layer_norm: bool,
+    norms_in_either_layout: bool,
 ) -> list[str]:
     """Rewrite `model` in place; returns the names of inputs and outputs that are channels first now."""
     graph = model.graph
@@ -53,9 +60,10 @@ def optimize(
         _clean(model)
         _infer(model)
     zero_states(graph)
-    choose_forms(model, standard_norms, layer_norm)
+    choose_forms(model, standard_norms, layer_norm, norms_in_either_layout)
     _clean(model)
     turned = settle_layout(model, channels_first_io, channels_first_model)
+    write_groups(graph)
     _clean(model)
     idle_transposes(graph)
     drop_reshapes(graph)
