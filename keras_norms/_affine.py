@@ -62,7 +62,7 @@ class AffineNormalization(keras.layers.Layer):
     def _widen(self, x):
         """Statistics are taken in float32 or wider, whatever the policy."""
         x = x if ops.is_tensor(x) else ops.convert_to_tensor(x)
-        return cast(x, keras.backend.result_type(x.dtype, "float32"))
+        return cast(x, wide(x.dtype))
 
     def _gamma_and_beta(self, dtype, shape=None):
         """gamma and beta in dtype, in their own shape or another; None where switched off."""
@@ -84,6 +84,11 @@ class AffineNormalization(keras.layers.Layer):
             "beta_constraint": constraints.serialize(self.beta_constraint),
             "gamma_constraint": constraints.serialize(self.gamma_constraint),
         }
+
+
+def wide(dtype):
+    """float64 for float64, else float32; Keras' result_type narrows float64 on every backend but TensorFlow."""
+    return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"
 
 
 def cast(x, dtype):

@@ -4,7 +4,7 @@ import keras
 from keras import initializers, ops
 
 from keras_norms import _arguments, _axes, _tensorflow, _tensorflow_batch, _torch
-from keras_norms._affine import AffineNormalization, cast, shaped
+from keras_norms._affine import AffineNormalization, cast, shaped, wide
 from keras_norms._ghost import ghost_batches, merge_ghosts
 from keras_norms._replicas import check_synchronized, sum_over_replicas
 from keras_norms._statistics import Statistics, affine, at_least_one, counted_sum, first_of, moments, position_count
@@ -74,7 +74,7 @@ class BatchNormalization(AffineNormalization):
 
     Precision: statistics are taken in float32 or wider. Against float64, outputs of float32 inputs of unit variance are
     exact to 1e-4 at a mean of 1e4 and to 2e-3 at a mean of 1e6. On TensorFlow the fused kernel rounds more than that;
-    so, when a channel's mean is more than 16 standard deviations from zero, the kernel gets a centred input, which
+    so, when a channel's mean is more than 4 standard deviations from zero, the kernel gets a centred input, which
     costs it one more run. Compiled by XLA, the kernel is not used.
 
     Export: folds into a convolution or dense layer before or after it; what cannot fold becomes one multiplication and
@@ -193,7 +193,7 @@ class BatchNormalization(AffineNormalization):
         return merge_ghosts(y, x)
 
     def _train_channels_last(self, x, batch_norm):
-        dtype = keras.backend.result_type(x.dtype, "float32")
+        dtype = wide(x.dtype)
         gamma, beta = self._gamma_and_beta(dtype)
         moving = self._moving_statistics(dtype)
 

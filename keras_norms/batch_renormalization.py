@@ -82,7 +82,7 @@ class BatchRenormalization(BatchNormalization):
 
     Precision: statistics are taken in float32 or wider. Against float64, outputs of float32 inputs of unit variance are
     exact to 1e-4 at a mean of 1e4 and to 2e-3 at a mean of 1e6. On TensorFlow the fused kernel rounds more than that;
-    so, when a channel's mean is more than 16 standard deviations from zero, the kernel gets a centred input, which
+    so, when a channel's mean is more than 4 standard deviations from zero, the kernel gets a centred input, which
     costs it one more run. Compiled by XLA, the kernel is not used.
 
     Export: as batch normalization.
@@ -174,7 +174,8 @@ class BatchRenormalization(BatchNormalization):
         gap = (batch.variance - moving.variance) / (ops.sqrt(batch.variance + self.epsilon) + sigma)
         moved = moving.variance + rate * gap * (2.0 * sigma + rate * gap)
         self._assign(self.moving_mean, moving.mean + rate * (batch.mean - moving.mean), count)
-        self._assign(self.moving_variance, ops.maximum(moved, 0.0), count)
+        # Not by ops.maximum, which narrows float64 on PyTorch.
+        self._assign(self.moving_variance, ops.where(moved < 0.0, ops.zeros((), dtype=moved.dtype), moved), count)
         some = count > 0 if isinstance(count, int) else ops.max(count) > 0
         self.step.assign(self.step + ops.cast(some, "int32"))
 

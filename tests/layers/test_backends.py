@@ -51,7 +51,9 @@ def test_same_results(results, backend):
     for name, value in expected.items():
         # Half precision rounds its output: one unit in the last place of float16 or bfloat16.
         half = 2e-3 if "mixed_float16" in name else 2e-2 if "mixed_bfloat16" in name else 0.0
-        relative = half or (1e-4 if name.startswith("far") else 1e-5)
+        relative = half or (2e-5 if name.startswith("far") else 1e-5)
+        if "float64" in name and backend == "torch":  # JAX has float64 only on request
+            relative = 1e-12
         error = np.abs(found[name] - value).max() / max(1.0, np.abs(value).max())
         if not error <= relative:
             wrong.append(f"{name}: {error:.1e}")

@@ -155,11 +155,17 @@ def test_every_invariant_has_a_remedy():
         assert str(caught.value).split("Received: ")[1].rstrip(".").count(". ") >= 1
 
 
-def test_rank_changes_after_build():
-    layer = BN()
+@pytest.mark.parametrize("shape", [(4, 6), (4, 5, 12), (4, 5, 7, 6)], ids=str)
+@pytest.mark.parametrize("layer", [BN(), BRN(), GN(2), IN(), LN()], ids=lambda v: type(v).__name__)
+def test_another_kind_of_input_after_build(layer, shape):
+    """Twice as many channels must not pass for two positions."""
+    layer = type(layer).from_config(layer.get_config())
     layer.build((4, 5, 6))
-    with pytest.raises(ValueError, match="incompatible with the layer"):
-        layer(np.zeros((4, 6), "float32"))
+    text = "incompatible with the layer"
+    if isinstance(layer, LN):
+        text = r"built for\. Received: input shape .*; built for rank 3 and sizes \{2: 6\} by axis\. Use another layer"
+    with pytest.raises(ValueError, match=text):
+        layer(np.zeros(shape, "float32"))
 
 
 def test_numpy_integers_are_integers():

@@ -32,8 +32,18 @@ FAR = (
     Case(BN, (4, 6, 5, 8)),
     Case(BRN, (4, 6, 5, 8), {"schedule": OPEN}),
     Case(GN, (4, 6, 5, 8), {"groups": 2}),
+    Case(IN, (2, 32, 32, 8)),  # so many positions that PyTorch takes the samples one by one
     Case(LN, (4, 6, 5, 8)),
 )
+WIDE = (
+    Case(BN, (4, 6, 3, 5), {"axis": 1, "dtype": "float64"}),
+    Case(BRN, (4, 3, 5, 6), {"schedule": OPEN, "dtype": "float64"}),
+    Case(GN, (4, 6, 3, 5), {"groups": 2, "axis": 1, "dtype": "float64"}),
+    Case(GN, (8, 6), {"groups": 2, "dtype": "float64"}),
+    Case(IN, (1, 1024, 8), {"dtype": "float64"}),
+    Case(LN, (4, 6, 5), {"dtype": "float64"}),
+)
+TWICE = (Case(BN, (4, 3, 5, 6)), Case(GN, (4, 5, 6), {"groups": 2}), Case(IN, (1, 1024, 8)), Case(LN, (8, 6)))
 
 
 def jax_call(layer, x, call):
@@ -81,29 +91,61 @@ def torch_gradients(layer, x, upstream, call):
     return [x.grad, *(v.value.grad for v in layer.trainable_variables)]
 
 
+def second_gradient(case):
+    """The gradient of the sum of squares of a gradient, as a gradient penalty has it."""
+    backend = keras.backend.backend()
+    layer, x = randomize(case.make(), case.shape), keras.ops.convert_to_tensor(inputs(case.shape))
+    call = {"training": True} if case.has_batch_statistics else {}
+    if backend == "jax":
+        import jax
+
+        weights, state = ([v.value for v in vs] for vs in (layer.trainable_variables, layer.non_trainable_variables))
+
+        def total(x):
+            return jax.numpy.sin(layer.stateless_call(weights, state, x, **call)[0]).sum()
+
+        return jax.jit(jax.grad(lambda x: (jax.grad(total)(x) ** 2).sum()))(x)
+    if backend == "torch":
+        import torch
+
+        x.requires_grad_()
+        (first,) = torch.autograd.grad(layer(x, **call).sin().sum(), x, create_graph=True)
+        return torch.autograd.grad((first**2).sum(), x)[0]
+    import tensorflow as tf
+
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = tf.reduce_sum(tf.sin(layer(x, **call)))
+        penalty = tf.reduce_sum(inner.gradient(y, x) ** 2)
+    return outer.gradient(penalty, x)
+
+
 def run(case, mask=None, offset=0.5):
     """Everything a case gives: inference, a few training steps, the weights after them, and the gradients."""
     backend = keras.backend.backend()
     layer = randomize(case.make(), case.shape)
-    x, upstream = inputs(case.shape, offset=offset), inputs(case.shape, seed=5)
+    dtype = "float64" if layer.compute_dtype == "float64" else "float32"
+    x, upstream = inputs(case.shape, dtype=dtype, offset=offset), inputs(case.shape, seed=5, dtype=dtype)
     masked = {} if mask is None else {"mask": mask}
     apply = jax_call if backend == "jax" else lambda layer, x, call: layer(x, **call)
     results = {"inference": apply(layer, x, masked)}
     call = {"training": True, **masked} if case.has_batch_statistics else masked
     if case.has_batch_statistics:
         for step in range(STEPS):
-            results[f"training{step}"] = apply(layer, inputs(case.shape, seed=step, offset=offset), call)
+            results[f"training{step}"] = apply(layer, inputs(case.shape, step, dtype, offset), call)
         for weight in layer.weights:
             results[weight.name] = keras.ops.convert_to_numpy(weight).copy()
     gradients = {"jax": jax_gradients, "tensorflow": tensorflow_gradients, "torch": torch_gradients}[backend]
     for i, gradient in enumerate(gradients(layer, x, upstream, call)):
         results[f"gradient{i}"] = gradient
-    return {name: keras.ops.convert_to_numpy(keras.ops.cast(v, "float32")) for name, v in results.items()}
+    return {name: keras.ops.convert_to_numpy(keras.ops.cast(v, dtype)) for name, v in results.items()}
 
 
 def main(path):
     mask = np.random.default_rng(3).random((4, 7)) < 0.6
-    rows = [("plain", case, {}) for case in (*CASES[::2], *GHOSTS, *HALF)]
+    rows = [("plain", case, {}) for case in (*CASES[::2], *GHOSTS, *HALF, *WIDE)]
     rows += [("masked", case, {"mask": mask}) for case in MASKED]
     # At 10 a native kernel that takes E[x^2] - E[x]^2 is wrong by 4e-4.
     rows += [(f"far {offset:g}", case, {"offset": offset}) for case in FAR for offset in (10.0, 1e4)]
@@ -111,6 +153,8 @@ def main(path):
     for kind, case, setting in rows:
         for name, value in run(case, **setting).items():
             results[f"{kind} {case.id} {name}"] = value
+    for case in TWICE:
+        results[f"twice {case.id}"] = keras.ops.convert_to_numpy(second_gradient(case))
     np.savez(path, **results)
 
 
