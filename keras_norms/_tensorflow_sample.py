@@ -160,8 +160,7 @@ def _rows_norm(x, gamma, beta, features, epsilon):
         def gradient(upstream):
             dy = shaped(upstream, width)
             dy_x = dy * x_hat
-            g = shaped(dy * gamma, features)
-            g_x = g * normalized
+            g, g_x = shaped(dy * gamma, features), shaped(dy_x * gamma, features)
             dx = (g - (normalized * mean(g_x) + mean(g))) * inv
             # Measured: the gradient of bias_add sums rows several times faster than reduce_sum.
             sums = (tf.raw_ops.BiasAddGrad(out_backprop=v) for v in (dy_x, dy))
