@@ -6,8 +6,8 @@
 `make` exports with random weights and statistics, at batch 1; `time` prints Markdown: transposes, the median
 milliseconds of each file, and the median and quartiles of their ratio over the rounds. The files take turns, in
 alternating order, so that a noisy machine disturbs all alike; each runs a few times in a turn, after a pause in which
-the other's threads come to rest. Keras' export refuses the exact GELU, so the ConvNeXt and the ViT are compared with its
-approximation by tanh, and timed exact too.
+the other's threads come to rest. Keras' export refuses the exact GELU, so the ConvNeXt and the ViT are compared with
+its approximation by tanh, and timed exact too.
 """
 
 import argparse
@@ -107,7 +107,10 @@ def networks():
         "ViT-Ti/16": (lambda: vit(exact), False),
         "ViT-Ti/16, GELU by tanh": (lambda: vit(tanh), True),
         "MobileNetV2": (lambda: keras.applications.MobileNetV2(weights=None), True),
-        "MobileNetV3Small": (lambda: keras.applications.MobileNetV3Small(weights=None), True),
+        "MobileNetV3Small": (
+            lambda: keras.applications.MobileNetV3Small(weights=None, input_shape=(224, 224, 3)),
+            True,
+        ),
         "6 x Conv1D, BN, ReLU": (lambda: stack((1024, 64), lambda: layers.Conv1D(64, 5, padding="same")), True),
         "3 x Conv2DTranspose, BN, ReLU": (
             lambda: stack((14, 14, 64), lambda: layers.Conv2DTranspose(64, 2, 2), 3),
@@ -185,15 +188,18 @@ def timed(paths, threads, rounds, seconds):
 
 
 def measure(folder, names, threads, rounds, seconds):
-    header = "transposes: ours", "Keras'", "ms: ours", "Keras'", "ratio", "quartiles"
+    header = "transposes: ours", "Keras'", "ms: ours", "Keras'", "ratio", "quartiles", "in Adds"
     print(f"| model, {threads} thread{'s' * (threads > 1)} | {' | '.join(header)} |")
-    print("|---" * 7 + "|")
+    print("|---" * 8 + "|")
     found = {path.name for path in folder.glob("*.onnx")}
     listed = [name for name in networks() if file_name(name, "ours") in found and (not names or name in names)]
-    for name in listed:
+    for name in [name for name in listed if not name.startswith("Add")]:
         paths = {who: folder / file_name(name, who) for who in ("ours", "Keras") if file_name(name, who) in found}
         nodes = {who: onnx.load(path, load_external_data=False).graph.node for who, path in paths.items()}
         transposes = {who: str(sum(node.op_type == "Transpose" for node in nodes[who])) for who in paths}
+        add = file_name(name.partition(",")[0].replace("group norm", "Add"), "ours")
+        if "group norm" in name and add in found:
+            paths["Add"] = folder / add
         took = timed(paths, threads, rounds, seconds)
         digits = 2 if np.median(took["ours"]) > 0.3 else 3
         cells = [transposes["ours"], transposes.get("Keras", ""), f"{np.median(took['ours']):.{digits}f}"]
@@ -202,6 +208,7 @@ def measure(folder, names, threads, rounds, seconds):
             cells += [f"{np.median(took['Keras']):.{digits}f}", f"{ratio:.2f}", f"{low:.2f} to {high:.2f}"]
         else:
             cells += ["", "", ""]
+        cells += [f"{np.median(took['ours'] / took['Add']):.1f}" if "Add" in took else ""]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 

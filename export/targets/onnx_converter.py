@@ -52,7 +52,7 @@ def convert_saved_model(
         "channels_first_model": channels_first_model,
         "standard_norms": standard_norms,
         "layer_norm": layer_norm,
-        "norms_in_either_layout": mode in (None, "float16"),  # channels last they have products, which are quantized
+        "norms_in_either_layout": mode is None,  # channels last they have products, which would be quantized
     }
     while True:
         model = _lifted(source, wanted, weights)
