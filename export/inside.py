@@ -29,7 +29,7 @@ from .signature import signature
 _SAME = 1e-4
 _CAP = 100.0  # dB: nearer is the same
 _PLENTY = 20.0  # dB above what is asked: a loss beyond that harms nobody
-_NORMS = tuple(kind for kind, _ in LOWERINGS)
+_NORMS = tuple(kind for kind, _ in LOWERINGS if kind.__name__.endswith("Normalization"))
 
 
 @dataclass

@@ -4,12 +4,12 @@ To the nearest step, the errors of the weights add up at random. Inputs of a lay
 loses can be given to those that are not rounded yet. With X the patches of the calibration data (a row each) and
 H = X'X + damping, minimize |X (w - q)|^2 over q on the grid, column after column:
 
-    U = upper Cholesky factor of H^-1
-    e_i = (w_i - q_i) / U_ii,   w_j -= e_i U_ij   for every j after i
+    H = R R', R upper triangular, so |X (w - q)|^2 = sum over i of (sum over j <= i of (w_j - q_j) R_ji)^2
+    q_i = w_i + sum over j < i of (w_j - q_j) R_ji / R_ii, on the grid
     b  += mean of X w - mean of X q
 
-(Frantar et al., GPTQ, arXiv 2210.17323.) The largest weight of an output channel is held at the end of the grid, where
-the quantizer will find the same scale again.
+(Frantar et al., GPTQ, arXiv 2210.17323, in the form of Chee et al., arXiv 2307.13304, which inverts nothing.) The
+largest weight of an output channel is held at the end of the grid, where the quantizer will find the same scale again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _LARGEST_PATCH = 2_400  # above it the Cholesky factor takes seconds
 _ROWS = 8_192
 _DAMPING = 0.01
 _BLOCK = 64
+_ROWS_AT_ONCE = 1_024
 _LAYERS = ("CONV_2D", "FULLY_CONNECTED")
 
 
@@ -36,13 +37,27 @@ class Patches:
         self.size = int(np.prod(self._kernel[1:]))
         self._per_batch = max(1, -(-max(_ROWS, 2 * self.size) // max(1, examples)))
         self._rng = np.random.default_rng(0)
-        self.moments, self.total, self.count = np.zeros((self.size, self.size)), np.zeros(self.size), 0
+        self._sums, self._total, self._count = np.zeros((self.size, self.size)), np.zeros(self.size), 0
+        self._waiting: list[np.ndarray] = []
 
     def add(self, x: np.ndarray) -> None:
-        rows = x.reshape(-1, self.size) if self._dense else self._windows(x)
-        self.moments += rows.T @ rows
-        self.total += rows.sum(axis=0, dtype=np.float64)
-        self.count += len(rows)
+        self._waiting.append(x.reshape(-1, self.size) if self._dense else self._windows(x))
+        if sum(map(len, self._waiting)) >= _ROWS_AT_ONCE:
+            self._multiply()
+
+    def _multiply(self) -> None:
+        """A few large products take a fraction of the time of many small ones."""
+        if self._waiting:
+            rows = np.concatenate(self._waiting)
+            self._waiting.clear()
+            self._sums += rows.T @ rows
+            self._total += rows.sum(axis=0, dtype=np.float64)
+            self._count += len(rows)
+
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """The means of x_i x_j and of x_i; zeros where nothing was seen."""
+        self._multiply()
+        return self._sums / max(1, self._count), self._total / max(1, self._count)
 
     def _windows(self, x: np.ndarray) -> np.ndarray:
         """Patches at random positions of the output, all of them where there are few."""
@@ -93,13 +108,14 @@ def round_kernel(graph: Graph, op: Any, patches: Patches) -> None:
     """Replace the kernel by values on its grid, and let the bias make up for what the mean output loses."""
     kernel = graph.constant(int(op.inputs[1]))
     w = kernel.reshape(len(kernel), -1).astype(np.float64)
-    q = _rounded(w, patches.moments / max(1, patches.count))
+    moments, mean = patches.moments()
+    q = _rounded(w, moments)
     name = graph.name(int(op.outputs[0])).split(";")[0]
     inputs = [int(i) for i in op.inputs]
     inputs[1] = graph.add_constant(q.reshape(kernel.shape), f"{name}/rounded_kernel")
     bias = graph.constant(inputs[2]) if len(inputs) > 2 else None
-    if bias is not None and patches.count:
-        inputs[2] = graph.add_constant(bias + (w - q) @ (patches.total / patches.count), f"{name}/corrected_bias")
+    if bias is not None:
+        inputs[2] = graph.add_constant(bias + (w - q) @ mean, f"{name}/corrected_bias")
     op.inputs = np.array(inputs, np.int32)
 
 
@@ -113,16 +129,15 @@ def _rounded(w: np.ndarray, moments: np.ndarray) -> np.ndarray:
     end, held = np.sign(w[np.arange(len(w)), held]) * 127, place[held]
     damping = max(1e-12, _DAMPING * float(np.mean(np.diag(moments))))
     damped = moments[np.ix_(order, order)] + damping * np.eye(len(order))
-    upper = np.linalg.cholesky(np.linalg.inv(damped)).T
-    w, q = w[:, order].copy(), np.empty_like(w)
+    upper = np.linalg.cholesky(damped[::-1, ::-1])[::-1, ::-1]
+    weighs = upper / np.diag(upper)
+    w, q = w[:, order], np.empty_like(w)
     for first in range(0, w.shape[1], _BLOCK):
         last = min(first + _BLOCK, w.shape[1])
-        errors = np.empty((len(w), last - first))
+        wanted = w[:, first:last] + (w[:, :first] - q[:, :first]) @ weighs[:first, first:last]
         for i in range(first, last):
-            steps = np.clip(np.round(w[:, i] / scale), -127, 127)
+            aim = wanted[:, i - first] + (w[:, first:i] - q[:, first:i]) @ weighs[first:i, i]
+            steps = np.clip(np.round(aim / scale), -127, 127)
             steps[held == i] = end[held == i]
             q[:, i] = steps * scale
-            errors[:, i - first] = (w[:, i] - q[:, i]) / upper[i, i]
-            w[:, i:last] -= np.outer(errors[:, i - first], upper[i, i:last])
-        w[:, last:] -= errors @ upper[first:last, last:]
     return q[:, place]
