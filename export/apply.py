@@ -172,10 +172,13 @@ class _Rebuild:
                     dtype=layer.dtype_policy,
                 )
             return self._quick(from_config(layer, {**config, **self.plan.config(layer)}))
-        except (NotImplementedError, TypeError, ValueError) as error:
+        except FoldError:
+            raise
+        except Exception as error:  # whatever a layer's own get_config and from_config raise
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
             raise FoldError(
                 f"fold builds every layer anew from its get_config(); the layer {layer.name!r} "
-                f"({type(layer).__name__}) does not come back from it: {error}"
+                f"({type(layer).__name__}) does not come back from it: {lines[-1][:200]}"
             ) from error
 
     def _quick(self, clone: Any) -> Any:

@@ -65,13 +65,11 @@ def lint(
     return DelegateReport(str(path), None if flexible else xnnpack(path, layers), tuple(findings), half, told)
 
 
-def xnnpack(path: Path, layers: Collection[str] | None = None) -> XnnpackReport:
-    """Which operations of a `.tflite` file XNNPACK takes."""
+def xnnpack(path: Path, layers: Collection[str] | None = None) -> XnnpackReport | None:
+    """Which operations of a `.tflite` file XNNPACK takes; None for one that needs sizes no one can guess."""
     from .targets.tflite_nodes import delegated
 
-    found = delegated(path)
-    left = tuple((op, layer_of(name, layers) if name else "") for op, name in found.left_names)
-    return XnnpackReport(found.taken, found.left, left, found.partitions)
+    return delegated(path, layers)
 
 
 def _inputs(runner: Any, calibration: Any) -> tuple[Arrays, str]:

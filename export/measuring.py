@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 
 from .exact import exact_norms
+from .precision import in_float32
 from .probes import INFINITE, Arrays, Probe, with_first_number
 from .signature import Signature
 
 _SMALLEST_SCALE = 1e-3
+_DRAWN_AGAIN = 16
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,25 @@ def reference(model: keras.Model, sig: Signature, probe: Probe) -> Reference:
     # The rounding step is taken from the finite input, so its effect is measured from there too.
     shifted = [y + (m - a) if y.dtype.kind == "f" else y for y, m, a in zip(outputs, moved, here, strict=True)]
     return Reference(outputs, shifted, untouched)
+
+
+def narrowed(model: keras.Model, sig: Signature, probe: Probe, expected: Reference, got: Arrays) -> Reference:
+    """`expected` of one infinity, without the positions that do depend on it and did not show it.
+
+    A ReLU or a maximum hides what a number does, until other numbers around it let it through: so where `got` has no
+    finite number, others are drawn. What does not depend on the number stays, whatever is drawn.
+    """
+    rng = np.random.default_rng(0)
+    with in_float32(model):
+        for _ in range(_DRAWN_AGAIN):
+            if all(np.isfinite(expected.part(i, y)).all() for i, y in enumerate(got) if y.dtype.kind == "f"):
+                break
+            drawn = [rng.normal(size=x.shape).astype(x.dtype) if x.dtype.kind == "f" else x for x in probe.arrays]
+            here, *others = (_call(model, sig, with_first_number(drawn, value)) for value in (0.0, 1e3, -1e3))
+            same = [[a == b for a, b in zip(here, other, strict=True)] for other in others]
+            judged = expected.judged or [np.ones(y.shape, bool) for y in expected.outputs]
+            expected = replace(expected, judged=[a & b & c for a, b, c in zip(judged, *same, strict=True)])
+    return expected
 
 
 def in_exact_norms(model: keras.Model, sig: Signature, probe: Probe) -> Reference | None:

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from .candidates import is_batch_norm
 from .certificate import Certificate, certificate_path, write_certificate
 from .delegates import xnnpack
 from .errors import ExportError, FoldError, VerificationError
@@ -128,7 +129,8 @@ def _fold(model: keras.Model) -> tuple[keras.Model, FoldReport | None, tuple[str
     try:
         folded, report = fold_model(model)
     except FoldError as error:
-        return model, None, (f"nothing was folded: {error}",)
+        missed = any(is_batch_norm(layer) for layer in model._flatten_layers())
+        return model, None, (f"nothing was folded: {error}",) if missed else ()
     return folded if report.folded else model, report, ()  # a copy would only take memory
 
 

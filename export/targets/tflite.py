@@ -88,8 +88,8 @@ def _explain(failure: ConversionError, known: Collection[str] | None) -> str:
     flex = re.findall(r"(?:TF Select|Flex|Custom) ops?: ([\w, ]+)", f"{failure}\n{failure.printed}")
     if flex:
         names = sorted({name.strip() for group in flex for name in group.split(",") if name.strip()})
-        layers = sorted(set(re.findall(rf'"([\w/.-]+)/(?:{"|".join(map(re.escape, names))})[@"_]', str(failure))))
-        layers = list(dict.fromkeys(layer_of(f"{layer}/", known) for layer in layers))
+        nodes = sorted(set(re.findall(rf'"(?:{"|".join(map(re.escape, names))}):", "([^"@]+)@', str(failure))))
+        layers = list(dict.fromkeys(layer_of(node, known) for node in nodes))
         where = f" (in {', '.join(layers)})" if layers else ""
         return (
             f"TFLite has no builtin operation for {', '.join(names)}{where}, and LiteRT's interpreters ship without "

@@ -13,6 +13,12 @@ from ..progress import Progress, silent
 from ..quantization import load_batches
 from .tflite_fusing import with_biases
 from .tflite_quantizer import quantize
+from .tflite_rewriting import rewritten
+from .tflite_rolls import in_two
+from .tflite_slices import apart
+
+# What the converter has no form for: a slice that inserts dimensions where several sizes are free, and a roll.
+_REWRITES = {"StridedSlice": apart, "Roll": in_two}
 
 
 def convert_saved_model(
@@ -26,21 +32,31 @@ def convert_saved_model(
     progress: Progress = silent,
 ) -> dict[str, list[str]]:
     """Convert a traced model, in float32 or quantized, and give it the model's names; return what stayed in float."""
-    converter = _converter(saved_model, flex)
     stayed: dict[str, list[str]] = {}
-    if calibration is None:
-        _set_mode(converter, mode)
-        flatbuffer = with_biases(converter.convert()) if mode is None else converter.convert()
-    else:
-        flatbuffer, stayed = quantize(converter.convert(), str(mode), load_batches(calibration), io_dtype, progress)
+    flatbuffer = _converted(saved_model, mode if calibration is None else None, flex)
+    if calibration is not None:
+        flatbuffer, stayed = quantize(flatbuffer, str(mode), load_batches(calibration), io_dtype, progress)
+    elif mode is None:
+        flatbuffer = with_biases(flatbuffer)
     Path(path).write_bytes(_with_names(flatbuffer, names))
     return stayed
 
 
-def _converter(saved_model: str, flex: bool = False) -> Any:
+def _converted(saved_model: str, mode: str | None, flex: bool) -> bytes:
+    try:
+        return _converter(saved_model, mode, flex=False).convert()
+    except Exception as error:  # the converter's own, and whatever its passes raise
+        needed = {kind: rewrite for kind, rewrite in _REWRITES.items() if kind in str(error)}
+        if not rewritten(Path(saved_model), needed) and not flex:
+            raise
+    return _converter(saved_model, mode, flex).convert()
+
+
+def _converter(saved_model: str, mode: str | None, flex: bool) -> Any:
     converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
     builtins, tensorflow = tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS
     converter.target_spec.supported_ops = [builtins, tensorflow] if flex else [builtins]
+    _set_mode(converter, mode)
     return converter
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,9 @@ from typing import Any
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
+from ..naming import layer_of
 from ..quiet import quiet_stderr
+from ..report.delegates import XnnpackReport
 
 # What LiteRT's own check for its GPU delegate lets pass (tflite/tools/versioning/gpu_compatibility.cc, 2026).
 _GPU_OPS = """
@@ -26,6 +30,7 @@ STABLEHLO_CLAMP STABLEHLO_REMAINDER STABLEHLO_SHIFT_LEFT STRIDED_SLICE SUB SUM T
 TRANSPOSE_CONV
 """
 GPU_OPS = frozenset(_GPU_OPS.split())
+_FREE_SIZES = (32, 64, 128, 224)
 
 
 @dataclass(frozen=True)
@@ -69,24 +74,15 @@ def _shape(tensor: Any) -> tuple[int | None, ...]:
     return tuple(None if size < 0 else int(size) for size in (() if sizes is None else sizes))
 
 
-@dataclass(frozen=True)
-class Delegated:
-    """What XNNPACK runs of a file: operations taken and left, by kind; the names of those left; how many partitions."""
+def delegated(path: Path, layers: Collection[str] | None = None) -> XnnpackReport | None:
+    """What XNNPACK runs of a file, `layers` being those of its model; None if no size that is tried suits the file.
 
-    taken: dict[str, int]
-    left: dict[str, int]
-    left_names: tuple[tuple[str, str], ...]
-    partitions: int
-
-
-def delegated(path: Path) -> Delegated:
-    """Ask LiteRT: a delegate shows as an operation whose results are those of the operations that it took over.
-
-    An operation between a delegate's inputs and its results is its own; all others stay with LiteRT's kernels.
+    A delegate shows as an operation whose results are those of the operations that it took over. One between a
+    delegate's inputs and its results is its own; all others stay with LiteRT's kernels.
     """
-    with quiet_stderr():
-        interpreter = Interpreter(os.fspath(path), num_threads=1)
-        interpreter.allocate_tensors()
+    interpreter = _prepared(path)
+    if interpreter is None:
+        return None
     listed = interpreter._get_ops_details()
     own = [op for op in listed if op["op_name"] != "DELEGATE"]
     delegates = [op for op in listed if op["op_name"] == "DELEGATE"]
@@ -103,8 +99,29 @@ def delegated(path: Path) -> Delegated:
             taken.add(k)
             open_ += [int(i) for i in own[k]["inputs"] if i >= 0]
     names = [node.name for node in nodes(path)]
-    left = tuple((op["op_name"], names[k] if k < len(names) else "") for k, op in enumerate(own) if k not in taken)
-    return Delegated(_counts([own[k]["op_name"] for k in taken]), _counts([op for op, _ in left]), left, len(delegates))
+    left = [k for k in range(len(own)) if k not in taken]
+    where = [layer_of(names[k], layers) if k < len(names) and names[k] else "" for k in left]
+    return XnnpackReport(
+        _counts([own[k]["op_name"] for k in taken]),
+        _counts([own[k]["op_name"] for k in left]),
+        tuple((own[k]["op_name"], layer) for k, layer in zip(left, where, strict=True)),
+        len(delegates),
+    )
+
+
+def _prepared(path: Path) -> Interpreter | None:
+    """LiteRT with its delegate; free sizes are 1 in the file, which leaves nothing of an image behind a stride."""
+    for size in (1, *_FREE_SIZES):
+        with quiet_stderr(), suppress(RuntimeError):
+            interpreter = Interpreter(os.fspath(path), num_threads=1)
+            for detail in interpreter.get_input_details() if size > 1 else ():
+                first, *rest = detail["shape_signature"] if len(detail["shape_signature"]) else (None,)
+                if first is not None:
+                    shape = [abs(int(first)), *(size if n < 0 else int(n) for n in rest)]
+                    interpreter.resize_tensor_input(detail["index"], shape)
+            interpreter.allocate_tensors()
+            return interpreter
+    return None
 
 
 def _counts(kinds: list[str]) -> dict[str, int]:

@@ -160,8 +160,8 @@ def report(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lowerings, "LOWERINGS", [(k, partial(lower, right=right)) for k, right in lowerings.LOWERINGS])
         patch.setattr(pipeline, "compare", keep)
-        for search in ("first_divergence", "divergence_inside"):  # they take longer than all the rest
-            patch.setattr(pipeline, search, lambda *args: None)
+        patch.setattr(pipeline, "first_divergence", lambda *args: None)  # the searches take longer than all the rest
+        patch.setattr(pipeline, "divergence_inside", lambda *args: (None, None))
         patch.setattr(verifying, "_swapped", lambda *args: None)  # it compares every output with every other
         with pytest.raises(VerificationError, match="was not written"):
             export(model, tmp_path_factory.mktemp("norms") / f"norms{suffix}")
