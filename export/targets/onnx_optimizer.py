@@ -21,6 +21,7 @@ from .onnx_rules import (
     gelu,
     hard_sigmoid,
     idle_transposes,
+    padding_into_convolution,
     reduce_without_reshape,
     relu6,
     zero_states,
@@ -68,6 +69,7 @@ def optimize(
     idle_transposes(graph)
     drop_reshapes(graph)
     bias_into_convolution(graph)
+    padding_into_convolution(graph)
     _infer(model)
     series_as_images(graph)
     average_pool(graph)

@@ -124,6 +124,24 @@ def bias_into_convolution(graph: ir.Graph) -> None:
         replace(add.outputs[0], node.outputs[0])  # type: ignore[union-attr]
 
 
+def padding_into_convolution(graph: ir.Graph) -> None:
+    """Pad with zeros, Conv: the padding of the convolution."""
+    for node in [node for node in graph if node.op_type == "Pad"]:
+        conv, pads = only_use(node.outputs[0]), constant(node.inputs[1])
+        value = scalar(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] is not None else 0.0
+        if conv is None or conv.op_type != "Conv" or conv.inputs[0] is not node.outputs[0] or pads is None:
+            continue
+        if value != 0 or len(node.inputs) > 3 or attribute(node, "mode", "constant") != "constant":
+            continue
+        starts, ends = pads.reshape(2, -1)
+        if attribute(conv, "auto_pad", "NOTSET") != "NOTSET" or (pads < 0).any() or starts[:2].any() or ends[:2].any():
+            continue
+        more = np.concatenate([starts[2:], ends[2:]])
+        own = attribute(conv, "pads", [0] * len(more))
+        conv.attributes["pads"] = ir.AttrInt64s("pads", [int(n) for n in more + np.array(own)])
+        conv.replace_input_with(0, node.inputs[0])
+
+
 def _output_channels(node: ir.Node) -> int | None:
     kernel = constant(node.inputs[1])
     if kernel is None:

@@ -97,6 +97,13 @@ def test_transposes_stand_at_inputs_and_outputs_only(case, tmp_path):
     assert report.verification.ok
 
 
+@pytest.mark.parametrize("mode", [None, "dynamic"])
+def test_a_lone_group_norm_is_transposed_only_where_products_would_be_quantized(mode, tmp_path):
+    to_onnx(chain((32, 32, 64), L.GroupNormalization(4), L.ReLU()), tmp_path / "m.onnx", quantize=mode)
+    found = counted(tmp_path / "m.onnx")
+    assert (found.get("Transpose", 0), found.get("MatMul", 0)) == ((0, 3) if mode is None else (2, 0))
+
+
 def test_a_hard_sigmoid_is_one_operation(tmp_path):
     to_onnx(chain((8, 8, 3), L.Conv2D(4, 3), L.Activation("hard_silu")), tmp_path / "m.onnx", batch_size=1)
     assert counted(tmp_path / "m.onnx") == {"Transpose": 2, "Conv": 1, "HardSigmoid": 1, "Mul": 1}

@@ -12,7 +12,12 @@ import onnxruntime  # noqa: E402
 from keras_norms.export.targets.onnx_cut import SINK, SOURCE, Cut  # noqa: E402
 from keras_norms.export.targets.onnx_einsum import einsum_as_matmul  # noqa: E402
 from keras_norms.export.targets.onnx_layout import settle_layout  # noqa: E402
-from keras_norms.export.targets.onnx_rules import bias_into_convolution, dense_without_reshapes, drop_identities  # noqa: E402
+from keras_norms.export.targets.onnx_rules import (  # noqa: E402
+    bias_into_convolution,
+    dense_without_reshapes,
+    drop_identities,
+    padding_into_convolution,
+)
 from keras_norms.export.targets.onnx_shapes import drop_reshapes, fold_shapes  # noqa: E402
 from onnx_ir.passes import common  # noqa: E402
 
@@ -259,4 +264,32 @@ def test_a_bias_goes_into_its_convolution_if_it_is_one(shape, merged):
     rest = passed(proto, lambda model: bias_into_convolution(model.graph))
     assert [node.op_type for node in rest.graph.node] == (["Conv"] if merged else ["Conv", "Add"])
     x = rng.normal(size=(1, 3, 4, 4)).astype("float32")
+    np.testing.assert_allclose(run(rest, x)["y"], run(proto, x)["y"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("pads", "value", "merged"),
+    [
+        ([0, 0, 1, 0, 0, 0, 2, 3], None, True),
+        ([0, 0, 1, 1, 0, 0, 1, 1], 0.0, True),
+        ([0, 0, 1, 1, 0, 0, 1, 1], 1.0, False),
+        ([0, 1, 1, 1, 0, 0, 1, 1], 0.0, False),
+        ([0, 0, -1, 1, 0, 0, 1, 1], 0.0, False),
+    ],
+)
+def test_padding_goes_into_its_convolution_if_it_is_zeros_around_the_image(pads, value, merged):
+    rng = np.random.default_rng(0)
+    channels = 3 + pads[1]
+    constants = {"p": np.array(pads), "w": rng.normal(size=(5, channels, 3, 3)).astype("float32")}
+    if value is not None:
+        constants["c"] = np.float32(value)
+    nodes = [
+        ("Pad", ["x", "p", "c"][: 2 + (value is not None)], ["v"], {}),
+        ("Conv", ["v", "w"], ["y"], {"pads": [1, 0, 0, 2], "strides": [2, 1]}),
+    ]
+    size = lambda i, stride, own: (6 + pads[2 + i] + pads[6 + i] + own - 3) // stride + 1  # noqa: E731
+    proto = graph(nodes, constants, [1, 3, 6, 6], [1, 5, size(0, 2, 1), size(1, 1, 2)])
+    rest = passed(proto, lambda model: padding_into_convolution(model.graph))
+    assert [node.op_type for node in rest.graph.node] == (["Conv"] if merged else ["Pad", "Conv"])
+    x = rng.normal(size=(1, 3, 6, 6)).astype("float32")
     np.testing.assert_allclose(run(rest, x)["y"], run(proto, x)["y"], atol=1e-5)
