@@ -1,6 +1,6 @@
 """Quantized residual networks with norms: signal to quantization noise of the logits, ours beside the converter's own.
 
-    python benchmarks/quantized_norms.py [group|instance|layer|batch|fresh ...] [--random] [--left-out]
+    python benchmarks/quantized_norms.py [group|instance|layer|batch|fresh ...] [--random] [--modes MODE ...]
 
 A ResNet of 29 convolutions for images of 96 x 96. Trained for a hundred steps on scikit-learn's digits, enlarged;
 calibrated on 64 of them and judged on 32 others. `--random`: random weights and crops of two photographs instead; batch
@@ -8,7 +8,7 @@ norms then have the statistics of their inputs over the calibration crops, "fres
 
 Prints Markdown: dB, larger is better, and the seconds of our export. The row "40 dB in" has no quantization in it:
 what the network makes, in float32, of noise a hundredth as large as its input. `--left-out` says what each step of the
-int8 quantizer is worth instead.
+int8 quantizer is worth instead; `--keep DIR` keeps trained networks there and takes them from there.
 """
 
 import argparse
@@ -78,13 +78,17 @@ def resnet(norm, classes):
     return keras.Model(inputs, L.Dense(classes, name="logits")(L.GlobalAveragePooling2D()(x)))
 
 
-def trained(norm, images, labels):
+def trained(norm, images, labels, file):
+    if file is not None and file.is_file():
+        return keras.models.load_model(file)
     keras.utils.set_random_seed(0)
     model = resnet(norm, classes=10)
     rate = keras.optimizers.schedules.CosineDecay(2e-3, TRAINING_STEPS)
     model.compile(keras.optimizers.Adam(rate), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     data = tf.data.Dataset.from_tensor_slices((images, labels)).shuffle(len(images), seed=0).repeat().batch(32)
     model.fit(data, steps_per_epoch=TRAINING_STEPS, verbose=0)
+    if file is not None:
+        model.save(file)
     return model
 
 
@@ -162,6 +166,8 @@ def main():
     parser.add_argument("norms", nargs="*", default=[norm for norm in NORMS if norm != "fresh"], metavar="NORM")
     parser.add_argument("--random", action="store_true")
     parser.add_argument("--left-out", action="store_true")
+    parser.add_argument("--modes", nargs="*", default=MODES, choices=MODES)
+    parser.add_argument("--keep", type=Path, metavar="DIR")
     options = parser.parse_args()
     if options.random:
         rng = np.random.default_rng(1)
@@ -175,19 +181,19 @@ def main():
             if options.random:
                 model = randomized(NORMS[name], calibration)
             else:
-                model = trained(NORMS[name], calibration, labels)
+                model = trained(NORMS[name], calibration, labels, options.keep and options.keep / f"{name}.keras")
                 right = np.argmax(model.predict(images, verbose=0), -1) == test_labels
                 print(f"| {name} | per cent right | {100 * np.mean(right):.1f} | | | |")
-            one_norm(name, model, calibration[:64], images[:32], work, options.left_out)
+            one_norm(name, model, calibration[:64], images[:32], work, options)
 
 
-def one_norm(name, model, calibration, images, work, only_left_out):
+def one_norm(name, model, calibration, images, work, options):
     expected = np.concatenate([np.asarray(model(x[None], training=False)) for x in images])
     print(f"| {name} | 40 dB in | {of_noisy_input(model, images, expected):.1f} | | | |", flush=True)
-    if only_left_out:
+    if options.left_out:
         left_out(fold(model)[0], calibration, images, expected, work)
         return
-    for mode in MODES:
+    for mode in options.modes:
         ours, theirs = work / "ours.tflite", work / "theirs.tflite"
         given, start = calibration if mode in ("int8", "int16x8") else None, time.perf_counter()
         size = to_tflite(model, ours, quantize=mode, calibration=given, batch_size=1).size_bytes / 1e6

@@ -58,6 +58,9 @@ class _Child:
         # A fixed hash seed: the converters walk sets, and the same model must give the same bytes.
         environment = dict(os.environ, KERAS_BACKEND="tensorflow", CUDA_VISIBLE_DEVICES="-1", PYTHONHASHSEED="0")
         environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+        # NumPy's linear algebra in one thread: its threads wait in loops for each other, and a quantized file must not
+        # depend on how many there are.
+        environment.setdefault("OPENBLAS_NUM_THREADS", "1")
         # The parent's import path, not the working directory: a user's own keras.py or export.py must not be found.
         code = f"import sys; sys.path[:] = {sys.path!r}; from keras_norms.export.worker import main; main()"
         self._process = subprocess.Popen(

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras_norms.export import to_tflite
-from keras_norms.export.targets import tflite_equalizing, tflite_rounding, tflite_sixteen
+from keras_norms.export.targets import tflite_equalizing, tflite_rounding, tflite_sensitivity, tflite_sixteen
 from keras_norms.export.targets.tflite import TFLiteRunner, op_counts
 from keras_norms.export.targets.tflite_graph import Graph
 from keras_norms.export.targets.tflite_observing import watch
@@ -120,6 +120,22 @@ def test_a_range_is_clipped_where_that_loses_less():
     assert 30 < high < 38, "where the outlier's error and the width of a step balance"
     assert low < -3
     assert (extremes.low[0], extremes.high[0]) == (values.min(), 40.0)
+
+
+def test_the_layer_that_eight_bits_hurt_is_found(flatbuffers):
+    """A range far too wide for a convolution's output leaves nothing of it."""
+    flatbuffer, x = flatbuffers[4, 12], [[one[None]] for one in images(4)]
+    graph, extremes = Graph(flatbuffer), Extremes()
+    small = [i for i, op in enumerate(graph.ops) if graph.kind(op) == "CONV_2D" and graph.shape(op.inputs[1])[1] == 1]
+    large = [i for i, op in enumerate(graph.ops) if graph.kind(op) == "CONV_2D" and i not in small]
+    tensors = {int(graph.ops[i].inputs[0]) for i in (*small, *large)} | {int(graph.ops[i].outputs[0]) for i in large}
+    watch(flatbuffer, x, tensors, extremes.see)
+    ranges = {tensor: (extremes.low[tensor], extremes.high[tensor]) for tensor in tensors}
+    first = int(graph.ops[large[0]].outputs[0])  # the second has more than a fifth of the multiplications
+    low, high = ranges[first]
+    worse = {**ranges, first: (300 * low, 300 * high)}
+    assert large[0] in tflite_sensitivity.most_sensitive(flatbuffer, worse, x)
+    assert large[0] not in tflite_sensitivity.most_sensitive(flatbuffer, ranges, x)
 
 
 def test_sixteen_bits_lose_next_to_nothing(flatbuffers, tmp_path):
