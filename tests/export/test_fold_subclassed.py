@@ -186,6 +186,13 @@ def test_names_depend_on_nothing_before():
     assert [n for n in names() if "_" not in n] == [n for n in first if "_" not in n]
 
 
+def test_names_afterwards_go_on_from_those_before():
+    m, number = built(Net()), lambda: int(L.Dense(1).name.partition("_")[2] or 0)
+    before = number()
+    fold(m)
+    assert number() == before + 1
+
+
 class Doubling(keras.Model):
     """A functional model with a call of its own around Keras'."""
 
