@@ -175,10 +175,9 @@ class _Rebuild:
         except FoldError:
             raise
         except Exception as error:  # whatever a layer's own get_config and from_config raise
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
             raise FoldError(
                 f"fold builds every layer anew from its get_config(); the layer {layer.name!r} "
-                f"({type(layer).__name__}) does not come back from it: {lines[-1][:200]}"
+                f"({type(layer).__name__}) does not come back from it: {_in_a_line(error)}"
             ) from error
 
     def _quick(self, clone: Any) -> Any:
@@ -225,3 +224,9 @@ class _Rebuild:
             before = getattr(old, name)
             if variable is not None and before is not None and variable.trainable != before.trainable:
                 variable.trainable = before.trainable
+
+
+def _in_a_line(error: Exception) -> str:
+    """What went wrong, without the advice and the configuration that Keras puts around it."""
+    text = str(error).rpartition("Exception encountered: ")[2]
+    return next((line.strip()[:200] for line in text.splitlines() if line.strip()), type(error).__name__)

@@ -6,7 +6,7 @@ from fold_blocks import Block, Joined, Residual, block_model
 from fold_checks import assert_folds, randomize, state
 from fold_models import IMAGE, bn, conv, image, model
 from keras_norms.export.errors import FoldError
-from keras_norms.export.fold import fold
+from keras_norms.export.fold import fold, fold_plan
 
 L = keras.layers
 
@@ -103,7 +103,7 @@ class NoConfigInside(Block):
 
 
 def test_a_custom_layer_whose_layers_cannot_be_made_anew_stays_closed():
-    assert_folds(block_model(NoConfigInside(name="block")), [], {"block/hidden": "does not come back from it"})
+    assert_folds(block_model(NoConfigInside(name="block")), [], {"block/hidden": "does not come back from it: "})
 
 
 def test_a_custom_layer_over_time_stays_closed():
@@ -125,23 +125,45 @@ def test_a_custom_layer_called_with_other_options_stays_closed():
     assert_folds(m, [], {"joined/hidden": "its calls in the model differ in more than sizes"})
 
 
-def test_a_custom_layer_on_masked_tensors_stays_closed():
-    class Masked(L.Layer):
-        def __init__(self, **kwargs):
-            super().__init__(**kwargs)
-            self.supports_masking = True
-            self.dense, self.bn = L.Dense(4), L.BatchNormalization(name="hidden")
+class Masked(L.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+        self.dense, self.bn = L.Dense(4), L.BatchNormalization(name="hidden")
 
-        def build(self, shape):
-            self.dense.build(shape)
-            self.bn.build(shape)
+    def build(self, shape):
+        self.dense.build(shape)
+        self.bn.build(shape)
 
-        def call(self, x, mask=None):
-            return self.bn(self.dense(x), mask=mask)
+    def call(self, x, mask=None):
+        return self.bn(self.dense(x), mask=mask)
 
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_custom_layer_on_masked_tensors_stays_closed(given):
     x = keras.Input((6,), dtype="int32")
-    y = Masked(name="masked")(L.Embedding(5, 4, mask_zero=True)(x))
+    mask = {"mask": keras.ops.not_equal(x, 0)} if given else {}
+    y = Masked(name="masked")(L.Embedding(5, 4, mask_zero=not given)(x), **mask)
     assert_folds(model(x, L.GlobalAveragePooling1D()(y)), [], {"masked/hidden": "it is called on masked tensors"})
+
+
+class Around(L.Layer):
+    """Holds a custom layer that others hold too."""
+
+    def __init__(self, inner, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = inner
+
+    def call(self, x):
+        return keras.ops.tanh(self.inner(x))
+
+
+def test_a_custom_layer_shared_by_others_at_other_sizes_stays_closed():
+    x, shared = image(), Block(3, name="block")
+    m = model(x, [Around(shared, name="whole")(x), Around(shared, name="half")(L.MaxPooling2D(2)(x))])
+    reasons = {r.norm: r.reason for r in fold_plan(m).kept}
+    assert reasons
+    assert all("it is called on tensors of other shapes elsewhere" in reason for reason in reasons.values()), reasons
 
 
 def test_a_layer_shared_with_a_custom_layer():
@@ -178,7 +200,7 @@ class NoConfig(L.Layer):
 
 def test_a_layer_without_a_config():
     x = image()
-    with pytest.raises(FoldError, match="comes? back from it"):
+    with pytest.raises(FoldError, match="come back from it: Object NoConfig was created by passing"):
         fold(keras.Model(x, NoConfig(keras.ops.relu)(x)))
 
 
