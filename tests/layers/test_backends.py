@@ -60,9 +60,9 @@ def test_same_results(results, backend):
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_light_import(backend):
-    """Importing keras_norms loads nothing that importing Keras on that backend does not."""
+    """Importing keras_norms loads nothing that importing Keras on that backend does not; for TensorFlow: test_house."""
     if find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     script = (

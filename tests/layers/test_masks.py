@@ -97,6 +97,22 @@ def test_nothing_to_count(row):
         np.testing.assert_allclose(y, oracle_inference(layer, x), rtol=0, atol=2e-5)
 
 
+@pytest.mark.parametrize("epsilon", [1e-3, 0.0])
+@pytest.mark.parametrize("row", MASKED, ids=_id)
+def test_gradients_where_nothing_counts(row, epsilon):
+    """The statistics of nothing are chosen by a condition, whose other branch must not leak into the gradient."""
+    import tensorflow as tf
+
+    layer, x, mask, _ = _setting((row[0], {**row[1], "epsilon": epsilon}, *row[2:]), 0.5)
+    call = {"training": True} if isinstance(layer, BN) else {}
+    with tf.GradientTape() as tape:
+        x = tf.constant(x)
+        tape.watch(x)
+        y = layer(x, mask=np.zeros_like(mask), **call)
+    for gradient in tape.gradient(y, [x, *layer.trainable_weights], output_gradients=tf.sin(x)):
+        assert np.isfinite(gradient).all()
+
+
 def test_a_fully_masked_sample_gives_beta():
     layer = randomize(keras_norms.GroupNormalization(2), (2, 5, 4))
     mask = np.array([[True] * 5, [False] * 5])

@@ -42,13 +42,15 @@ _FRESH = """
 import sys
 import keras, numpy as np
 import keras_norms
-path, data = sys.argv[1:3]
+data, *paths = sys.argv[1:]
 data = dict(np.load(data))
-model = keras.models.load_model(path)
-print(np.abs(model.predict(data["x"], verbose=0) - data["y"]).max(), [type(l).__module__ for l in model.layers][1::2])
-for name, value in data.items():
-    if name[0] == "w":
-        np.testing.assert_array_equal(model.get_weights()[int(name[1:])], value)
+for path in paths:
+    model = keras.models.load_model(path)
+    error = np.abs(model.predict(data["x"], verbose=0) - data["y"]).max()
+    print(error, [type(l).__module__ for l in model.layers][1::2])
+    for name, value in data.items():
+        if name[0] == "w":
+            np.testing.assert_array_equal(model.get_weights()[int(name[1:])], value)
 """
 
 
@@ -65,20 +67,22 @@ def saved(tmp_path_factory):
     return model, x, folder
 
 
-@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
-def test_a_file_in_a_fresh_process(saved, name):
+def test_files_in_a_fresh_process(saved):
     _, _, folder = saved
     child = subprocess.run(
-        [sys.executable, "-c", _FRESH, str(folder / name), str(folder / "data.npz")],
+        [sys.executable, "-c", _FRESH, *(str(folder / name) for name in ("data.npz", "model.keras", "model.h5"))],
         capture_output=True,
         text=True,
         check=False,
         cwd=folder,
     )
     assert child.returncode == 0, child.stderr[-3000:]
-    error, *modules = child.stdout.split(maxsplit=1)
-    assert float(error) <= 1e-6
-    assert modules[0].count("keras_norms") == len(LAYERS)
+    lines = child.stdout.splitlines()
+    assert len(lines) == 2
+    for line in lines:
+        error, modules = line.split(maxsplit=1)
+        assert float(error) <= 1e-6
+        assert modules.count("keras_norms") == len(LAYERS)
 
 
 def test_a_weights_file(saved):

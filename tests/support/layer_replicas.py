@@ -16,7 +16,7 @@ LAYERS = ((BN, {}), (BRN, {"schedule": OPEN}))
 SHAPE = (6, 5, 3)
 # How many of the six samples each replica gets; an empty share must not spoil the other's.
 SHARES = ((3, 3), (4, 2), (6, 0))
-STEPS = 3
+STEPS = 2
 
 
 def close(found, expected, what, tolerance=2e-5):
@@ -63,11 +63,10 @@ def mirrored():
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    full = [np.ones(SHAPE[:2], bool)] * STEPS
     some = [np.random.default_rng(s).random(SHAPE[:2]) < 0.6 for s in range(STEPS)]
     one_sided = [np.repeat([[True] * 5, [False] * 5], 3, axis=0)] * STEPS
     for layer_type, arguments in LAYERS:
-        for shares, masks in [(s, None) for s in SHARES] + [((3, 3), some), ((3, 3), one_sided), ((4, 2), full)]:
+        for shares, masks in [(s, None) for s in SHARES] + [((4, 2), some), ((3, 3), one_sided)]:
             outputs, gradients, weights = whole(layer_type, arguments, masks)
             with strategy.scope():
                 layer = randomize(layer_type(synchronized=True, **arguments), SHAPE)
@@ -83,7 +82,7 @@ def mirrored():
                 return strategy.run(body, args=(pick(xs), pick(upstreams), pick(replica_masks)))
 
             for step in range(STEPS):
-                mask = full[0] if masks is None else masks[step]
+                mask = np.ones(SHAPE[:2], bool) if masks is None else masks[step]
                 parts = [
                     [tf.constant(split(v, shares, r)) for r in range(2)]
                     for v in (inputs(SHAPE, seed=step), inputs(SHAPE, seed=50 + step), mask)
