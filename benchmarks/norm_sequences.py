@@ -27,8 +27,8 @@ def mean(x):
     return tf.reduce_mean(x, [1, 2], keepdims=True)
 
 
-def rows_then_columns(x):
-    return tf.reduce_mean(tf.reduce_mean(x, 1, keepdims=True), 2, keepdims=True)
+def columns_then_rows(x):
+    return tf.reduce_mean(tf.reduce_mean(x, 2, keepdims=True), 1, keepdims=True)
 
 
 def window(x):
@@ -54,12 +54,12 @@ def centred(average):
     return normalize
 
 
-def total_variance(average):
-    """x * k + t, statistics of a channel first."""
+def total_variance(average, of_squares=None):
+    """x * k + t, statistics of a channel first; the squares may be averaged in another way than x."""
 
     def normalize(x, gamma, beta):
         m = average(x)
-        v = average(tf.math.squared_difference(x, m))
+        v = (of_squares or average)(tf.math.squared_difference(x, m))
         mu, m = over_groups(m, gamma), tf.reshape(m, [1, GROUPS, -1])
         variance = over_groups(tf.reshape(v, [1, GROUPS, -1]) + tf.square(m - mu), gamma)
         k = tf.math.rsqrt(variance + EPSILON) * gamma.reshape(1, GROUPS, -1)
@@ -73,8 +73,10 @@ def total_variance(average):
 SEQUENCES = {
     "MEAN, (x - mu) k + beta": centred(mean),
     "MEAN, x k + t": total_variance(mean),
-    "MEAN by rows, x k + t": total_variance(rows_then_columns),
+    "MEAN by rows, x k + t": total_variance(columns_then_rows),
+    "MEAN by rows, MEAN of squares": total_variance(columns_then_rows, mean),
     "AVERAGE_POOL_2D, x k + t": total_variance(window),
+    "AVERAGE_POOL_2D, MEAN of squares": total_variance(window, mean),
     "x gamma + beta alone": lambda x, gamma, beta: x * gamma + beta,
 }
 

@@ -12,8 +12,10 @@ everywhere gives beta to 4e-3 with epsilon = 1e-3. Where a pass costs next to no
 
     y    = (x - m_c) * k + (beta + (m_c - mu) * k)
 
-Measured (`benchmarks/norm_sequences.py`): one window over all positions is the fastest mean and, in XNNPACK, the most
-exact; LiteRT's own kernels add up a window one by one, so above 64 x 64 positions rows come first, then columns.
+Measured (`benchmarks/norm_sequences.py`, and in a ResNet-50): MEAN is the fastest, but adds up one by one, which far
+from zero costs m its digits. One window over all positions is as exact as that allows in XNNPACK; LiteRT's own kernels
+add up a window one by one too, so above 64 x 64 positions the columns of a row come first, then the rows. Rounding of v
+is but half as large in y, wherever x lies: up to 128 x 128 positions it is a MEAN.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import numpy as np
 from keras import ops
 
 _LARGEST_WINDOW = 64 * 64
+_LARGEST_SUM = 128 * 128
 _FEW_VALUES = 16_384
 
 
@@ -62,7 +65,7 @@ def _normalize(
     centred = x - mean if small else None
     # The converter makes one operator of it, SQUARED_DIFFERENCE.
     squares = ops.square(x - mean if centred is None else centred)
-    m, v = (ops.reshape(part, grouped) for part in (mean, _mean_over_positions(squares, axis)))
+    m, v = (ops.reshape(part, grouped) for part in (mean, _mean_over_positions(squares, axis, squares=True)))
     mu = m
     if groups < channels:
         mu = ops.mean(m, axis=-1, keepdims=True)
@@ -76,11 +79,14 @@ def _normalize(
     return centred * ops.reshape(k, along) + ops.reshape(t, along)
 
 
-def _mean_over_positions(x: Any, axis: int) -> Any:
+def _mean_over_positions(x: Any, axis: int, squares: bool = False) -> Any:
     positions = [i for i in range(1, x.ndim) if i != axis]
     if x.ndim == 4 and axis == 3:
         window = x.shape[1:3]
-        if None not in window and math.prod(window) <= _LARGEST_WINDOW:
+        count = math.inf if None in window else math.prod(window)
+        if squares and count <= _LARGEST_SUM:
+            return ops.mean(x, axis=positions, keepdims=True)
+        if count <= _LARGEST_WINDOW:
             return ops.average_pool(x, window, strides=1, padding="valid", data_format="channels_last")
-        return ops.mean(ops.mean(x, axis=1, keepdims=True), axis=2, keepdims=True)
+        return ops.mean(ops.mean(x, axis=2, keepdims=True), axis=1, keepdims=True)
     return ops.mean(x, axis=positions, keepdims=True) if positions else x

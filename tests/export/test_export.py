@@ -59,11 +59,11 @@ LOWERED = {
     "BatchNormalization": ("ADD MUL", "Add Mul"),
     "BatchRenormalization": ("ADD MUL", "Add Mul"),
     "GroupNormalization": (
-        "4ADD 2AVERAGE_POOL_2D 2MEAN 3MUL 4RESHAPE RSQRT 2SQUARED_DIFFERENCE 2SUB",
+        "4ADD AVERAGE_POOL_2D 3MEAN 3MUL 4RESHAPE RSQRT 2SQUARED_DIFFERENCE 2SUB",
         "BatchNormalization InstanceNormalization 2Reshape Slice Sub 2Transpose",
     ),
     "InstanceNormalization": (
-        "2ADD 2AVERAGE_POOL_2D 2MUL 2RESHAPE RSQRT SQUARED_DIFFERENCE SUB",
+        "2ADD AVERAGE_POOL_2D MEAN 2MUL 2RESHAPE RSQRT SQUARED_DIFFERENCE SUB",
         "InstanceNormalization Slice Sub 2Transpose",
     ),
     "LayerNormalization": ("2ADD 2MEAN 3MUL RSQRT SUB", "LayerNormalization"),
