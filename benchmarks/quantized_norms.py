@@ -93,6 +93,7 @@ def trained(norm, images, labels, file):
 
 
 def randomized(norm, calibration):
+    keras.utils.set_random_seed(0)
     model, rng = resnet(norm, classes=100), np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, L.Conv2D):
