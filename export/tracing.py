@@ -164,6 +164,7 @@ def _names_of_its_own() -> Iterator[None]:
 def left_as_found(layer: Any) -> Iterator[None]:
     """Takes back what a call leaves in layers: records of symbolic calls, attributes. Refuses to make weights."""
     layers = layer._flatten_layers()
+    records = [(part, len(part._inbound_nodes), len(part._outbound_nodes)) for part in layers]
     attributes = [(part, dict(vars(part))) for part in layers]
     # TensorFlow wraps a user's dict.
     values = [getattr(x, "__wrapped__", x) for part in layers for x in vars(part).values()]
@@ -181,6 +182,9 @@ def left_as_found(layer: Any) -> Iterator[None]:
     try:
         yield
     finally:
+        for part, inbound, outbound in records:
+            del part._inbound_nodes[inbound:]
+            del part._outbound_nodes[outbound:]
         for part, before in attributes:
             now = vars(part)
             for name in [name for name in now if name not in before]:
