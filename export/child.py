@@ -33,11 +33,16 @@ def run_job(function: str, *, progress: Callable[[str], object] | None = None, *
     Raises:
         ExportError: the function raised, or the process died; with the message and the end of what it printed.
     """
+    return start_child(function.partition(":")[0]).run(function, arguments, progress)
+
+
+def start_child(module: str) -> _Child:
+    """The child; a new one imports `module` of this package, and TensorFlow with it, while the caller goes on."""
     global _child
     if _child is None or not _child.usable():
         stop_child()
-        _child = _Child()
-    return _child.run(function, arguments, progress)
+        _child = _Child(module)
+    return _child
 
 
 def stop_child() -> None:
@@ -52,7 +57,7 @@ atexit.register(stop_child)
 
 
 class _Child:
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
         self._jobs = 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
         # A fixed hash seed: the converters walk sets, and the same model must give the same bytes.
@@ -62,7 +67,7 @@ class _Child:
         # depend on how many there are.
         environment.setdefault("OPENBLAS_NUM_THREADS", "1")
         # The parent's import path, not the working directory: a user's own keras.py or export.py must not be found.
-        code = f"import sys; sys.path[:] = {sys.path!r}; from keras_norms.export.worker import main; main()"
+        code = f"import sys; sys.path[:] = {sys.path!r}; from keras_norms.export.worker import main; main({module!r})"
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,

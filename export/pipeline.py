@@ -14,6 +14,7 @@ import numpy as np
 
 from .candidates import is_batch_norm
 from .certificate import Certificate, certificate_path, write_certificate
+from .child import start_child
 from .delegates import xnnpack
 from .errors import ExportError, FoldError, VerificationError
 from .fingerprint import array_sha256
@@ -64,6 +65,7 @@ def export(
         check_writable(certificate_path(path))
         Certificate.beside(path)  # refuses to write over what is none
     asked = {"batch_size": batch_size, "fold": fold, "tolerance": tolerance, **options}
+    start_child(target.CONVERTER)
     say("loading")
     model = load_model(model)
     sig = signature(model, batch_size)

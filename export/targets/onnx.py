@@ -25,6 +25,7 @@ from .runner import Runner
 
 NAME = "ONNX"
 CHANNELS_FIRST = True
+CONVERTER = "targets.onnx_converter"  # runs in the child process
 MODES = ("float16", "dynamic", "int8")
 _DEFAULT_OPSET = 18
 DATA_ABOVE = 1_500_000_000  # bytes of weights that still fit into one protobuf, with room for the rest
@@ -85,7 +86,7 @@ def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, An
     Raises:
         ExportError: an operation that tf2onnx or the opset does not have, or a file that onnx's checker rejects.
     """
-    job = "targets.onnx_converter:convert_saved_model"
+    job = f"{CONVERTER}:convert_saved_model"
     try:
         run_job(
             job,

@@ -26,6 +26,7 @@ from .tflite_keeping import is_scaled, narrowed, widened
 
 NAME = "TFLite"
 CHANNELS_FIRST = False
+CONVERTER = "targets.tflite_converter"  # runs in the child process
 MODES = ("float16", "dynamic", "int8", "int16x8")
 
 
@@ -53,7 +54,7 @@ def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, An
     """
     names = {"inputs": [spec.name for spec in sig.inputs], "outputs": list(sig.outputs)}
     mode, calibration = options.get("quantize"), options.get("calibration")
-    job = "targets.tflite_converter:convert_saved_model"
+    job = f"{CONVERTER}:convert_saved_model"
     try:
         flex, io = bool(options.get("allow_flex")), options.get("io_dtype")
         run = partial(run_job, job, saved_model=saved_model, path=path, names=names, flex=flex)
