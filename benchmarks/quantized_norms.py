@@ -1,6 +1,6 @@
 """Quantized residual networks with norms: signal to quantization noise of the logits, ours beside the converter's own.
 
-    python benchmarks/quantized_norms.py [group|instance|layer|batch|fresh ...] [--random] [--modes MODE ...]
+    python benchmarks/quantized_norms.py [group|instance|layer|batch|fresh ...] [--random] [--modes MODE ...] [--onnx]
 
 A ResNet of 29 convolutions for images of 96 x 96. Trained for a hundred steps on scikit-learn's digits, enlarged;
 calibrated on 64 of them and judged on 32 others. `--random`: random weights and crops of two photographs instead; batch
@@ -8,7 +8,8 @@ norms then have the statistics of their inputs over the calibration crops, "fres
 
 Prints Markdown: dB, larger is better, and the seconds of our export. The row "40 dB in" has no quantization in it:
 what the network makes, in float32, of noise a hundredth as large as its input. `--left-out` says what each step of the
-int8 quantizer is worth instead; `--keep DIR` keeps trained networks there and takes them from there.
+int8 quantizer is worth instead; `--keep DIR` keeps trained networks there and takes them from there. `--onnx`:
+our .onnx files in ONNX Runtime, which no converter alone stands beside.
 """
 
 import argparse
@@ -22,9 +23,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
-from keras_norms.export import fold, to_tflite
+from keras_norms.export import fold, to_onnx, to_tflite
 from keras_norms.export.signature import signature
 from keras_norms.export.targets import tflite_equalizing, tflite_quantizer, tflite_rounding, tflite_sensitivity
+from keras_norms.export.targets.onnx import MODES as ONNX_MODES
+from keras_norms.export.targets.onnx import OnnxRunner
 from keras_norms.export.targets.tflite import TFLiteRunner
 from keras_norms.export.targets.tflite_ranges import Histograms
 from keras_norms.export.trace import trace
@@ -119,7 +122,7 @@ def of_noisy_input(model, images, expected):
 
 
 def sqnr(path, images, expected):
-    runner = TFLiteRunner(path)
+    runner = (OnnxRunner if path.suffix == ".onnx" else TFLiteRunner)(path)
     got = np.concatenate([next(iter(runner.run({runner.inputs[0].name: x[None]}).values())) for x in images])
     return decibels(expected, got)
 
@@ -137,6 +140,14 @@ def converters_own(model, mode, calibration, path):
         integers = kinds.TFLITE_BUILTINS_INT8 if mode == "int8" else eight_by_sixteen
         converter.target_spec.supported_ops = [integers, kinds.TFLITE_BUILTINS]
     path.write_bytes(converter.convert())
+
+
+def converters_figure(model, mode, calibration, path, images, expected):
+    try:
+        converters_own(model, mode, calibration, path)
+        return f"{sqnr(path, images, expected):.1f}"
+    except Exception:  # whatever the converter or the runtime raises
+        return "fails"
 
 
 def left_out(model, calibration, images, expected, work):
@@ -169,6 +180,7 @@ def main():
     parser.add_argument("--left-out", action="store_true")
     parser.add_argument("--modes", nargs="*", default=MODES, choices=MODES)
     parser.add_argument("--keep", type=Path, metavar="DIR")
+    parser.add_argument("--onnx", action="store_true")
     options = parser.parse_args()
     if options.random:
         rng = np.random.default_rng(1)
@@ -194,16 +206,15 @@ def one_norm(name, model, calibration, images, work, options):
     if options.left_out:
         left_out(fold(model)[0], calibration, images, expected, work)
         return
+    export = to_onnx if options.onnx else to_tflite
     for mode in options.modes:
-        ours, theirs = work / "ours.tflite", work / "theirs.tflite"
+        if options.onnx and mode not in ONNX_MODES:
+            continue
+        ours, theirs = work / ("ours.onnx" if options.onnx else "ours.tflite"), work / "theirs.tflite"
         given, start = calibration if mode in ("int8", "int16x8") else None, time.perf_counter()
-        size = to_tflite(model, ours, quantize=mode, calibration=given, batch_size=1).size_bytes / 1e6
+        size = export(model, ours, quantize=mode, calibration=given, batch_size=1).size_bytes / 1e6
         seconds = time.perf_counter() - start
-        try:
-            converters_own(model, mode, calibration, theirs)
-            beside = f"{sqnr(theirs, images, expected):.1f}"
-        except Exception:  # whatever the converter or the runtime raises
-            beside = "fails"
+        beside = "" if options.onnx else converters_figure(model, mode, calibration, theirs, images, expected)
         figures = f"{sqnr(ours, images, expected):.1f} | {beside} | {size:.1f} | {seconds:.0f}"
         print(f"| {name} | {mode} | {figures} |", flush=True)
 
