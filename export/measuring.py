@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import keras
 import numpy as np
@@ -18,12 +20,16 @@ _DRAWN_AGAIN = 16
 
 @dataclass(frozen=True)
 class Reference:
-    """What the model says to one probe: its outputs, the same with each input moved by one rounding step, and, for each
-    output, the positions to judge (None for all)."""
+    """What the model says to one probe: its outputs, and for each the positions to judge (None for all)."""
 
     outputs: Arrays
-    moved: Arrays
+    move: Callable[[], Arrays]
     judged: list[np.ndarray] | None = None
+
+    @cached_property
+    def moved(self) -> Arrays:
+        """The same with each input moved by one rounding step; to be asked for while the model still is as it was."""
+        return self.move()
 
     def part(self, i: int, y: np.ndarray) -> np.ndarray:
         """The judged positions of `y`, which stands for output `i`."""
@@ -33,16 +39,19 @@ class Reference:
 def reference(model: keras.Model, sig: Signature, probe: Probe) -> Reference:
     """Run `model` on the probe."""
     if probe.name != INFINITE or probe.given:
-        return Reference(_call(model, sig, probe.arrays), _call(model, sig, _one_step(probe.arrays)))
+        return Reference(_call(model, sig, probe.arrays), lambda: _call(model, sig, _one_step(probe.arrays)))
     # What does not depend on the first number must not change when that is infinite: no other sample, no other group.
     finite = with_first_number(probe.arrays, 0.0)
     outputs, others = _call(model, sig, probe.arrays), _call(model, sig, with_first_number(probe.arrays, 3.0))
     here = _call(model, sig, finite)
     untouched = [(a == b) & np.isfinite(y) for y, a, b in zip(outputs, here, others, strict=True)]
-    moved = _call(model, sig, _one_step(finite))
-    # The rounding step is taken from the finite input, so its effect is measured from there too.
-    shifted = [y + (m - a) if y.dtype.kind == "f" else y for y, m, a in zip(outputs, moved, here, strict=True)]
-    return Reference(outputs, shifted, untouched)
+
+    def move() -> Arrays:
+        # The rounding step is taken from the finite input, so its effect is measured from there too.
+        moved = zip(outputs, _call(model, sig, _one_step(finite)), here, strict=True)
+        return [y + (m - a) if y.dtype.kind == "f" else y for y, m, a in moved]
+
+    return Reference(outputs, move, untouched)
 
 
 def narrowed(model: keras.Model, sig: Signature, probe: Probe, expected: Reference, got: Arrays) -> Reference:

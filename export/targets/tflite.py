@@ -174,8 +174,8 @@ def runners(path: Path) -> dict[str, Runner]:
     if flex_ops(path):
         return {"LiteRT and TensorFlow": FlexRunner(path)}
     return {
-        "LiteRT, XNNPACK": TFLiteRunner(path),
-        "LiteRT, reference kernels": TFLiteRunner(path, xnnpack=False),
+        "LiteRT, XNNPACK": TFLiteRunner(path, threads=2),
+        "LiteRT, reference kernels": TFLiteRunner(path, xnnpack=False, threads=2),
     }
 
 
