@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.tools import flatbuffer_utils
 from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflite, verify
+from keras_norms.export.lowerings import SCOPE
 from keras_norms.export.quantization import MODES, calibration_batches, calibration_warnings
 from keras_norms.export.signature import signature
 from keras_norms.export.targets import target_of
@@ -77,6 +78,18 @@ def test_norms_stay_in_float_in_int8(images, tmp_path):
     }
     assert norm == {"FLOAT32"}
     assert "INT8" in convolution
+
+
+def test_norms_in_an_int8_onnx_file_read_what_a_layer_computed(images, tmp_path):
+    to_onnx(image_net(NORMS["group"], channels=16), tmp_path / "m.onnx", quantize="int8", calibration=images)
+    nodes = onnx.load(tmp_path / "m.onnx").graph.node
+    made = {name: node for node in nodes for name in node.output}
+    norms = [node for node in nodes if f"/{SCOPE}/" in node.name]
+    read = [made[name] for node in norms for name in node.input if name in made]
+    rounded = [node for node in read if node.op_type == "DequantizeLinear" and node.input[0] in made]
+    assert norms
+    assert not rounded
+    assert [node.op_type for node in nodes].count("QuantizeLinear") > 1
 
 
 def test_an_artifact_below_the_floor_is_not_written(images, tmp_path):
