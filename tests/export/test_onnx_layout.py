@@ -8,7 +8,6 @@ import pytest
 onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
-import onnxruntime  # noqa: E402
 from keras_norms.export.targets.onnx_cut import SINK, SOURCE, Cut  # noqa: E402
 from keras_norms.export.targets.onnx_einsum import einsum_as_matmul  # noqa: E402
 from keras_norms.export.targets.onnx_layout import settle_layout  # noqa: E402
@@ -19,6 +18,7 @@ from keras_norms.export.targets.onnx_rules import (  # noqa: E402
     padding_into_convolution,
 )
 from keras_norms.export.targets.onnx_shapes import drop_reshapes, fold_shapes  # noqa: E402
+from onnx_files import run_as_written  # noqa: E402
 from onnx_ir.passes import common  # noqa: E402
 
 TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
@@ -110,14 +110,6 @@ class Program:
         return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
 
 
-def run(proto, x):
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return dict(zip([y.name for y in session.get_outputs()], session.run(None, {"x": x}), strict=True))
-
-
 def passed(proto, *passes):
     model = ir.from_proto(proto)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
@@ -145,13 +137,13 @@ def test_random_graphs_compute_what_they_did(block):
     for seed in range(block * 25, block * 25 + 25):
         proto = Program(seed).model()
         x = np.random.default_rng(seed).normal(size=(1, 6, 6, 4)).astype("float32")
-        expected = run(proto, x)
+        expected = run_as_written(proto, x)
         settled = passed(proto, settle_layout)
-        for name, y in run(settled, x).items():
+        for name, y in run_as_written(settled, x).items():
             np.testing.assert_allclose(y, expected[name], rtol=0, atol=2e-5 * max(1, np.abs(expected[name]).max()))
         assert transposes(settled) <= transposes(proto), seed
         turned = passed(proto, lambda model: settle_layout(model, channels_first_io=True))
-        got = run(turned, np.ascontiguousarray(x.transpose(TO_FIRST)))
+        got = run_as_written(turned, np.ascontiguousarray(x.transpose(TO_FIRST)))
         for name, y in expected.items():
             want = y.transpose(TO_FIRST) if y.ndim == 4 else y
             np.testing.assert_allclose(got[name], want, rtol=0, atol=2e-5 * max(1, np.abs(y).max()))
@@ -209,7 +201,7 @@ def test_shapes_that_two_free_sizes_hang_on_vanish_from_a_dense_layer():
     rest = passed(proto, lambda m: dense_without_reshapes(m.graph), fold_shapes, lambda m: drop_reshapes(m.graph))
     assert [node.op_type for node in rest.graph.node] == ["MatMul"]
     x = np.random.default_rng(0).normal(size=(2, 7, 3)).astype("float32")
-    np.testing.assert_array_equal(run(rest, x)["y"], run(proto, x)["y"])
+    np.testing.assert_array_equal(run_as_written(rest, x)["y"], run_as_written(proto, x)["y"])
 
 
 @pytest.mark.parametrize("target", [[0, 3, 5], [-1, 5]])
@@ -241,7 +233,7 @@ def test_einsum_becomes_one_matmul(equation):
     assert "Einsum" not in kinds
     assert kinds <= {"MatMul", "Transpose"}
     x = np.random.default_rng(0).normal(size=shape).astype("float32")
-    np.testing.assert_allclose(run(rest, x)["y"], np.einsum(equation, x, w), atol=1e-5)
+    np.testing.assert_allclose(run_as_written(rest, x)["y"], np.einsum(equation, x, w), atol=1e-5)
 
 
 @pytest.mark.parametrize("equation", ["abc,abc->ab", "abcd,cde->abe", "ab,cd->abcd", "aab,bc->ac"])
@@ -264,7 +256,7 @@ def test_a_bias_goes_into_its_convolution_if_it_is_one(shape, merged):
     rest = passed(proto, lambda model: bias_into_convolution(model.graph))
     assert [node.op_type for node in rest.graph.node] == (["Conv"] if merged else ["Conv", "Add"])
     x = rng.normal(size=(1, 3, 4, 4)).astype("float32")
-    np.testing.assert_allclose(run(rest, x)["y"], run(proto, x)["y"], atol=1e-5)
+    np.testing.assert_allclose(run_as_written(rest, x)["y"], run_as_written(proto, x)["y"], atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -292,4 +284,4 @@ def test_padding_goes_into_its_convolution_if_it_is_zeros_around_the_image(pads,
     rest = passed(proto, lambda model: padding_into_convolution(model.graph))
     assert [node.op_type for node in rest.graph.node] == (["Conv"] if merged else ["Pad", "Conv"])
     x = rng.normal(size=(1, 3, 6, 6)).astype("float32")
-    np.testing.assert_allclose(run(rest, x)["y"], run(proto, x)["y"], atol=1e-5)
+    np.testing.assert_allclose(run_as_written(rest, x)["y"], run_as_written(proto, x)["y"], atol=1e-5)

@@ -6,9 +6,9 @@ import pytest
 onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
-import onnxruntime  # noqa: E402
 from keras_norms.export.targets.onnx_rows import series_as_images  # noqa: E402
 from keras_norms.export.targets.onnx_rules import idle_transposes, reduce_without_reshape  # noqa: E402
+from onnx_files import run_as_written  # noqa: E402
 from onnx_ir.passes import common  # noqa: E402
 
 LENGTH, CHANNELS = 8, 16
@@ -89,14 +89,6 @@ class Program:
         return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
 
 
-def run(proto, x):
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    return dict(zip([y.name for y in session.get_outputs()], session.run(None, {"x": x}), strict=True))
-
-
 def changed(proto, change):
     model = ir.from_proto(proto)
     common.ShapeInferencePass(data_prop=True, strict_mode=False)(model)
@@ -122,8 +114,8 @@ def test_random_series_compute_what_they_did(block):
     for seed in range(block * 30, block * 30 + 30):
         proto = Program(seed).model()
         x = np.random.default_rng(seed).normal(size=(1, CHANNELS, LENGTH)).astype("float32")
-        expected, images = run(proto, x), changed(proto, series_as_images)
-        for name, y in run(images, x).items():
+        expected, images = run_as_written(proto, x), changed(proto, series_as_images)
+        for name, y in run_as_written(images, x).items():
             np.testing.assert_allclose(y, expected[name], rtol=0, atol=2e-5 * max(1, np.abs(expected[name]).max()))
         ranks = {len(tensor.dims) for tensor in images.graph.initializer if tensor.name.endswith("/kernel")}
         assert ranks <= {4}, seed
@@ -201,7 +193,7 @@ def test_a_transpose_that_moves_nothing_is_a_reshape(shape, perm, moves):
     rest = changed(proto, idle_transposes)
     assert kinds(rest) == (["Transpose"] if moves else ["Reshape"])
     x = np.random.default_rng(0).normal(size=[n if isinstance(n, int) else 3 for n in shape]).astype("float32")
-    np.testing.assert_array_equal(run(rest, x)["y"], x.transpose(perm))
+    np.testing.assert_array_equal(run_as_written(rest, x)["y"], x.transpose(perm))
 
 
 @pytest.mark.parametrize(
@@ -219,4 +211,4 @@ def test_a_reduction_keeps_the_axes_that_come_back(target, kept):
     rest = changed(proto, reduce_without_reshape)
     assert kinds(rest) == (["ReduceMean"] if kept else ["ReduceMean", "Reshape"])
     x = np.random.default_rng(0).normal(size=(1, 3, 3, 8)).astype("float32")
-    np.testing.assert_allclose(run(rest, x)["y"], x.mean((1, 2)).reshape(1, *target[1:]), atol=1e-6)
+    np.testing.assert_allclose(run_as_written(rest, x)["y"], x.mean((1, 2)).reshape(1, *target[1:]), atol=1e-6)

@@ -4,6 +4,7 @@ from collections import Counter
 
 import keras
 import onnx
+import onnxruntime
 from models import randomize
 
 
@@ -20,3 +21,12 @@ def counted(path):
 
 def opset_of(path):
     return onnx.load(path, load_external_data=False).opset_import[0].version
+
+
+def run_as_written(proto, x):
+    """Outputs by name in ONNX Runtime, which optimizes nothing."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return dict(zip([y.name for y in session.get_outputs()], session.run(None, {"x": x}), strict=True))
