@@ -25,6 +25,7 @@ from exported_norms import resnet50
 from keras_norms.export import to_onnx, to_tflite, verify
 from keras_norms.export.report import chart, html
 from keras_norms.export.targets import target_of
+from runtimes import runner
 
 L = keras.layers
 EXPORTS = {".tflite": (to_tflite, "litert"), ".onnx": (to_onnx, "onnx")}
@@ -154,9 +155,9 @@ def measure(name, folder, rounds, threads):
     calls = {"model": lambda: compiled(tensor)}
     for row in record["rows"]:
         if "size" in row and "failure" not in row:
-            runner = _runner(folder / row["file"], threads)
-            feed = {runner.inputs[0].name: image}
-            calls[row["file"]] = lambda runner=runner, feed=feed: runner.run(feed)
+            artifact = runner(folder / row["file"], threads)
+            feed = {artifact.inputs[0].name: image}
+            calls[row["file"]] = lambda artifact=artifact, feed=feed: artifact.run(feed)
     times = {key: [] for key in calls}
     for warm in (True, *[False] * rounds):
         for key, call in calls.items():
@@ -171,16 +172,6 @@ def measure(name, folder, rounds, threads):
             row["ms"] = float(np.median(times[row["file"]]))
     (folder / f"{name}.json").write_text(json.dumps(record, indent=2))
     print(f"{name}: timed, Keras {record['keras_ms']:.1f} ms", flush=True)
-
-
-def _runner(path, threads):
-    if path.suffix == ".onnx":
-        from keras_norms.export.targets.onnx import OnnxRunner
-
-        return OnnxRunner(path, threads=threads)
-    from keras_norms.export.targets.tflite import TFLiteRunner
-
-    return TFLiteRunner(path, threads=threads)
 
 
 COLUMNS = ("model", "file", "MB", "operations", "transposes", "error", "ms", "ours / Keras'")

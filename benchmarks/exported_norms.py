@@ -1,11 +1,12 @@
-"""Norms in exported artifacts, ours against Keras' own export of the same stock-Keras model, in one run.
+"""Norms in .tflite files, ours against Keras' own export of the same stock-Keras model, in one run.
 
-    python benchmarks/exported_norms.py [--rounds 15] [--resnet] [--formats .tflite .onnx] [--folder DIR]
+    python benchmarks/exported_norms.py [--rounds 15] [--resnet] [--folder DIR]
 
-Prints Markdown: the median milliseconds of each artifact on one thread and the ratio of medians. Artifacts take turns
-in every round, so that a noisy machine disturbs all alike. `--resnet` adds a ResNet-50 with group norm at 224, beside
-the same network without norms; it takes several minutes and 8 GiB. Files that lie in `--folder` from a run before are
-not made again.
+Prints Markdown: the median milliseconds of LiteRT's `invoke()` on one thread, as its own benchmark tool counts (no copy
+of input or output), and the ratio of medians. Artifacts take turns in every round, so that a noisy machine disturbs
+all alike. `--resnet` adds a ResNet-50 with group norm at 224 beside the same network without norms, and what the norms
+add: the median difference within a round. It takes several minutes and 8 GiB. Files that lie in `--folder` from a run
+before are not made again. For .onnx files see exported_onnx.py.
 """
 
 import argparse
@@ -19,11 +20,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from keras_norms.export import to_onnx, to_tflite
-from keras_norms.export.targets import target_of
+from ai_edge_litert.interpreter import Interpreter
+from keras_norms.export import to_tflite
 
 SHAPES = ((56, 56, 256), (112, 112, 64), (28, 28, 512))
-RUNTIMES = {".tflite": "litert", ".onnx": "onnx"}
 L = keras.layers
 
 
@@ -56,35 +56,42 @@ def layer_norm():
     return L.LayerNormalization(gamma_initializer="uniform", beta_initializer="uniform")
 
 
-def artifacts(make, name, suffix, folder):
+def artifacts(make, name, folder):
     """{'ours': path, 'Keras': path} of one model."""
-    paths = {who: folder / f"{name} {who}{suffix}" for who in ("ours", "Keras")}
+    paths = {who: folder / f"{name} {who}.tflite" for who in ("ours", "Keras")}
     if not all(path.is_file() for path in paths.values()):
         model = make()
-        {".tflite": to_tflite, ".onnx": to_onnx}[suffix](model, paths["ours"])
-        model(np.zeros(model.inputs[0].shape, "float32"))
-        model.export(str(paths["Keras"]), format=RUNTIMES[suffix], verbose=False)
+        to_tflite(model, paths["ours"])
+        model.export(str(paths["Keras"]), format="litert", verbose=False)
     return paths
 
 
-def medians(paths, rounds):
-    """Median milliseconds of one inference of each artifact, the artifacts taking turns."""
-    runners = {who: next(iter(target_of(path).runners(path).values())) for who, path in paths.items()}
-    rng, feeds, times = np.random.default_rng(0), {}, {who: [] for who in paths}
-    for who, runner in runners.items():
-        shapes = {spec.name: [n or 1 for n in spec.shape] for spec in runner.inputs}
-        feeds[who] = {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
-        runner.run(feeds[who])
+def ready(path):
+    """An interpreter of one thread that holds a random input."""
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    (given,) = interpreter.get_input_details()
+    values = np.random.default_rng(0).normal(size=given["shape"]).astype("float32")
+    interpreter.set_tensor(given["index"], values)
+    interpreter.invoke()
+    return interpreter
+
+
+def timed(paths, rounds):
+    """Milliseconds of one inference of each artifact, one a round, the artifacts taking turns."""
+    interpreters = {who: ready(path) for who, path in paths.items()}
+    times = {who: [] for who in paths}
     for _ in range(rounds):
-        for who, runner in runners.items():
+        for who, interpreter in interpreters.items():
             start = time.perf_counter()
-            runner.run(feeds[who])
+            interpreter.invoke()
             times[who].append(1e3 * (time.perf_counter() - start))
-    return {who: float(np.median(values)) for who, values in times.items()}
+    return {who: np.array(values) for who, values in times.items()}
 
 
-def row(name, suffix, found):
-    cells = (name, suffix, f"{found['ours']:.2f}", f"{found['Keras']:.2f}", f"{found['ours'] / found['Keras']:.2f}")
+def row(name, times):
+    ours, keras_export = (float(np.median(times[who])) for who in ("ours", "Keras"))
+    cells = (name, f"{ours:.2f}", f"{keras_export:.2f}", f"{ours / keras_export:.2f}")
     print("| " + " | ".join(cells) + " |", flush=True)
 
 
@@ -92,29 +99,26 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--resnet", action="store_true")
-    parser.add_argument("--formats", nargs="+", default=list(RUNTIMES), choices=list(RUNTIMES))
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
-    print("| model | format | ours, ms | Keras' export, ms | ratio |\n|---|---|---|---|---|")
+    print("| model | ours, ms | Keras' export, ms | ratio |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as temporary:
         work = options.folder or Path(temporary)
         work.mkdir(exist_ok=True)
         for kind, norm in (("group norm", group_norm), ("layer norm", layer_norm)):
             for shape in SHAPES:
                 name = f"{kind} {'x'.join(map(str, shape))}"
-                for suffix in options.formats:
-                    paths = artifacts(partial(layer_model, norm, shape), name, suffix, work)
-                    row(name, suffix, medians(paths, options.rounds))
-        for suffix in options.formats if options.resnet else ():
+                row(name, timed(artifacts(partial(layer_model, norm, shape), name, work), options.rounds))
+        if options.resnet:
             both = ("ResNet-50, group norm", group_norm), ("ResNet-50, no norm", L.Identity)
-            paths = {name: artifacts(partial(resnet50, norm), name, suffix, work) for name, norm in both}
+            paths = {name: artifacts(partial(resnet50, norm), name, work) for name, norm in both}
             turns = {(name, who): path for name, of in paths.items() for who, path in of.items()}
-            found = medians(turns, options.rounds)
+            found = timed(turns, options.rounds)
             each = {name: {who: found[name, who] for who in paths[name]} for name in paths}
             for name in each:
-                row(name, suffix, each[name])
+                row(name, each[name])
             with_norm, without = each.values()
-            row("what the norms add", suffix, {who: with_norm[who] - without[who] for who in with_norm})
+            row("what the norms add", {who: with_norm[who] - without[who] for who in with_norm})
 
 
 if __name__ == "__main__":

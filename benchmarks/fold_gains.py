@@ -28,6 +28,7 @@ import tensorflow as tf
 from fold_zoo import randomize
 from keras_norms.export import fold, to_onnx, to_tflite
 from keras_norms.export.targets import target_of
+from runtimes import runner
 
 OURS = ("unfolded", "folded", "standalone")
 SUFFIXES = {"LiteRT": ".tflite", "ONNX Runtime": ".onnx"}
@@ -94,11 +95,11 @@ def runs(folder):
         for variant in (*OURS, "keras"):
             path = folder / f"{variant}{suffix}"
             if path.exists():
-                runner = next(iter(target_of(path).runners(path).values()))
+                artifact = runner(path)
                 # Keras' ONNX file of EfficientNetB0 asks for the constants of its normalization, too.
-                shapes = {spec.name: tuple(n or 1 for n in spec.shape) for spec in runner.inputs}
+                shapes = {spec.name: tuple(n or 1 for n in spec.shape) for spec in artifact.inputs}
                 feed = {name: x if shape == x.shape else np.ones(shape, "float32") for name, shape in shapes.items()}
-                made[runtime, variant] = lambda runner=runner, feed=feed: runner.run(feed)
+                made[runtime, variant] = lambda artifact=artifact, feed=feed: artifact.run(feed)
     return made
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/norm_sequences.py [--rounds 40]
 
-Prints Markdown: the median of LiteRT with XNNPACK on one thread, the ratio to Keras' own export, and the largest errors
-against float64 (random input, the same at an offset of 1e4, 1234 everywhere) with XNNPACK / with LiteRT's own kernels.
+Prints Markdown: the median of `invoke()` with XNNPACK on one thread, the ratio to Keras' own export, and the largest
+errors against float64 (random input, the same at an offset of 1e4, 1234 everywhere), XNNPACK / LiteRT's own kernels.
 """
 
 import argparse
@@ -17,9 +17,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from exported_norms import SHAPES, ready
 from keras_norms.export.targets.tflite import TFLiteRunner
 
-SHAPES = ((56, 56, 256), (112, 112, 64), (28, 28, 512))
 GROUPS, EPSILON = 32, 1e-3
 
 
@@ -123,11 +123,12 @@ def main():
             inputs = (x, x + np.float32(1e4), np.full_like(x, 1234.0))
             paths = artifacts(shape, gamma, beta, Path(folder))
             runners = {name: TFLiteRunner(path) for name, path in paths.items()}
-            times = {name: [] for name in runners}
+            interpreters = {name: ready(path) for name, path in paths.items()}
+            times = {name: [] for name in interpreters}
             for _ in range(options.rounds):
-                for name, runner in runners.items():
+                for name, interpreter in interpreters.items():
                     start = time.perf_counter()
-                    answer(runner, x)
+                    interpreter.invoke()
                     times[name].append(1e6 * (time.perf_counter() - start))
             least = float(np.median(times["Keras' export"]))
             for name, path in paths.items():
