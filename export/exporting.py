@@ -51,7 +51,8 @@ def to_tflite(
             epsilon there, at twice the passes over memory. None for processors.
         allow_flex: let TensorFlow's own kernels serve what TFLite has no builtin operation for. The app must then link
             the Flex delegate; LiteRT's interpreters refuse such a file as they are.
-        labels: the names of the classes of the only output, or a dict of them by output; kept in the file's metadata.
+        labels: the names of the classes of the only output, or a dict of them by output; kept in the file's metadata,
+            and as the text file of TFLite Metadata that Android's Task Library and MediaPipe read.
         certificate: also write `path.json` (as in `model.tflite.json`): what was exported from what, by which versions,
             the inputs that were tried and every error measured. `verify` checks it again.
         progress: called with the name of each stage as it begins, and with how much of the calibration is done, as in

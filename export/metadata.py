@@ -1,7 +1,8 @@
 """What an artifact says about itself: the model's name and hash, versions, what was folded, labels.
 
 Everything is a string under a string, as ONNX's `metadata_props` has it; TFLite files carry the same entries as JSON in
-a metadata buffer called `keras_norms`. Nothing in it depends on when or where the file was made.
+a metadata buffer called `keras_norms`, and in the form that Android reads (`targets/tflite_metadata.py`). Nothing in it
+depends on when or where the file was made.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ NAME, LABELS, FOLDED, KEPT, MODEL, VERSIONS = (
 Labels = Sequence[str] | Mapping[str, Sequence[str]]
 
 
-def entries(model: keras.Model, fold: FoldReport | None, labels: dict[str, list[str]] | None) -> dict[str, str]:
+def entries(
+    model: keras.Model, sig: Signature, fold: FoldReport | None, labels: dict[str, list[str]] | None
+) -> dict[str, str]:
     """The entries for an artifact of `model`; `labels` as `check_labels` returns them."""
     found = {
         NAME: model.name,
@@ -40,10 +43,15 @@ def entries(model: keras.Model, fold: FoldReport | None, labels: dict[str, list[
         VERSIONS: json.dumps(versions(), sort_keys=True),
     }
     if labels:
-        # Of a single output as a plain list, which is what readers of other tools look for.
-        (only, *more) = labels.values()
-        found[LABELS] = json.dumps(labels if more else only, ensure_ascii=False)
+        # Of the only output as a plain list, which is what readers of other tools look for.
+        found[LABELS] = json.dumps(labels if len(sig.outputs) > 1 else labels[sig.outputs[0]], ensure_ascii=False)
     return found
+
+
+def labels_of(found: Mapping[str, str], outputs: Sequence[str]) -> dict[str, list[str]]:
+    """Labels by output, from the entries of an artifact."""
+    labels = json.loads(found.get(LABELS, "{}"))
+    return labels if isinstance(labels, dict) else {outputs[0]: labels}
 
 
 def check_labels(labels: Labels | None, sig: Signature, sizes: Mapping[str, int | None]) -> dict[str, list[str]] | None:
@@ -67,6 +75,8 @@ def check_labels(labels: Labels | None, sig: Signature, sizes: Mapping[str, int 
             raise ExportError(f"labels must be for the model's outputs {list(sig.outputs)}; got '{output}'.")
         if isinstance(names, str) or not all(isinstance(name, str) for name in names):
             raise ExportError(f"labels for '{output}' must be strings; got {names!r}.")
+        if broken := [name for name in names if "\n" in name or "\r" in name]:
+            raise ExportError(f"labels for '{output}' must be a line each, as files of labels are; got {broken[0]!r}.")
         if sizes[output] is not None and len(names) != sizes[output]:
             raise ExportError(
                 f"labels for '{output}' must be as many as its last dimension, {sizes[output]}; got {len(names)}."

@@ -81,7 +81,7 @@ def export(
         partial = stack.enter_context(placing(path))
         options["calibration"] = save_batches(batches, work / "calibration.npz") if batches else None
         warnings += _make(folded, sig, target, partial, work, options, say)
-        metadata = entries(model, fold_report, label_lists)
+        metadata = entries(model, sig, fold_report, label_lists)
         target.write_metadata(partial, metadata)
         say("verifying")
         runners = target.runners(partial)

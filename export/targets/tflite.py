@@ -21,8 +21,9 @@ from ..quiet import quiet_stderr
 from ..signature import Signature, Spec
 from .runner import Runner
 from .tflite_flex import FlexRunner, flex_ops
-from .tflite_inside import read_metadata, tensors, write_metadata  # noqa: F401  (part of a target)
+from .tflite_inside import tensors  # noqa: F401  (part of a target, as the next)
 from .tflite_keeping import is_scaled, narrowed, widened
+from .tflite_metadata import read_metadata, write_metadata  # noqa: F401
 
 NAME = "TFLite"
 CHANNELS_FIRST = False
