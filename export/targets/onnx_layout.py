@@ -19,6 +19,7 @@ import onnx_ir as ir
 
 from .onnx_cut import SINK, SOURCE, Cut
 from .onnx_editing import attribute, insert, static
+from .onnx_features import Features
 from .onnx_groups import GROUPS
 from .onnx_turning import ONE_WAY, leaves, penalty, turn, turnable
 
@@ -66,11 +67,16 @@ class _Layout:
         self.declared = {output: output.shape for output in graph.outputs}
         self.flexible: dict[ir.Node, int] = {}
         self.home: dict[ir.Value, str] = {}
+        self.features = Features(graph)
+        self.images = self.features.images
         self._find_homes()
         for node in list(self.flexible):
             sides = {self.home[v] for v in self._carried(node)}
             if len(sides) > 1 or (node.op_type in ONE_WAY and sides == {FIRST}):
                 del self.flexible[node]
+        for node in self.images:
+            if len({self.home[self.images[other]] for other in self.features.together(node)}) > 1:
+                self.flexible.pop(node, None)
         self.root: dict[ir.Value, ir.Value] = {}
         for node in self.nodes:
             for output in node.outputs:
@@ -83,7 +89,10 @@ class _Layout:
     # Homes
 
     def _find_homes(self) -> None:
+        self.flexible |= {node: _rank(image) for node, image in self.images.items()}
         for node in self.nodes:
+            if node in self.flexible:
+                continue
             rank = _rank(node.inputs[0]) if node.inputs else 0
             first = next((x for x in node.inputs if x is not None and _rank(x) >= 3 and x.const_value is None), None)
             rank = _rank(first) if first is not None else rank
@@ -115,6 +124,8 @@ class _Layout:
 
     def _carried(self, node: ir.Node) -> list[ir.Value]:
         """The values of a flexible node that have its layout."""
+        if node in self.images:
+            return [self.images[node]]
         rank = self.flexible[node]
         inputs = [x for x in node.inputs if x is not None and x.const_value is None and _rank(x) == rank]
         return inputs + [y for y in node.outputs if _rank(y) == rank and not _shrinks(node)]
@@ -151,7 +162,11 @@ class _Layout:
                 user.replace_input_with(i, provide(value, want, node))
             if node in turned:
                 rank = self.flexible[node]
-                new = turn(node, rank, _perm(rank, side(node)))
+                perm = _perm(rank, side(node))
+                if node in self.images:
+                    self.features.turn(node, perm)
+                    continue
+                new = turn(node, rank, perm)
                 for old, value in zip(node.outputs, new or (), strict=False):
                     current[old] = value
         self._outputs(provide)
@@ -179,6 +194,8 @@ class _Layout:
         cut.add(SOURCE, LAST, _FOREVER)
         cut.add(FIRST, SINK, _FOREVER)
         for node, rank in self.flexible.items():
+            for other in self.features.together(node) if node in self.images else ():
+                cut.add(node, other, _FOREVER)
             if cost := penalty(node) * _size(node.inputs[0], rank):
                 cut.add(SOURCE if cost > 0 else node, node if cost > 0 else SINK, abs(cost))
         for value, ends in users.items():

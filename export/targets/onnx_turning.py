@@ -20,9 +20,9 @@ _ONE = """
 """
 _MORE = "Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub Sum Where Xor"
 _KINDS = "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare"
-_UNARY, _ELEMENTWISE = _ONE.split(), _MORE.split()
+UNARY, ELEMENTWISE = _ONE.split(), _MORE.split()
 _AXIS = ("Concat", "Split", "Softmax", "LogSoftmax", "Hardmax")
-_REDUCE = tuple(f"Reduce{kind}" for kind in _KINDS.split())
+REDUCE = tuple(f"Reduce{kind}" for kind in _KINDS.split())
 
 
 def turnable(node: ir.Node, rank: int) -> bool:
@@ -34,11 +34,11 @@ def turnable(node: ir.Node, rank: int) -> bool:
     kind = node.op_type
     if kind == GROUPS:
         return may_be_last(node)
-    if kind in _UNARY or kind in _ELEMENTWISE:
+    if kind in UNARY or kind in ELEMENTWISE:
         return all(constant(x) is None or constant(x).ndim <= rank for x in node.inputs if x is not None)  # type: ignore[union-attr]
     if kind in _AXIS:
         return True
-    if kind in _REDUCE:
+    if kind in REDUCE:
         return attribute(node, "keepdims", 1) == 1 and reduced_axes(node) is not None
     if kind in ("Pad", "Tile", "Expand"):
         width = constant(node.inputs[1])
@@ -50,7 +50,7 @@ def turnable(node: ir.Node, rank: int) -> bool:
 
 def leaves(node: ir.Node, rank: int, perm: Perm) -> bool:
     """Whether `node` takes axes away so that the rest stands in the same order before and after turning by `perm`."""
-    if node.op_type not in (*_REDUCE, "Squeeze") or attribute(node, "keepdims", 0) == 1:
+    if node.op_type not in (*REDUCE, "Squeeze") or attribute(node, "keepdims", 0) == 1:
         return False
     axes = reduced_axes(node)
     if axes is None or (len(node.inputs) > 1 and constant(node.inputs[1]) is None):
@@ -79,7 +79,7 @@ def turn(node: ir.Node, rank: int, perm: Perm) -> list[ir.Value] | None:
 
 def _turn_in_place(node: ir.Node, rank: int, perm: Perm) -> None:
     kind, new = node.op_type, [perm.index(i) for i in range(rank)]
-    if kind in _ELEMENTWISE:
+    if kind in ELEMENTWISE:
         for i, value in enumerate(node.inputs):
             array = constant(value)
             if array is not None and array.size > 1:
@@ -88,7 +88,7 @@ def _turn_in_place(node: ir.Node, rank: int, perm: Perm) -> None:
     elif kind in _AXIS:
         default = {"Split": 0}.get(kind, -1)
         node.attributes["axis"] = ir.AttrInt64("axis", new[attribute(node, "axis", default) % rank])
-    elif kind in _REDUCE or kind == "Squeeze":
+    elif kind in REDUCE or kind == "Squeeze":
         _set_axes(node, sorted(new[axis % rank] for axis in reduced_axes(node) or ()))
     elif kind in ("Pad", "Tile", "Expand"):
         width = constant(node.inputs[1]).reshape(-1, rank)[:, list(perm)].reshape(-1)  # type: ignore[union-attr]
