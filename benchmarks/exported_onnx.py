@@ -86,8 +86,8 @@ def networks():
         return keras.models.clone_model(base, clone_function=swap)
 
     def add(shape):
-        inputs = keras.Input(shape, batch_size=1, name="x")
-        return keras.Model(inputs, layers.Add()([inputs, inputs]))
+        inputs = [keras.Input(shape, batch_size=1, name=name) for name in "xy"]
+        return keras.Model(inputs, layers.Add()(inputs))
 
     def channels_second(shape):
         inputs = keras.Input((shape[2], *shape[:2]), batch_size=1, name="x")
