@@ -69,6 +69,7 @@ def export(
     say("loading")
     model = load_model(model)
     sig = signature(model, batch_size)
+    _check_numbers(sig)
     label_lists = check_labels(labels, sig, last_sizes(model, sig)) if labels is not None else None
     batches = calibration_batches(options["calibration"], sig, say) if mode and mode.calibrated else []
     say("folding")
@@ -116,6 +117,15 @@ def export(
             report = replace(report, certificate=certificate_path(path))
             write_certificate(written, partial, model, report, _options(asked, label_lists, batches))
     return report
+
+
+def _check_numbers(sig: Signature) -> None:
+    for spec in sig.inputs:
+        if spec.dtype == "string":
+            raise ExportError(
+                f"Inputs must be numbers; '{spec.name}' takes strings. Leave lookup, hashing and vectorization of text "
+                "to the app, and export the model of what they give."
+            )
 
 
 def _options(asked: dict[str, Any], labels: dict[str, list[str]] | None, batches: list[Arrays]) -> dict[str, Any]:

@@ -11,9 +11,12 @@ import os
 import keras
 import tensorflow as tf
 
+from .errors import ExportError
 from .lowerings import lowered
+from .operations import portable
 from .precision import in_float32
 from .signature import Signature
+from .traceable import check_repeatable, no_graph
 
 
 def trace(
@@ -23,6 +26,9 @@ def trace(
 
     Inputs and outputs are called by their positions, in as many digits as keep them in order when sorted.
     `channels_first` is the layout that the runtime's convolutions want, `half` that it may compute in half precision.
+
+    Raises:
+        ExportError: the model does not run in a TensorFlow graph, or does not compute from its inputs alone.
     """
     specs = [tf.TensorSpec(spec.shape, spec.dtype, name=f"input_{i:04}") for i, spec in enumerate(sig.inputs)]
 
@@ -31,10 +37,17 @@ def trace(
         return {f"output_{i:04}": tf.convert_to_tensor(y) for i, y in enumerate(outputs)}
 
     module = tf.Module()
-    module.variables_of_model = [variable.value for variable in model.variables]
-    with in_float32(model), lowered(model, channels_first, half):
+    with in_float32(model), lowered(model, channels_first, half), portable():
         module.serve = tf.function(serve, input_signature=specs, autograph=False)
-        concrete = module.serve.get_concrete_function()
-    tf.saved_model.save(module, os.fspath(directory), signatures=concrete)
+        try:
+            concrete = module.serve.get_concrete_function()
+        except Exception as error:  # whatever a layer's call raises
+            raise ExportError(no_graph(model, error)) from error
+    check_repeatable(model, concrete)
+    module.variables_of_model = [*(variable.value for variable in model.variables), *concrete.graph.variables]
+    try:
+        tf.saved_model.save(module, os.fspath(directory), signatures=concrete)
+    except ValueError as error:  # a variable called as its layer is, by a name that TensorFlow does not allow
+        raise ExportError(no_graph(model, error)) from error
     del module, concrete, serve
     gc.collect()  # graphs stand in reference cycles, which pile up between exports

@@ -142,7 +142,7 @@ def compare(
             if expected.judged is not None:
                 expected = narrowed(model, sig, case, expected, got)
             for i, (y, other) in enumerate(zip(expected.outputs, got, strict=True)):
-                problem = _mismatch(y, other, mode) or _swapped(i, sig.outputs, expected.outputs, other)
+                problem = _mismatch(y, other, mode) or _swapped(i, sig.outputs, expected.outputs, other, largest[i])
                 figures = distance(expected.part(i, y), expected.part(i, other), largest[i])
                 found.append((runtime, i, figures, problem))
         limits = [allowed] * len(sig.outputs)
@@ -249,9 +249,9 @@ def _mismatch(y: np.ndarray, got: np.ndarray, mode: Mode | None) -> str | None:
     return None
 
 
-def _swapped(i: int, names: tuple[str, ...], outputs: Arrays, got: np.ndarray) -> str | None:
+def _swapped(i: int, names: tuple[str, ...], outputs: Arrays, got: np.ndarray, largest: float) -> str | None:
     """That an output is another one of the model's, rather than a bad one."""
-    if len(outputs) == 1 or distance(outputs[i], got, 0.0)[1] < SAYS_NOTHING:
+    if len(outputs) == 1 or distance(outputs[i], got, largest)[1] < SAYS_NOTHING:  # rounding alone may be alike
         return None
     others = (name for k, name in enumerate(names) if k != i and _same(outputs[k], outputs[i], got))
     twin = next(others, None)

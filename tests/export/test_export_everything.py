@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras import ops
 from keras_norms.export import ExportError, to_onnx, to_tflite, verify
 from models import image_net, randomize
 from own_layers import Doubled
@@ -51,7 +53,43 @@ def never_called():
     )
 
 
-MODELS = {"transformer": transformer, "U-Net": unet, "over time": over_time, "odd norms": never_called}
+class Scaled(L.Layer):
+    """A weight that TensorFlow knows and Keras does not."""
+
+    def __init__(self):
+        super().__init__()
+        self.factor = tf.Variable(2.5)
+
+    def call(self, x):
+        return x * self.factor
+
+
+def picked():
+    x = inputs = keras.Input((4, 5), name="x")
+    best = {f"{find.__name__}_{axis}": find(x, axis=axis) for find in (ops.argmax, ops.argmin) for axis in (-1, 1)}
+    kept = ops.argmax(x, axis=-1, keepdims=True)
+    return keras.Model(inputs, {**best, "kept": kept, "flag": x > 0, "scaled": Scaled()(x)})
+
+
+def of_length_one():
+    x, y = keras.Input((5,), name="x"), keras.Input((5,), name="y")
+    return keras.Model([x, y], [L.UnitNormalization()(x), L.Dot(1, normalize=True)([x, y]), ops.normalize(y, order=1)])
+
+
+def alike():
+    """Outputs that are the same but for rounding, which is all there is of them on constant rows."""
+    x = keras.Input((6,), name="x")
+    return keras.Model(x, [L.BatchNormalization()(x), L.LayerNormalization()(x), L.GroupNormalization(1)(x)])
+
+
+MODELS = {
+    "transformer": transformer,
+    "U-Net": unet,
+    "over time": over_time,
+    "odd norms": never_called,
+    "picked": picked,
+    "of length one": of_length_one,
+}
 
 
 @pytest.mark.parametrize("suffix", EXPORTS)
@@ -59,6 +97,46 @@ MODELS = {"transformer": transformer, "U-Net": unet, "over time": over_time, "od
 def test_models_that_converters_choke_on(case, suffix, tmp_path):
     report = EXPORTS[suffix](randomize(MODELS[case]()), tmp_path / f"m{suffix}")
     assert report.verification.relative < 2e-5
+
+
+@pytest.mark.parametrize("suffix", EXPORTS)
+def test_outputs_that_differ_by_rounding_alone_are_not_taken_for_swapped(suffix, tmp_path):
+    assert EXPORTS[suffix](alike(), tmp_path / f"m{suffix}").verification.ok
+
+
+def dense(**kwargs):
+    return keras.Sequential([keras.Input((4,)), L.Dense(2, **kwargs), L.LayerNormalization()])
+
+
+def of(layer, shape=(3,), dtype="float32", **batch):
+    inputs = keras.Input(**({} if batch else {"shape": shape}), dtype=dtype, name="x", **batch)
+    return keras.Model(inputs, layer(inputs))
+
+
+def noisy(x):
+    return x + tf.random.normal(tf.shape(x))
+
+
+REFUSED = {
+    "strings": (lambda: of(L.StringLookup(vocabulary=["a"]), dtype="string"), "must be numbers; 'x' takes strings"),
+    "table": (lambda: of(L.IntegerLookup(vocabulary=[5], name="look"), dtype="int64"), "'look' looks its input up in"),
+    "chance": (lambda: of(L.Lambda(noisy, name="noisy")), "'noisy' draws random numbers at inference"),
+    "state": (lambda: of(L.LSTM(2, stateful=True, name="cell"), batch_shape=(1, 2, 3)), "'cell' keeps state from one"),
+    "name": (lambda: dense(name="a dense"), "'a dense' is no name that TensorFlow, .* allows"),
+    "weight's name": (lambda: of(L.Dense(2, name="_dense")), "'_dense/\\w+' is no name that TensorFlow, .* allows"),
+    "no graph": (
+        lambda: of(L.Lambda(lambda x: x.numpy(), output_shape=(3,))),
+        "cannot be traced as a TensorFlow graph.*numpy",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_no_artifact_can_reproduce_is_refused_by_name(case, tmp_path):
+    make, reason = REFUSED[case]
+    with pytest.raises(ExportError, match=reason):
+        to_onnx(make(), tmp_path / "m.onnx", fold=False)
+    assert not list(tmp_path.iterdir())
 
 
 def recurrent(cell):
