@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import keras
-from tensorflow.core.framework.node_def_pb2 import NodeDef as Node
 
 from .errors import ExportError
 from .naming import layer_of
+
+Node = Any  # of TensorFlow's graphs
 
 _DRAWS = re.compile("Random|TruncatedNormal|Multinomial")
 _TABLES = ("LookupTable", "HashTable", "MutableHashTable")
