@@ -9,7 +9,8 @@ norms then have the statistics of their inputs over the calibration crops, "fres
 Prints Markdown: dB, larger is better, and the seconds of our export. The row "40 dB in" has no quantization in it:
 what the network makes, in float32, of noise a hundredth as large as its input. `--left-out` says what each step of the
 int8 quantizer is worth instead; `--keep DIR` keeps trained networks there and takes them from there. `--onnx`:
-our .onnx files in ONNX Runtime, which no converter alone stands beside.
+our .onnx files in ONNX Runtime, which no converter alone stands beside. `--edge` adds what ai-edge-quantizer, to be
+installed for it, makes of our float file: all of it quantized, and with the norms left in float.
 """
 
 import argparse
@@ -23,6 +24,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from keras_norms.export import fold, to_onnx, to_tflite
 from keras_norms.export.signature import signature
 from keras_norms.export.targets import tflite_equalizing, tflite_quantizer, tflite_rounding, tflite_sensitivity
@@ -44,6 +46,7 @@ NORMS = {
     "batch": lambda: L.BatchNormalization(momentum=0.9),
     "fresh": lambda: L.BatchNormalization(momentum=1.0),  # keeps the statistics that it begins with
 }
+NORM_OPERATIONS = ("MUL", "ADD", "SUB", "MEAN", "SQUARED_DIFFERENCE", "RSQRT", "RESHAPE", "AVERAGE_POOL_2D")
 MODES = ("float16", "dynamic", "int8", "int16x8")
 
 
@@ -142,6 +145,35 @@ def converters_own(model, mode, calibration, path):
     path.write_bytes(converter.convert())
 
 
+def edge_quantizers_own(mode, calibration, work, norms):
+    """ai-edge-quantizer on `float.tflite` in `work`."""
+    from ai_edge_quantizer import quantizer, recipe
+    from ai_edge_quantizer.qtyping import TFLOperationName
+
+    recipes = {
+        "dynamic": recipe.dynamic_wi8_afp32,
+        "int8": recipe.static_wi8_ai8,
+        "int16x8": recipe.static_wi8_ai16,
+    }
+    given = work / "float.tflite"
+    maker = quantizer.Quantizer(str(given), recipes[mode]())
+    for name in () if norms else NORM_OPERATIONS:
+        maker.update_quantization_recipe(".*", TFLOperationName(name), algorithm_key="no_quantize")
+    (signature_key, names), *_ = Interpreter(str(given)).get_signature_list().items()
+    feeds = {signature_key: [{names["inputs"][0]: x[None]} for x in calibration]}
+    found = maker.calibrate(feeds) if mode != "dynamic" else None
+    path = work / f"{mode}-{norms}.tflite"
+    maker.quantize(found).export_model(str(path), overwrite=True)
+    return path
+
+
+def edge_quantizers_figures(model, mode, calibration, work, images, expected):
+    to_tflite(model, work / "float.tflite", batch_size=1)
+    kinds = (True, False) if mode != "dynamic" else (True,)
+    paths = (edge_quantizers_own(mode, calibration, work, norms) for norms in kinds)
+    return ", ".join(f"{sqnr(path, images, expected):.1f}" for path in paths)
+
+
 def converters_figure(model, mode, calibration, path, images, expected):
     try:
         converters_own(model, mode, calibration, path)
@@ -181,6 +213,7 @@ def main():
     parser.add_argument("--modes", nargs="*", default=MODES, choices=MODES)
     parser.add_argument("--keep", type=Path, metavar="DIR")
     parser.add_argument("--onnx", action="store_true")
+    parser.add_argument("--edge", action="store_true")
     options = parser.parse_args()
     if options.random:
         rng = np.random.default_rng(1)
@@ -215,6 +248,8 @@ def one_norm(name, model, calibration, images, work, options):
         size = export(model, ours, quantize=mode, calibration=given, batch_size=1).size_bytes / 1e6
         seconds = time.perf_counter() - start
         beside = "" if options.onnx else converters_figure(model, mode, calibration, theirs, images, expected)
+        if options.edge and mode != "float16":
+            beside += f"; {edge_quantizers_figures(model, mode, calibration, work, images, expected)}"
         figures = f"{sqnr(ours, images, expected):.1f} | {beside} | {size:.1f} | {seconds:.0f}"
         print(f"| {name} | {mode} | {figures} |", flush=True)
 
