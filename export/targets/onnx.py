@@ -21,6 +21,7 @@ from .onnx_ends import is_channels_first
 from .onnx_files import channels_first, check_data, data_path, in_keras_layout
 from .onnx_inside import read_metadata, tensors, write_metadata  # noqa: F401  (part of a target)
 from .onnx_reference import reference_runner
+from .onnx_refused import explain
 from .runner import Runner
 
 NAME = "ONNX"
@@ -110,7 +111,7 @@ def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, An
                 f"norms='standard' needs {failure}; got opset={options.get('opset')}, and ONNX Runtime runs up to "
                 f"{newest_opset()}. Raise opset, or leave norms at 'fast'."
             ) from failure
-        raise ExportError(f"The ONNX converter failed: {failure}\n{failure.printed}".rstrip()) from failure
+        raise ExportError(explain(failure, options["layers"])) from failure
     if data_path(path).is_file():
         stop_child()  # TensorFlow gives back no memory, and verifying needs it
     turned = channels_first(path)

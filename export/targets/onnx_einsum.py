@@ -2,15 +2,19 @@
 
 A letter is a batch (in both and in the result), summed (in both only), or one side's own. With at most one letter of
 each kind but batches, the operands transposed to [batches, own, summed] and [batches, summed, own] need no reshape.
+
+With a constant kernel several letters may be summed, the last of x, and several be the kernel's own, the last of the
+result: x is reshaped to one summed axis, the product to the own ones, by sizes that the kernel tells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import onnx_ir as ir
 
-from .onnx_editing import attribute, insert, replace
+from .onnx_editing import attribute, constant, insert, new_constant, replace, static
 
 
 def einsum_as_matmul(graph: ir.Graph) -> None:
@@ -20,10 +24,46 @@ def einsum_as_matmul(graph: ir.Graph) -> None:
         terms = operands.split(",")
         if len(terms) == 2 and result and "." not in equation:
             a, b = terms
+            if _with_kernel(node, a, b, result):
+                continue
             plans = [(_plan(a, b, result), node.inputs), (_plan(b, a, result), node.inputs[::-1])]
             able = [(plan, inputs) for plan, inputs in plans if plan is not None]
             if able:  # the order that leaves the product as it comes, if there is one
                 _write(node, *min(able, key=lambda pair: pair[0][2] != sorted(pair[0][2])))
+
+
+def _with_kernel(node: ir.Node, a: str, b: str, result: str) -> bool:
+    """Write the product of a value and a constant, all of whose letters are summed or its own; whether it is one."""
+    x, kernel = node.inputs[0], constant(node.inputs[1])
+    summed, own = [i for i in b if i in a], [i for i in b if i not in a]
+    kept = [i for i in a if i not in summed]
+    plain = all(len(set(term)) == len(term) for term in (a, b, result))
+    if x is None or kernel is None or not plain or not summed or not own or not kept:
+        return False
+    summed = list(a[len(kept) :])
+    if len(summed) + len(own) != len(b) or not set(summed) <= set(b) or list(result) != [*kept, *own]:
+        return False
+    sizes = dict(zip(b, kernel.shape, strict=True))
+    matrix = kernel.transpose([b.index(i) for i in (*summed, *own)]).reshape(-1, int(np.prod([sizes[i] for i in own])))
+    name, shape = str(node.name), static(x)
+    before = tuple(shape[: len(kept)]) if shape is not None else None
+
+    def reshaped(value: ir.Value, letters: list[str], width: int) -> ir.Value:
+        if len(letters) == 1:
+            return value
+        ends = [width] if value is x else [sizes[i] for i in letters]
+        target = new_constant(node.graph, np.array([0] * len(kept) + ends, np.int64), f"{name}/shape")  # type: ignore[arg-type]
+        return insert(node, "Reshape", [value, target], f"{name}/Reshape", _shape(before, ends))
+
+    rows = reshaped(x, summed, len(matrix))
+    weights = new_constant(node.graph, matrix, f"{name}/kernel")  # type: ignore[arg-type]
+    product = insert(node, "MatMul", [rows, weights], name, _shape(before, [matrix.shape[1]]))
+    replace(node.outputs[0], reshaped(product, own, matrix.shape[1]))
+    return True
+
+
+def _shape(before: tuple[int | None, ...] | None, ends: list[int]) -> ir.Shape | None:
+    return None if before is None else ir.Shape([*before, *ends])
 
 
 def _plan(a: str, b: str, result: str) -> tuple[list[int], list[int], list[int]] | None:

@@ -111,7 +111,7 @@ class _Layout:
     def _spread(self, seeds: list[tuple[ir.Value, str]]) -> None:
         while seeds:
             value, side = seeds.pop()
-            if value in self.home or value.const_value is not None:
+            if value in self.home or value.const_value is not None or value.shape is None:
                 continue
             self.home[value] = side
             for node in (value.producer(), *(use.node for use in value.uses())):

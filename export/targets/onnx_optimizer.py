@@ -9,6 +9,7 @@ from .onnx_einsum import einsum_as_matmul
 from .onnx_graph import forget_shapes, name_free_sizes
 from .onnx_groups import write_groups
 from .onnx_layout import settle_layout
+from .onnx_masks import leaner_choices
 from .onnx_norms import choose_forms
 from .onnx_recurrent import loop_as_gru
 from .onnx_rows import series_as_images
@@ -27,7 +28,7 @@ from .onnx_rules import (
     zero_states,
 )
 from .onnx_series import series_without_height
-from .onnx_shapes import drop_reshapes, fold_shapes
+from .onnx_shapes import drop_reshapes, fold_shapes, shapes_of_branches
 
 
 def optimize(
@@ -54,6 +55,7 @@ def optimize(
     reduce_without_reshape(graph)
     _clean(model)
     _infer(model)
+    leaner_choices(graph)
     gelu(graph)
     relu6(graph)
     hard_sigmoid(graph)
@@ -84,3 +86,5 @@ def _clean(model: ir.Model) -> None:
 
 def _infer(model: ir.Model) -> None:
     common.ShapeInferencePass(data_prop=True, strict_mode=False)(model)
+    if shapes_of_branches(model.graph):
+        common.ShapeInferencePass(data_prop=True, strict_mode=False)(model)

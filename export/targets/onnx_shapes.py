@@ -41,6 +41,24 @@ def fold_shapes(model: ir.Model) -> None:
                 replace(node.outputs[0], node.inputs[0])  # type: ignore[arg-type]
 
 
+def shapes_of_branches(graph: ir.Graph) -> bool:
+    """Give what an If or a Loop returns the sizes that all its graphs agree on; whether there is such an operation."""
+    found = False
+    for node in graph:
+        bodies = [a.value for a in node.attributes.values() if a.type == ir.AttributeType.GRAPH]
+        if node.op_type not in ("If", "Loop") or not bodies:
+            continue
+        found = True
+        carried = len(node.inputs) - 2  # what a Loop returns beyond these has an axis for its rounds
+        for i, output in enumerate(node.outputs[: carried if node.op_type == "Loop" else None]):
+            shapes = [body.outputs[i + (node.op_type == "Loop")].shape for body in bodies]
+            ranks = {None if shape is None else len(shape) for shape in shapes}
+            if output.shape is None and len(ranks) == 1 and None not in ranks:
+                same = [{*axis} for axis in zip(*shapes, strict=True)]
+                output.shape = ir.Shape([n.pop() if len(n) == 1 and isinstance(min(n), int) else None for n in same])
+    return found
+
+
 def sizes(value: ir.Value) -> list[Size] | None:
     """The sizes of a value, symbols for the free ones; None where the rank is unknown."""
     if value.shape is None:

@@ -12,18 +12,23 @@ from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import convert_to_constants
 
+from .onnx_refused import naming_failures
+
 for _old, _new in (("product", "prod"), ("cast", "asarray")):  # tf2onnx asks NumPy 2 for names that it dropped
     if not hasattr(np, _old):
         setattr(np, _old, getattr(np, _new))
 
 import tf2onnx  # noqa: E402
 from tf2onnx import optimizer, tf_loader  # noqa: E402
+from tf2onnx.onnx_opset.controlflow import Select  # noqa: E402
 
 NEWEST_OPSET = 18
 _RESIZE_KNOWS_AXES = 18
 # Transposes are `onnx_layout`'s business: tf2onnx makes Reshapes of some, which hide the layout. Its way with Einsum
 # regroups every dimension; `onnx_einsum` writes one MatMul.
 _READS = ("Identity", "ReadVariableOp")
+_BRANCHES = {"If", "StatelessIf", "Case", "StatelessCase"}
+_read_graph = tf_loader.tflist_to_onnx
 _LEFT_OUT = ("optimize_transpose", "einsum_optimizer", "global_pool_optimizer")
 
 
@@ -52,19 +57,44 @@ def from_tensorflow(
     with tf.Graph().as_default() as graph:
         definition = tf_loader.tf_optimize([*inputs, *weights], outputs, definition)
         _add_states(definition)
+        _forget_unknown_shapes(definition)
         tf.import_graph_def(definition, name="")
-        converted = tf2onnx.tfonnx.process_tf_graph(
-            graph,
-            input_names=[*inputs, *weights],
-            output_names=outputs,
-            opset=opset,
-            custom_op_handlers={"Erfc": (_erfc, [])},
-            tensors_to_rename=dict(zip(inputs + outputs, names["inputs"] + names["outputs"], strict=True)),
-        )
+        with naming_failures():
+            converted = tf2onnx.tfonnx.process_tf_graph(
+                graph,
+                input_names=[*inputs, *weights],
+                output_names=outputs,
+                opset=opset,
+                custom_op_handlers={"Erfc": (_erfc, []), "Select": (_where, []), "SelectV2": (_where, [])},
+                tensors_to_rename=dict(zip(inputs + outputs, names["inputs"] + names["outputs"], strict=True)),
+            )
         _mend_resizes(converted)
         kept = {name: make for name, make in optimizer._get_optimizers().items() if name not in _LEFT_OUT}
         proto = optimizer.optimize_graph(converted, catch_errors=False, optimizers=kept).make_model("keras")
     return proto, {name: variable.numpy() for name, variable in weights.items()}
+
+
+def _read_with_shapes(graph: Any, *args: Any) -> tuple:
+    """What tf2onnx reads of a graph, the shapes of what branches are given less that of the condition itself."""
+    *rest, functions = _read_graph(graph, *args)
+    for operation in graph.get_operations():
+        if operation.type in _BRANCHES:
+            given = [tensor.shape for tensor in operation.inputs[1:]]
+            for value in operation.node_def.attr.values():
+                names = [value.func.name, *(function.name for function in value.list.func)]
+                functions.update({name: given for name in names if name in functions})
+    return (*rest, functions)
+
+
+tf_loader.tflist_to_onnx = _read_with_shapes
+
+
+def _forget_unknown_shapes(definition: graph_pb2.GraphDef) -> None:
+    """Drop what functions say of arguments of unknown rank: it goes before what their caller knows."""
+    for function in definition.library.function:
+        for argument in function.arg_attr.values():
+            if any(shape.unknown_rank for shape in argument.attr["_output_shapes"].list.shape):
+                del argument.attr["_output_shapes"]
 
 
 def _mend_resizes(graph: Any) -> None:
@@ -149,6 +179,16 @@ def _erfc(context: Any, node: Any, name: str, arguments: Any) -> None:
     context.make_node(
         "Sub", [one.output[0], erf.output[0]], name=name, outputs=node.output, shapes=[shape], dtypes=[dtype]
     )
+
+
+def _where(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """Where, which takes nothing of the side that was not chosen: the converter's own c x + (1 - c) y takes NaN."""
+    if context.get_dtype(node.output[0]) == onnx.TensorProto.BOOL:  # ONNX Runtime has no kernel for it
+        Select.version_7(context, node)
+        return
+    node.set_attr("handles_nan", 1)
+    Select.version_9(context, node)
+    del node.attr["handles_nan"]
 
 
 def _let_inline(path: Path) -> None:

@@ -236,7 +236,21 @@ def test_einsum_becomes_one_matmul(equation):
     np.testing.assert_allclose(run_as_written(rest, x)["y"], np.einsum(equation, x, w), atol=1e-5)
 
 
-@pytest.mark.parametrize("equation", ["abc,abc->ab", "abcd,cde->abe", "ab,cd->abcd", "aab,bc->ac"])
+@pytest.mark.parametrize("equation", ["abc,cde->abde", "abcd,cde->abe", "abcd,dce->abe", "ab,cbd->acd"])
+def test_einsum_with_a_kernel_is_a_product_between_reshapes_at_any_free_size(equation):
+    a, b = equation.partition("->")[0].split(",")
+    sizes = dict(zip("abcde", (2, 3, 4, 5, 6), strict=True))
+    w = np.random.default_rng(1).normal(size=[sizes[i] for i in b]).astype("float32")
+    free = ["batch" if i == "a" else "time" if i not in b else sizes[i] for i in a]
+    proto = graph([("Einsum", ["x", "w"], ["y"], {"equation": equation})], {"w": w}, free, None)
+    rest = passed(proto, lambda model: einsum_as_matmul(model.graph))
+    regrouped = len(b) > 2
+    assert sorted(node.op_type for node in rest.graph.node) == ["MatMul", *["Reshape"] * regrouped]
+    x = np.random.default_rng(0).normal(size=[sizes[i] for i in a]).astype("float32")
+    np.testing.assert_allclose(run_as_written(rest, x)["y"], np.einsum(equation, x, w), atol=1e-5)
+
+
+@pytest.mark.parametrize("equation", ["abc,abc->ab", "acbd,cde->abe", "abc,cde->adbe", "ab,cd->abcd", "aab,bc->ac"])
 def test_einsum_of_another_kind_stays(equation):
     a, b, result = equation.replace("->", ",").split(",")
     w = np.ones([2] * len(b), np.float32)

@@ -1,10 +1,12 @@
 """Recurrent layers, attention and GELU are the operators that ONNX has for them."""
 
 import keras
+import numpy as np
+import onnx
 import pytest
 from keras_norms.export import to_onnx
 from models import randomize
-from onnx_files import chain, counted
+from onnx_files import chain, counted, run_as_written
 
 L = keras.layers
 
@@ -47,6 +49,35 @@ def test_attention_is_four_products_and_no_regrouping(tmp_path):
     model = randomize(keras.Model(x, L.MultiHeadAttention(2, 4, name="attention")(x, x)))
     to_onnx(model, tmp_path / "m.onnx")
     assert counted(tmp_path / "m.onnx") == {"MatMul": 6, "Add": 4, "Mul": 1, "Reshape": 4, "Transpose": 4, "Softmax": 1}
+
+
+def test_masked_text_of_any_length_has_lean_masks_and_lookups(tmp_path):
+    ids = keras.Input((None,), dtype="int32", name="x")
+    x = L.Embedding(7, 8, mask_zero=True)(ids)
+    x = L.LayerNormalization()(L.Add()([x, L.MultiHeadAttention(2, 4, name="attention")(x, x)]))
+    model = randomize(keras.Model(ids, L.Dense(3, name="y")(L.GlobalAveragePooling1D()(x))))
+    to_onnx(model, tmp_path / "m.onnx")
+    found = counted(tmp_path / "m.onnx")
+    assert found["Gather"] == 1, "an index below 0 needs no arithmetic"
+    assert found["Where"] == 2, "one for the scores, one for the mean"
+    assert not {"Einsum", "Expand", "Less", "Shape"} & set(found)
+    x = np.array([[3, 1, 4, 0, 0], [6, 5, 0, 0, 0]], "int32")
+    expected = keras.ops.convert_to_numpy(model(x))
+    np.testing.assert_allclose(run_as_written(onnx.load(tmp_path / "m.onnx"), x)["y"], expected, atol=1e-5)
+
+
+class Choice(L.Layer):
+    def call(self, x):
+        ops = keras.ops
+        return ops.where(x > 0, ops.log(x), ops.where(x < -1, ops.isnan(x), x > -0.5))
+
+
+def test_a_choice_takes_nothing_of_what_was_not_chosen(tmp_path):
+    to_onnx(chain((4,), Choice(name="y")), tmp_path / "m.onnx")
+    assert counted(tmp_path / "m.onnx")["Where"] == 1, "and booleans, which the runtime cannot choose, by arithmetic"
+    x = np.array([[-3, -0.75, -0.25, 2]], "float32")
+    y = run_as_written(onnx.load(tmp_path / "m.onnx"), x)["y"]
+    np.testing.assert_allclose(y, [[0, 0, 1, np.log(2)]], atol=1e-6)
 
 
 def test_exact_gelu_is_one_operator_where_there_is_one(tmp_path):
