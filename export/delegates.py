@@ -16,14 +16,12 @@ from .naming import layer_of
 from .probes import Arrays, user_cases
 from .report.delegates import DelegateReport, Finding, XnnpackReport
 from .signature import Signature
+from .structure import look_at
 from .targets import target_of
 
-_MOST_RANK = 4
-_TYPES = frozenset({"FLOAT32", "FLOAT16", "INT8", "UINT8", "INT32", "BOOL"})
 _EXAMPLES = 8
 _LARGEST_ERROR, _HARMLESS = 0.05, 0.01
 _HALF_LARGEST, _HALF_SMALLEST = 65504.0, 2.0**-14
-_FIX_BATCH = "fix the batch: batch_size=1 (--batch-size 1)"
 _GPU_FORM = "export with target='gpu' (--target gpu), which scales before it squares; or scale the inputs"
 
 
@@ -56,7 +54,7 @@ def lint(
     from .targets.tflite_flex import flex_ops
 
     flexible = bool(flex_ops(path))
-    findings = _structure(path, runner.inputs, layers)
+    findings = look_at(path, runner.inputs, layers, target_of(path).quantized_as(path))
     half: dict[str, float] = {}
     arrays, told = _inputs(runner, calibration)
     if not flexible:
@@ -89,44 +87,6 @@ def _inputs(runner: Any, calibration: Any) -> tuple[Arrays, str]:
     ]
     told = "standard normal numbers: give calibration data (--calibration) to learn what yours do"
     return [x.astype(spec.dtype) for x, spec in zip(drawn, runner.inputs, strict=True)], told
-
-
-def _structure(path: Path, inputs: Any, layers: Collection[str] | None) -> list[Finding]:
-    """What the operations and their shapes show: one finding a layer and kind."""
-    from .targets.tflite_nodes import GPU_OPS, nodes
-
-    found: dict[tuple[str, str, str], Finding] = {}
-
-    def add(kind: str, layer: str, op: str, reason: str, remedy: str) -> None:
-        found.setdefault((kind, layer, op), Finding(kind, layer, op, reason, remedy))
-
-    for spec in inputs:
-        if None in spec.shape:
-            reason = f"input {list(spec.shape)} is free in size; GPU and NPU delegates prepare for fixed sizes"
-            add("dynamic shape", spec.name, "input", reason, _FIX_BATCH)
-    for node in nodes(path):
-        layer = layer_of(node.name, layers)
-        if node.op not in GPU_OPS:
-            remedy = (
-                f"replace the layer, or let it run on the processor. {_FIX_BATCH}"
-                if node.op == "SHAPE"
-                else (
-                    "replace the layer, or split the model so that it comes first or last: each such operation sends "
-                    "the data back to the processor"
-                )
-            )
-            add("unsupported operation", layer, node.op, f"LiteRT's GPU delegate has no {node.op}", remedy)
-        rank = max((len(shape) for shape in (*node.operands, *node.results)), default=0)
-        if rank > _MOST_RANK:
-            reason = f"a tensor of rank {rank}; delegates have batch, height, width and channels"
-            add("rank", layer, node.op, reason, "reshape to four dimensions or fewer before the layer")
-        ranks = {len(shape) for shape in node.operands if len(shape) > 1}
-        if node.op in ("ADD", "MUL", "SUB", "DIV") and len(ranks) > 1:
-            reason = f"operands of the ranks {sorted(ranks)}; the GPU delegate broadcasts only equal ranks in general"
-            add("broadcast", layer, node.op, reason, "reshape the smaller operand to the rank of the larger")
-        for kind in sorted(set(node.kinds) - _TYPES):
-            add("type", layer, node.op, f"numbers of the type {kind.lower()}", "cast to int32 or float32 in the model")
-    return list(found.values())
 
 
 def _half(

@@ -12,8 +12,9 @@ from .plain import strict_json
 class Finding:
     """Something that a delegate rejects or computes badly: the Keras layer and the operation, why, and what helps.
 
-    Kinds: `rank`, `dynamic shape`, `unsupported operation`, `broadcast`, `type`, `float16 overflow`,
-    `float16 underflow`, `float16 constant`, `float16 error`.
+    Kinds: `rank`, `dynamic shape`, `unsupported operation`, `wrong result`, `older delegate` (TensorFlow Lite's, before
+    LiteRT's), `broadcast`, `type`, `float operation` (in an 8-bit or 16-bit file), `float16 overflow`, `float16
+    underflow`, `float16 constant`, `float16 error`.
     """
 
     kind: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def run_in_half(path: Path, arrays: dict[str, np.ndarray]) -> list[tuple[str, st
     for operator in graph.operators:
         kind = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
         for index in (int(i) for i in operator.outputs if i >= 0):
-            if graph.tensors[index].type == schema.TensorType.FLOAT32:
+            if graph.tensors[index].type == schema.TensorType.FLOAT32 and index in single and index in half:
                 with np.errstate(over="ignore"):
                     rounded = half[index].astype(np.float16).astype(np.float32)
                 rows.append((kind, graph.tensors[index].name.decode(), single[index], rounded))
@@ -99,6 +100,10 @@ def _casts(model: Any, index: int, replaced: dict[int, int]) -> list[Any]:
 
 
 def _run(model: Any, arrays: dict[str, np.ndarray]) -> dict[int, np.ndarray]:
+    """Results by tensor, without those that the interpreter does not keep, such as some of a loop's."""
     interpreter = run_keeping(bytes(flatbuffer_utils.convert_object_to_bytearray(copy.deepcopy(model))), arrays)
-    results = (int(i) for operator in model.subgraphs[0].operators for i in operator.outputs if i >= 0)
-    return {index: interpreter.get_tensor(index) for index in results}
+    results = {}
+    for index in (int(i) for operator in model.subgraphs[0].operators for i in operator.outputs if i >= 0):
+        with suppress(ValueError):
+            results[index] = interpreter.get_tensor(index)
+    return results

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from ai_edge_litert.tools import flatbuffer_utils
 
@@ -17,56 +18,64 @@ from ..naming import layer_of
 from ..quiet import quiet_stderr
 from ..report.delegates import XnnpackReport
 
-# What LiteRT's own check for its GPU delegate lets pass (tflite/tools/versioning/gpu_compatibility.cc, 2026).
-_GPU_OPS = """
-ABS ADD ADD_N ATAN2 AVERAGE_POOL_2D BATCH_MATMUL BITCAST CAST CEIL CONCATENATION CONV_2D COS CUMSUM DENSIFY
-DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE DIV DYNAMIC_UPDATE_SLICE ELU EMBEDDING_LOOKUP EQUAL EXP FLOOR FLOOR_DIV
-FLOOR_MOD FULLY_CONNECTED GATHER GELU GREATER GREATER_EQUAL HARD_SWISH LEAKY_RELU LESS LESS_EQUAL LOG LOGICAL_AND
-LOGICAL_NOT LOGICAL_OR LOGISTIC LSTM MAXIMUM MAX_POOL_2D MEAN MINIMUM MIRROR_PAD MUL NEG NOT_EQUAL ONE_HOT PACK PAD
-PADV2 POW PRELU QUANTIZE REDUCE_ALL REDUCE_ANY REDUCE_MAX REDUCE_MIN REDUCE_PROD RELU RELU6 RELU_N1_TO_1 RESHAPE
-RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR REVERSE_V2 RIGHT_SHIFT ROUND RSQRT SELECT SELECT_V2 SIGN SIN SLICE SOFTMAX
-SPACE_TO_DEPTH SPLIT SPLIT_V SQRT SQUARE SQUARED_DIFFERENCE STABLEHLO_BROADCAST_IN_DIM STABLEHLO_CBRT
-STABLEHLO_CLAMP STABLEHLO_REMAINDER STABLEHLO_SHIFT_LEFT STRIDED_SLICE SUB SUM TANH TILE TOPK_V2 TRANSPOSE
-TRANSPOSE_CONV
-"""
-GPU_OPS = frozenset(_GPU_OPS.split())
 _FREE_SIZES = (32, 64, 128, 224)
+_FEW = 16
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What an operation takes or makes: index, shape (None is free) and type; `values` of small integer constants."""
+
+    index: int
+    shape: tuple[int | None, ...]
+    kind: str
+    constant: bool
+    values: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Node:
-    """An operation of the main graph: its kind, the name of its first result, shapes (None is free) and types.
-
-    `operands` are those of its inputs that are computed, constants left out.
-    """
+    """An operation of the main graph: its kind, the name of its first result, what it takes and makes, its options."""
 
     op: str
     name: str
-    operands: tuple[tuple[int | None, ...], ...]
-    results: tuple[tuple[int | None, ...], ...]
-    kinds: tuple[str, ...]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    options: Any
+
+    def computed(self) -> tuple[Tensor, ...]:
+        """What is not constant."""
+        return tuple(tensor for tensor in (*self.inputs, *self.outputs) if not tensor.constant)
 
 
 def nodes(path: Path) -> list[Node]:
     """The operations of the main graph in their order."""
     model = flatbuffer_utils.read_model(os.fspath(path))
     graph = model.subgraphs[0]
-    return [_node(model, graph, operator) for operator in graph.operators]
+    constants = {i for i, tensor in enumerate(graph.tensors) if model.buffers[tensor.buffer].data is not None}
+    found = []
+    for operator in graph.operators:
+        kind = _kind(model, operator)
+        if kind in ("DEQUANTIZE", "DENSIFY") and int(operator.inputs[0]) in constants:
+            constants.add(int(operator.outputs[0]))  # delegates unpack weights before anything runs
+        inputs = tuple(_tensor(model, graph, int(i), constants) for i in operator.inputs if i >= 0)
+        outputs = tuple(_tensor(model, graph, int(i), constants) for i in operator.outputs if i >= 0)
+        name = graph.tensors[outputs[0].index].name.decode() if outputs else ""
+        found.append(Node(kind, name, inputs, outputs, operator.builtinOptions))
+    return found
 
 
-def _node(model: Any, graph: Any, operator: Any) -> Node:
+def _kind(model: Any, operator: Any) -> str:
     code = model.operatorCodes[operator.opcodeIndex]
-    kind = code.customCode.decode() if code.customCode else flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
-    results = [graph.tensors[i] for i in operator.outputs if i >= 0]
-    computed = [graph.tensors[i] for i in operator.inputs if i >= 0]
-    computed = [tensor for tensor in computed if model.buffers[tensor.buffer].data is None]
-    return Node(
-        kind,
-        results[0].name.decode() if results else "",
-        tuple(_shape(tensor) for tensor in computed),
-        tuple(_shape(tensor) for tensor in results),
-        tuple(flatbuffer_utils.type_to_name(tensor.type) for tensor in (*computed, *results)),
-    )
+    return code.customCode.decode() if code.customCode else flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
+
+
+def _tensor(model: Any, graph: Any, index: int, constants: Collection[int]) -> Tensor:
+    tensor, data = graph.tensors[index], model.buffers[graph.tensors[index].buffer].data
+    kind = flatbuffer_utils.type_to_name(tensor.type)
+    few = data is not None and kind == "INT32" and len(data) <= 4 * _FEW
+    values = np.frombuffer(bytes(data), np.int32).tolist() if few else ()
+    return Tensor(index, _shape(tensor), kind, index in constants, tuple(values))
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:

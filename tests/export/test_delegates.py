@@ -32,7 +32,11 @@ def files(tmp_path_factory):
 
 
 def found(report, kind):
-    return [finding for finding in report.findings if finding.kind == kind]
+    return found_in(report.findings, kind)
+
+
+def found_in(findings, kind):
+    return [finding for finding in findings if finding.kind == kind]
 
 
 def test_a_clean_file_has_no_finding(files):
@@ -65,6 +69,50 @@ def test_a_free_batch_is_a_dynamic_shape(files):
     assert finding.layer == "image"
     assert "batch_size=1" in finding.remedy
     assert not found(lint(files / "default.tflite"), "dynamic shape")
+
+
+def test_free_sizes_need_more_than_a_batch(tmp_path):
+    x = keras.Input((None, None, 3), name="x")
+    model = keras.Model(x, keras.layers.GlobalAveragePooling2D()(x))
+    to_tflite(model, tmp_path / "m.tflite")
+    (finding,) = found(lint(tmp_path / "m.tflite"), "dynamic shape")
+    assert finding.remedy == (
+        "fix the batch: batch_size=1 (--batch-size 1); "
+        "build the model with sizes: keras.Input((224, 224, 3)), not keras.Input((None, None, 3))"
+    )
+
+
+def test_a_loop_and_an_index_are_named_with_what_helps(tmp_path):
+    x = keras.Input((5, 4), name="x")
+    y = keras.layers.LSTM(3, name="rolled")(x)
+    z = keras.layers.LSTM(3, name="unrolled", unroll=True)(x)
+    model = keras.Model(x, [y, z, keras.layers.Dense(3)(x)[:, 0], keras.layers.Conv1D(6, 2, groups=2)(x)])
+    to_tflite(model, tmp_path / "m.tflite", batch_size=1)
+    findings = lint(tmp_path / "m.tflite", model=model).findings
+    assert ("WHILE", "rolled") in {
+        (finding.op, finding.layer) for finding in found_in(findings, "unsupported operation")
+    }
+    assert "unrolled" not in {finding.layer for finding in findings}
+    assert [finding.op for finding in found_in(findings, "wrong result")] == ["CONV_2D"]  # of groups of two channels
+    (loop,) = (finding for finding in findings if finding.op == "WHILE")
+    assert "unroll=True" in loop.remedy
+    assert any("x[:, :1]" in finding.remedy for finding in findings)
+
+
+def test_what_stays_in_float_is_told_of_a_quantized_file_alone(tmp_path):
+    images = np.random.default_rng(0).normal(size=(8, 12, 12, 3)).astype("float32")
+    model = image_net(GROUP)
+    for mode in ("int8", "int16x8"):
+        to_tflite(model, tmp_path / f"{mode}.tflite", quantize=mode, calibration=images, batch_size=1)
+    eight, sixteen = (lint(tmp_path / f"{mode}.tflite", model=model) for mode in ("int8", "int16x8"))
+    norms = {finding.layer: finding for finding in found(eight, "float operation") if "norm" in finding.layer}
+    assert set(norms) == {"norm_0", "norm_1"}
+    assert "Ethos-U" in norms["norm_0"].reason
+    assert "a norm that folds" in norms["norm_0"].remedy
+    assert not found(eight, "type")
+    (finding,) = found(sixteen, "type")
+    assert "16-bit integers, in " in finding.reason
+    assert "quantize='int8' or 'float16'" in finding.remedy
 
 
 def test_large_inputs_overflow_in_the_default_form_and_not_in_the_gpus(files):
