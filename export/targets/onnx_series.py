@@ -14,10 +14,11 @@ _ALONG = ("dilations", "kernel_shape", "output_padding", "output_shape", "stride
 
 def series_without_height(graph: ir.Graph) -> None:
     """Push each Squeeze up to the Unsqueeze that it undoes, through convolutions whose kernels are one row high."""
+    narrowed = _Narrow(graph)
     for node in list(graph):
         axis = _single_axis(node) if node.op_type == "Squeeze" else None
         if axis is not None and _can_narrow(node.inputs[0], axis):
-            replace(node.outputs[0], _Narrow(graph).narrow(node.inputs[0], axis))  # type: ignore[arg-type]
+            replace(node.outputs[0], narrowed.narrow(node.inputs[0], axis))  # type: ignore[arg-type]
 
 
 def _single_axis(node: ir.Node) -> int | None:
@@ -62,8 +63,14 @@ class _Narrow:
 
     def __init__(self, graph: ir.Graph) -> None:
         self._graph = graph
+        self._made: dict[tuple[ir.Value, int], ir.Value] = {}  # several convolutions may take one value
 
     def narrow(self, value: ir.Value, axis: int) -> ir.Value:
+        if (value, axis) not in self._made:
+            self._made[value, axis] = self._narrow(value, axis)
+        return self._made[value, axis]
+
+    def _narrow(self, value: ir.Value, axis: int) -> ir.Value:
         node = value.producer()
         assert node is not None
         if node.op_type == "Unsqueeze":

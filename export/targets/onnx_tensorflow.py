@@ -65,7 +65,7 @@ def from_tensorflow(
                 input_names=[*inputs, *weights],
                 output_names=outputs,
                 opset=opset,
-                custom_op_handlers={"Erfc": (_erfc, []), "Select": (_where, []), "SelectV2": (_where, [])},
+                custom_op_handlers=_HANDLERS,
                 tensors_to_rename=dict(zip(inputs + outputs, names["inputs"] + names["outputs"], strict=True)),
             )
         _mend_resizes(converted)
@@ -189,6 +189,36 @@ def _where(context: Any, node: Any, name: str, arguments: Any) -> None:
     node.set_attr("handles_nan", 1)
     Select.version_9(context, node)
     del node.attr["handles_nan"]
+
+
+def _bucketize(context: Any, node: Any, name: str, arguments: Any) -> None:
+    """The number of boundaries that x is not below; the layer Discretization uses it, and tf2onnx does not know it."""
+    boundaries = np.array(node.get_attr_value("boundaries"), np.float32)
+    shape, dtype, x = context.get_shape(node.output[0]), context.get_dtype(node.output[0]), node.input[0]
+    context.remove_node(name)
+    last, limits = context.make_const(f"{name}/last", np.array([-1])), context.make_const(f"{name}/limits", boundaries)
+    if context.get_dtype(x) != onnx.TensorProto.FLOAT:
+        x = context.make_node("Cast", [x], attr={"to": onnx.TensorProto.FLOAT}).output[0]
+    x = context.make_node("Unsqueeze", [x, last.output[0]]).output[0]
+    above = context.make_node("GreaterOrEqual", [x, limits.output[0]]).output[0]
+    ones = context.make_node("Cast", [above], attr={"to": dtype}).output[0]
+    context.make_node(
+        "ReduceSum",
+        [ones, last.output[0]],
+        attr={"keepdims": 0},
+        name=name,
+        outputs=node.output,
+        shapes=[shape],
+        dtypes=[dtype],
+    )
+
+
+_HANDLERS = {
+    "Bucketize": (_bucketize, []),
+    "Erfc": (_erfc, []),
+    "Select": (_where, []),
+    "SelectV2": (_where, []),
+}
 
 
 def _let_inline(path: Path) -> None:

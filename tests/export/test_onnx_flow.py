@@ -52,6 +52,13 @@ def excite_reshaped():
     return randomize(keras.Model(inputs, L.Dense(4, name="out")(L.GlobalAveragePooling2D()(x))))
 
 
+def inception():
+    x = inputs = keras.Input((12, 4), name="x")
+    for _ in range(2):
+        x = L.Concatenate()([L.Conv1D(8, n, padding="same", activation="relu")(x) for n in (1, 3, 5)])
+    return randomize(keras.Model(inputs, L.Dense(2, name="y")(L.GlobalAveragePooling1D()(x))))
+
+
 FLOWS = {
     "U-Net": (unet, 2),
     "U-Net, free sizes": (lambda: unet(free=True), 2),
@@ -70,6 +77,7 @@ FLOWS = {
         lambda: chain((12, 4), L.SeparableConv1D(8, 3), L.ReLU(), L.MaxPooling1D(), L.Conv1DTranspose(2, 3)),
         2,
     ),
+    "series in parallel": (inception, 1),
     "series as images": (
         lambda: chain((12, 4), L.Conv1D(16, 3, padding="causal"), L.GroupNormalization(2), L.ReLU(), L.Conv1D(16, 3)),
         2,

@@ -80,6 +80,14 @@ def test_a_choice_takes_nothing_of_what_was_not_chosen(tmp_path):
     np.testing.assert_allclose(y, [[0, 0, 1, np.log(2)]], atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_discretization_counts_boundaries(dtype, tmp_path):
+    x = keras.Input((4,), dtype=dtype, name="x")
+    to_onnx(keras.Model(x, L.Discretization([-1.5, 0.0, 2.0], name="y")(x)), tmp_path / "m.onnx")
+    given = np.array([[-2, 0, 1, 2]], dtype)
+    assert run_as_written(onnx.load(tmp_path / "m.onnx"), given)["y"].tolist() == [[0, 2, 2, 3]]
+
+
 def test_exact_gelu_is_one_operator_where_there_is_one(tmp_path):
     model = chain((6,), L.Dense(5, activation="gelu"))
     to_onnx(model, tmp_path / "m.onnx", opset=20)
