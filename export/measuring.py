@@ -9,6 +9,7 @@ from functools import cached_property
 import keras
 import numpy as np
 
+from .errors import first_words
 from .exact import exact_norms
 from .precision import in_float32
 from .probes import INFINITE, Arrays, Probe, with_first_number
@@ -52,6 +53,20 @@ def reference(model: keras.Model, sig: Signature, probe: Probe) -> Reference:
         return [y + (m - a) if y.dtype.kind == "f" else y for y, m, a in moved]
 
     return Reference(outputs, move, untouched)
+
+
+def references(
+    model: keras.Model, sig: Signature, cases: list[Probe], skipped: list[str]
+) -> list[tuple[Probe, Reference]]:
+    """What the model says to each input; those that it refuses go to `skipped`."""
+    found = []
+    with in_float32(model):
+        for case in cases:
+            try:
+                found.append((case, reference(model, sig, case)))
+            except Exception as error:  # whatever a layer raises on numbers that mean nothing to it
+                skipped.append(f"{case.name}: the model does not run on it: {first_words(error)}")
+    return found
 
 
 def narrowed(model: keras.Model, sig: Signature, probe: Probe, expected: Reference, got: Arrays) -> Reference:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from itertools import count
 
 from .lowerings import SCOPE
 
@@ -24,3 +25,14 @@ def layer_of(name: str, layers: Collection[str] | None = None) -> str:
             if candidate in layers:
                 return candidate
     return scopes[-2] if len(scopes) > 1 else part
+
+
+def names_apart(names: Iterable[str], taken: Collection[str]) -> tuple[str, ...]:
+    """The names, with `_1`, `_2`, ... behind those that are `taken` or came before."""
+    given = list(names)
+    result: list[str] = []
+    for name in given:
+        free = (f"{name}_{i}" for i in count(1))
+        twice = name in result or name in taken
+        result.append(next(new for new in free if new not in (*given, *result, *taken)) if twice else name)
+    return tuple(result)

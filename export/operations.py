@@ -1,6 +1,8 @@
 """Operations of Keras whose TensorFlow form converters refuse, or a runtime computes badly, in forms for a file.
 
 argmax(x)       Keras sets -0.0 below 0.0 by the sign bit; runtimes take them for equal, and the first one counts
+digitize(x)     the number of boundaries b with not x < b: ONNX has no Bucketize
+one_hot(x)      ONNX counts indices below zero from the back; TensorFlow has no class for them
 normalize(x)    min(rsqrt(s), 1 / e) = rsqrt(max(s, e^2)) with s = sum x^2: XNNPACK's rsqrt(0) is NaN
 """
 
@@ -13,23 +15,27 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.backend.tensorflow import numpy as backend
+from keras.src.backend.tensorflow import nn as backend_nn
+from keras.src.backend.tensorflow import numpy as backend_numpy
 from keras.src.ops import nn
 
 Operation = Callable[..., Any]
 
 
 @contextmanager
-def portable() -> Iterator[None]:
-    """Within the block Keras on TensorFlow records these operations in their forms for a file."""
-    before = [(module, name, getattr(module, name)) for module, name, _ in _FORMS if hasattr(module, name)]
-    forms = {name: form for _, name, form in _FORMS}
+def portable(channels_first: bool) -> Iterator[None]:
+    """Within the block Keras on TensorFlow records these operations in their forms for a file.
+
+    `channels_first` as for lowerings: it tells ONNX, which needs more of them, from TFLite.
+    """
+    rows = [row for row in (*_FORMS, *(_FOR_ONNX if channels_first else ())) if hasattr(*row[:2])]
+    before = [(module, name, getattr(module, name), form) for module, name, form in rows]
     try:
-        for module, name, original in before:
-            setattr(module, name, forms[name](original))
+        for module, name, original, form in before:
+            setattr(module, name, form(original))
         yield
     finally:
-        for module, name, original in before:
+        for module, name, original, _ in before:
             setattr(module, name, original)
 
 
@@ -62,8 +68,32 @@ def _normalize(original: Operation) -> Operation:
     return call
 
 
+def _digitize(original: Operation) -> Operation:
+    def call(x: Any, bins: Any) -> Any:
+        x = tf.convert_to_tensor(x)
+        behind = tf.logical_not(tf.cast(x, tf.float32)[..., None] < tf.constant(list(bins), tf.float32))
+        return tf.reduce_sum(tf.cast(behind, tf.int32), axis=-1)
+
+    return call
+
+
+def _one_hot(original: Operation) -> Operation:
+    def call(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
+        if sparse:
+            return original(x, num_classes, axis=axis, dtype=dtype, sparse=True)
+        classes = tf.range(num_classes, dtype=tf.int64)
+        hot = tf.equal(keras.ops.cast(x, "int64")[..., None], classes)
+        return keras.ops.moveaxis(keras.ops.cast(hot, dtype or "float32"), -1, axis)
+
+    return call
+
+
 _FORMS = (
-    (backend, "argmax", _extreme(tf.argmax)),
-    (backend, "argmin", _extreme(tf.argmin)),
+    (backend_numpy, "argmax", _extreme(tf.argmax)),
+    (backend_numpy, "argmin", _extreme(tf.argmin)),
     (nn, "_normalize", _normalize),
+)
+_FOR_ONNX = (
+    (backend_numpy, "digitize", _digitize),
+    (backend_nn, "one_hot", _one_hot),
 )

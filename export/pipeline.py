@@ -81,11 +81,14 @@ def export(
         written = stack.enter_context(placing(certificate_path(path))) if certificate else None
         partial = stack.enter_context(placing(path))
         options["calibration"] = save_batches(batches, work / "calibration.npz") if batches else None
-        warnings += _make(folded, sig, target, partial, work, options, say)
         metadata = entries(model, sig, fold_report, label_lists)
-        target.write_metadata(partial, metadata)
-        say("verifying")
-        runners = target.runners(partial)
+        try:
+            warnings += _make(folded, sig, target, partial, work, options, say)
+            target.write_metadata(partial, metadata)
+            say("verifying")
+            runners = target.runners(partial)
+        except ExportError as error:
+            raise _in_doubles(model, target, error) from error
         cases = cases_to_try(model, runners, path, _examples(batches), mode)
         verification = compare(model, runners, path, cases, tolerance=tolerance, mode=mode)
         verification = replace(verification, metadata=metadata)
@@ -144,6 +147,17 @@ def _fold(model: keras.Model) -> tuple[keras.Model, FoldReport | None, tuple[str
         missed = any(is_batch_norm(layer) for layer in model._flatten_layers())
         return model, None, (f"nothing was folded: {error}",) if missed else ()
     return folded if report.folded else model, report, ()  # a copy would only take memory
+
+
+def _in_doubles(model: keras.Model, target: Any, error: ExportError) -> ExportError:
+    """The error, or what is behind it where a model of float64 failed."""
+    doubles = [layer.name for layer in model._flatten_layers(include_self=False) if layer.compute_dtype == "float64"]
+    if not doubles:
+        return error
+    return ExportError(
+        f"{target.NAME}'s runtimes lack kernels for float64, in which the model computes (first in '{doubles[0]}'). "
+        "Build it with dtype='float32' and give it the same weights."
+    )
 
 
 def _precision_warning(model: keras.Model) -> tuple[str, ...]:

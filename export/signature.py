@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
+from functools import partial, wraps
+from numbers import Integral
 from typing import Any
 
 import keras
 
 from .errors import ExportError
+from .naming import names_apart
+from .precision import in_float32
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,10 @@ def signature(model: keras.Model, batch_size: int | None = None) -> Signature:
         ExportError: a batch size that is not positive or contradicts the model, or a subclassed model whose input
             shapes are unknown because it was never called.
     """
-    if batch_size is not None and (isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1):
-        raise ExportError(f"batch_size must be a positive integer, or None to leave it free; got {batch_size!r}.")
+    if batch_size is not None:
+        if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+            raise ExportError(f"batch_size must be a positive integer, or None to leave it free; got {batch_size!r}.")
+        batch_size = int(batch_size)
     if isinstance(model, keras.Sequential):
         # A Sequential that was never given an Input keeps the batch of its first call; that is no wish of its author.
         inputs = tuple(Spec(x.name, (None, *x.shape[1:]), x.dtype) for x in _symbolic_inputs(model))
@@ -88,21 +93,61 @@ def _fix_batch(spec: Spec, batch_size: int | None) -> Spec:
 def _recorded_inputs(model: keras.Model) -> tuple[tuple[Spec, ...], Any]:
     """The input shapes that a subclassed model was built with; their batch dimension is free."""
     config = model.get_build_config() or {}
-    shapes = config.get("input_shape") or config.get("shapes_dict")
+    shapes, by_argument = config.get("input_shape"), config.get("shapes_dict") or {}
+    shapes = shapes or (next(iter(by_argument.values())) if len(by_argument) == 1 else by_argument)
     if not shapes:
         raise ExportError(
             f"The input shapes of '{model.name}' are unknown: it is a subclassed model that was never called. "
             "Call it once on a batch of real inputs."
         )
-    if isinstance(shapes, dict) and len(shapes) == 1:
-        shapes = next(iter(shapes.values()))
     paths: list[tuple[str, tuple[int | None, ...]]] = []
     structure = _map_shapes(shapes, "", paths)
     names = [path or "input" for path, _ in paths]
     if len(names) > 1:
         names = [name if not name.isdigit() else f"input_{name}" for name in names]
-    dtype = model.input_dtype
-    return tuple(Spec(n, (None, *shape[1:]), dtype) for n, (_, shape) in zip(names, paths, strict=True)), structure
+    specs = [Spec(n, (None, *shape[1:]), model.input_dtype) for n, (_, shape) in zip(names, paths, strict=True)]
+    for i in _looked_up(model, specs, structure):
+        specs[i] = Spec(specs[i].name, specs[i].shape, "int32")
+    return tuple(specs), structure
+
+
+def _looked_up(model: keras.Model, specs: Sequence[Spec], structure: Any) -> set[int]:
+    """Which inputs embeddings look up: those are integers, though Keras records shapes alone."""
+    embeddings = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    fed: list[Any] = []
+    found: set[int] = set()
+
+    def enter(call: Any, *args: Any, **kwargs: Any) -> Any:
+        fed[:] = keras.tree.flatten(args[:1])
+        return call(*args, **kwargs)
+
+    def look(call: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        found.update(i for i, x in enumerate(fed) if x is inputs)
+        return call(inputs, *args, **kwargs)
+
+    if not embeddings:
+        return found
+    with in_float32(model):  # which casts no inputs
+        try:
+            for layer, seen in ((model, enter), *((embedding, look) for embedding in embeddings)):
+                object.__setattr__(layer, "call", wraps(layer.call)(partial(seen, layer.call)))  # no state of the layer
+            _outputs(model, specs, structure)
+        finally:
+            for layer in (model, *embeddings):
+                layer.__dict__.pop("call", None)
+    return found
+
+
+def _outputs(model: keras.Model, specs: Sequence[Spec], structure: Any) -> Any:
+    symbols = [keras.KerasTensor(spec.shape, spec.dtype) for spec in specs]
+    try:
+        return model.compute_output_spec(keras.tree.pack_sequence_as(structure, symbols))
+    except Exception as error:  # whatever the user's call raises
+        reason = str(error).splitlines()[-1]
+        raise ExportError(
+            f"The call of '{model.name}' must take one tensor, list or dict, as Keras recorded it "
+            f"({', '.join(map(str, specs))}), and run on symbolic tensors; it does not: {reason[:300]}"
+        ) from error
 
 
 def _map_shapes(node: Any, path: str, found: list) -> Any:
@@ -116,19 +161,13 @@ def _map_shapes(node: Any, path: str, found: list) -> Any:
 
 
 def _output_names(model: keras.Model, inputs: tuple[Spec, ...], structure: Any) -> tuple[str, ...]:
-    symbols = [keras.KerasTensor(spec.shape, spec.dtype) for spec in inputs]
-    outputs = model.compute_output_spec(keras.tree.pack_sequence_as(structure, symbols))
+    outputs = _outputs(model, inputs, structure)
     leaves = len(keras.tree.flatten(outputs))
     return _names(outputs, ["output"] if leaves == 1 else [f"output_{i}" for i in range(leaves)])
 
 
 def _names(outputs: Any, fallback: Sequence[str]) -> tuple[str, ...]:
-    names = _keys(outputs) if isinstance(outputs, dict) else list(fallback)
-    result: list[str] = []
-    for name in names:
-        free = (f"{name}_{i}" for i in count(1))
-        result.append(name if name not in result else next(other for other in free if other not in (*names, *result)))
-    return tuple(result)
+    return names_apart(_keys(outputs) if isinstance(outputs, dict) else fallback, ())
 
 
 def _keys(outputs: dict) -> list[str]:

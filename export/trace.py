@@ -37,7 +37,7 @@ def trace(
         return {f"output_{i:04}": tf.convert_to_tensor(y) for i, y in enumerate(outputs)}
 
     module = tf.Module()
-    with in_float32(model), lowered(model, channels_first, half), portable():
+    with in_float32(model), lowered(model, channels_first, half), portable(channels_first):
         module.serve = tf.function(serve, input_signature=specs, autograph=False)
         try:
             concrete = module.serve.get_concrete_function()

@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from .errors import ExportError
+from .errors import ExportError, first_words
 from .naming import layer_of
 
 Node = Any  # of TensorFlow's graphs
@@ -71,17 +71,13 @@ def _behind(ends: list[str], graph: Iterable[Node], functions: Mapping[str, Iter
 
 def no_graph(model: keras.Model, error: Exception) -> str:
     """Why `model` could not be traced, in a sentence."""
-    text = re.sub(r"\x1b\[\d*m", "", str(error))
-    name = re.search(r"'([^']*)' is not a valid (?:root )?scope name", text)
+    name = re.search(r"'([^']*)' is not a valid (?:root )?scope name", str(error))
     if name:
         return (
             f"'{name[1]}' is no name that TensorFlow, through which models are exported, allows: letters, digits and "
             "_.-/ only, and no _ in front. Give the layer another name."
         )
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
-    called = [lines[0]] if lines[0].startswith("Exception encountered") and len(lines) > 1 else []
-    reason = " ".join([*called, lines[len(called)][:300]])
-    return f"'{model.name}' cannot be traced as a TensorFlow graph, as model.predict would do too: {reason}"
+    return f"'{model.name}' cannot be traced as a TensorFlow graph, as model.predict does too: {first_words(error)}"
 
 
 def _layer(node: Node, layers: Collection[str]) -> str:

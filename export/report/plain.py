@@ -6,6 +6,8 @@ import json
 import math
 from typing import Any
 
+import numpy as np
+
 
 def strict_json(data: Any) -> str:
     """JSON text; a number that JSON does not have, such as the infinite SQNR of an exact output, becomes null."""
@@ -17,4 +19,5 @@ def _finite(data: Any) -> Any:
         return {key: _finite(value) for key, value in data.items()}
     if isinstance(data, (list, tuple)):
         return [_finite(value) for value in data]
+    data = data.item() if isinstance(data, np.generic) else data
     return None if isinstance(data, float) and not math.isfinite(data) else data

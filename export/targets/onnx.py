@@ -16,6 +16,7 @@ from onnx import defs
 
 from ..child import ConversionError, run_job, stop_child
 from ..errors import ExportError
+from ..naming import names_apart
 from ..signature import Signature, Spec
 from .onnx_ends import is_channels_first
 from .onnx_files import channels_first, check_data, data_path, in_keras_layout
@@ -87,14 +88,14 @@ def convert(saved_model: Path, path: Path, sig: Signature, options: dict[str, An
     Raises:
         ExportError: an operation that tf2onnx or the opset does not have, or a file that onnx's checker rejects.
     """
-    job = f"{CONVERTER}:convert_saved_model"
+    job, inputs = f"{CONVERTER}:convert_saved_model", [spec.name for spec in sig.inputs]
     try:
         run_job(
             job,
             progress=options.get("progress"),
             saved_model=saved_model,
             path=path,
-            names={"inputs": [spec.name for spec in sig.inputs], "outputs": list(sig.outputs)},
+            names={"inputs": inputs, "outputs": list(names_apart(sig.outputs, inputs))},
             opset=options.get("opset"),
             newest_opset=newest_opset(),
             mode=options.get("quantize"),

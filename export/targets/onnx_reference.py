@@ -14,8 +14,9 @@ from .runner import Runner
 _MOST_NODES, _MOST_BYTES = 40, 40_000  # what it runs within a second or so
 _LEFT_OUT = {"DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"}  # rounds in a way of its own
 # Its LSTM and GRU know one direction and no batch of zero length; its Resize has no attribute of a later opset.
+# Its OneHot takes the depth as a number only, and not in a list of one, as the specification has it too.
 # Its group norm takes E[x^2] - E[x]^2, which is negative far from zero.
-_LEFT_OUT |= {"GRU", "GroupNormalization", "LSTM", "Loop", "RNN", "Resize"}
+_LEFT_OUT |= {"GRU", "GroupNormalization", "LSTM", "Loop", "OneHot", "RNN", "Resize"}
 # Its convolution writes a dilated kernel out with zeros, which make NaN of an infinity.
 _OLDEST_OPSET = 15  # before, its batch norm spreads an infinity
 

@@ -1,11 +1,14 @@
 """Layers that converters choke on: exact GELU, attention, recurrence, half precision, layers over time, a U-Net."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
-from keras_norms.export import ExportError, to_onnx, to_tflite, verify
+from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflite, verify
+from keras_norms.export.targets import target_of
 from models import image_net, randomize
 from own_layers import Doubled
 
@@ -76,6 +79,19 @@ def of_length_one():
     return keras.Model([x, y], [L.UnitNormalization()(x), L.Dot(1, normalize=True)([x, y]), ops.normalize(y, order=1)])
 
 
+def classes():
+    """Whole numbers into classes: between boundaries, and one hot, where -1 stands for none."""
+    x, i = keras.Input((3,), name="x"), keras.Input((4,), dtype="int32", name="i")
+    hot = ops.one_hot(i - 5, 4, axis=1)
+    parts = [
+        L.Discretization([-0.5, 0.5])(x),
+        L.Discretization([2, 4])(i),
+        L.CategoryEncoding(3, output_mode="one_hot")(x[:, :1]),
+        hot,
+    ]
+    return keras.Model([x, i], parts)
+
+
 def alike():
     """Outputs that are the same but for rounding, which is all there is of them on constant rows."""
     x = keras.Input((6,), name="x")
@@ -89,6 +105,7 @@ MODELS = {
     "odd norms": never_called,
     "picked": picked,
     "of length one": of_length_one,
+    "classes": classes,
 }
 
 
@@ -129,6 +146,67 @@ REFUSED = {
         "cannot be traced as a TensorFlow graph.*numpy",
     ),
 }
+
+
+def test_a_model_that_refuses_random_numbers_says_so(tmp_path):
+    model = of(L.CategoryEncoding(3), (20,))
+    with pytest.raises(
+        VerificationError, match=r"random, batch 1: the model does not run on it: CategoryEncoding.call"
+    ):
+        to_onnx(model, tmp_path / "m.onnx")
+    assert to_onnx(of(L.CategoryEncoding(10), dtype="int32"), tmp_path / "m.onnx").verification.ok
+
+
+class Tokens(keras.Model):
+    """Keras records the shapes of what a subclassed model was called on, and no dtypes."""
+
+    def __init__(self):
+        super().__init__()
+        self.look, self.dense, self.norm = L.Embedding(7, 4), L.Dense(4), L.BatchNormalization()
+
+    def call(self, inputs, training=False):
+        x = self.look(inputs["tokens"])
+        return self.norm(self.dense(x) + inputs.get("more", 0.0), training=training)
+
+
+class TwoArguments(Tokens):
+    def call(self, tokens, more):
+        return super().call({"tokens": tokens, "more": more})
+
+
+@pytest.mark.parametrize("suffix", EXPORTS)
+@pytest.mark.parametrize("more", [{}, {"more": np.ones((2, 1, 4), "float32")}], ids=["one key", "two keys"])
+def test_what_a_subclassed_model_looks_up_is_taken_as_integers(suffix, more, tmp_path):
+    model, inputs = Tokens(), {"tokens": np.array([[1, 6, 0], [2, 3, 4]], "int32"), **more}
+    model(inputs)
+    report = EXPORTS[suffix](randomize(model), tmp_path / f"m{suffix}", batch_size=np.int64(2), certificate=True)
+    assert report.verification.relative < 2e-5
+    interface = json.loads(report.certificate.read_text())["model"]["inputs"]
+    assert interface == ["more[None, 1, 4] float32", "tokens[None, 3] int32"][-1 - len(more) :]
+
+
+def test_a_call_that_takes_two_tensors_is_refused(tmp_path):
+    model = TwoArguments()
+    model(np.ones((2, 3), "int32"), np.ones((2, 1, 4), "float32"))
+    with pytest.raises(ExportError, match="must take one tensor, list or dict.*missing 1 required.*'more'"):
+        to_onnx(model, tmp_path / "m.onnx")
+
+
+def test_an_output_that_is_called_as_an_input_gets_another_name_in_onnx(tmp_path):
+    x, y = keras.Input((4,), name="x"), keras.Input((4,), name="y")
+    model = keras.Model([x, y], {"x": L.Dense(3)(x), "x_1": L.Dense(2)(y), "y": y})
+    report = to_onnx(model, tmp_path / "m.onnx")
+    assert list(target_of(report.path).runners(report.path)["ONNX Runtime, optimized"].outputs) == ["x_2", "x_1", "y_1"]
+    assert verify(model, report.path).ok
+    report = to_tflite(model, tmp_path / "m.tflite")
+    assert list(next(iter(target_of(report.path).runners(report.path).values())).outputs) == ["x", "x_1", "y"]
+
+
+@pytest.mark.parametrize("suffix", EXPORTS)
+def test_float64_is_refused_where_a_runtime_lacks_it(suffix, tmp_path):
+    model = of(L.Conv1D(2, 2, dtype="float64", name="twice"), (4, 3))
+    with pytest.raises(ExportError, match="lack kernels for float64.*first in 'twice'"):
+        EXPORTS[suffix](model, tmp_path / f"m{suffix}")
 
 
 @pytest.mark.parametrize("case", REFUSED)
