@@ -52,6 +52,8 @@ def export(
     progress: Progress | None,
     **options: Any,
 ) -> ExportReport:
+    if not isinstance(path, (str, os.PathLike)):
+        raise ExportError(f"path must be a string or a pathlib.Path; got {type(path).__name__}.")
     path = Path(path)
     if path.suffix != suffix:
         raise ExportError(f"The output must end in {suffix}; got '{path.name}'. Rename the output.")

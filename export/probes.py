@@ -6,9 +6,12 @@ shows a wrong epsilon, and one infinity shows what leaks from a group or a sampl
 
 from __future__ import annotations
 
+import os
+import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -141,11 +144,13 @@ def _id_limit(model: keras.Model, spec: Spec) -> int:
 
 
 def user_cases(inputs: Any, sig: Signature, what: str = "inputs") -> list[tuple[str, Arrays]]:
-    """Turn what a user gives (array, list, dict, or an iterable of batches of these) into named cases.
+    """Turn what a user gives (array, list, dict, .npz file, or an iterable of batches of these) into named cases.
 
     Raises:
         ExportError: a name, a number of arrays, a shape or a dtype that the model does not take, or nothing at all.
     """
+    if isinstance(inputs, (str, os.PathLike)):
+        inputs = read_npz(Path(inputs), sig, what)
     batches: Iterable = [inputs] if is_batch(inputs, sig) else inputs
     if not isinstance(batches, Iterable):
         raise ExportError(
@@ -157,9 +162,24 @@ def user_cases(inputs: Any, sig: Signature, what: str = "inputs") -> list[tuple[
     return cases
 
 
+def read_npz(path: Path, sig: Signature, what: str) -> Any:
+    """The arrays of a file by name, or, if they have none, in order."""
+    if not path.is_file():
+        raise ExportError(f"There is no {what} file '{path}'. Write one with np.savez(path, array).")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = {name: archive[name] for name in archive.files}
+    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+        raise ExportError(
+            f"{what} file '{path}' is no .npz file of plain arrays. Write it with np.savez(path, array)."
+        ) from error
+    unnamed = [f"arr_{i}" for i in range(len(sig.inputs))]
+    return [found[name] for name in unnamed] if set(found) == set(unnamed) else found
+
+
 def is_batch(inputs: Any, sig: Signature) -> bool:
     """Whether `inputs` is one batch, not an iterable of batches."""
-    return isinstance(inputs, (np.ndarray, Mapping)) or _is_flat_list(inputs, sig)
+    return isinstance(inputs, Mapping) or hasattr(inputs, "__array__") or _is_flat_list(inputs, sig)
 
 
 def _is_flat_list(inputs: Any, sig: Signature) -> bool:

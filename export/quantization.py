@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ExportError
-from .probes import Arrays, is_batch, user_cases
+from .probes import Arrays, is_batch, read_npz, user_cases
 from .progress import Progress, silent, size_of
 from .signature import Signature
 
@@ -101,7 +100,7 @@ def calibration_batches(calibration: Any, sig: Signature, say: Progress = silent
 
 def _examples(calibration: Any, sig: Signature, say: Progress) -> Iterator[Arrays]:
     if isinstance(calibration, (str, os.PathLike)):
-        calibration = _read_npz(Path(calibration), [spec.name for spec in sig.inputs])
+        calibration = read_npz(Path(calibration), sig, "calibration")
     if is_batch(calibration, sig):
         calibration = [calibration]
     if not isinstance(calibration, Iterable):
@@ -124,20 +123,6 @@ def _examples(calibration: Any, sig: Signature, say: Progress) -> Iterator[Array
         read += len(arrays[0])
         say(f"calibration data read: batch {number}{f' of {total}' if total else ''}, {read} examples")
         yield arrays
-
-
-def _read_npz(path: Path, names: list[str]) -> Any:
-    if not path.is_file():
-        raise ExportError(f"There is no calibration file '{path}'. Write one with np.savez(path, array).")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise ExportError(
-            f"calibration file '{path}' is no .npz file of plain arrays. Write it with np.savez(path, array)."
-        ) from error
-    unnamed = [f"arr_{i}" for i in range(len(names))]
-    return [found[name] for name in unnamed] if set(found) == set(unnamed) else found
 
 
 def calibration_warnings(batches: list[Arrays], sig: Signature) -> tuple[str, ...]:

@@ -49,5 +49,7 @@ def trace(
         tf.saved_model.save(module, os.fspath(directory), signatures=concrete)
     except ValueError as error:  # a variable called as its layer is, by a name that TensorFlow does not allow
         raise ExportError(no_graph(model, error)) from error
+    except tf.errors.OpError as error:  # no room, mostly
+        raise ExportError(f"The traced model could not be written to a temporary folder: {error.message}.") from error
     del module, concrete, serve
     gc.collect()  # graphs stand in reference cycles, which pile up between exports

@@ -51,7 +51,7 @@ def verify(
     Args:
         model: the Keras model, or the path of one.
         path: a `.tflite` or `.onnx` file.
-        inputs: an array, a list or dict of arrays, or an iterable of batches of these.
+        inputs: an array, a list or dict of arrays, an .npz file, or an iterable of batches of these.
         tolerance: the largest error allowed, as a share of the output's max |y|. If None, 1e-4 for a float32 file; a
             quantized one is held to the signal to noise ratio of its mode, on `inputs` alone if it was calibrated.
 

@@ -57,7 +57,8 @@ class Graph:
     def bytes(self) -> bytes:
         """The flatbuffer, without the data of constants that nothing reads any more."""
         used = {int(i) for op in self.ops for i in op.inputs} | {int(i) for i in self.subgraph.outputs}
-        kept = {self.tensors[i].buffer for i in used if i >= 0}
+        inside = [tensor for subgraph in self.model.subgraphs[1:] for tensor in subgraph.tensors]  # of loops
+        kept = {tensor.buffer for tensor in (*inside, *(self.tensors[i] for i in used if i >= 0))}
         for tensor in self.tensors:
             if tensor.buffer not in kept:
                 self.model.buffers[tensor.buffer].data, tensor.buffer = None, 0

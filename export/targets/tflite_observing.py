@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -28,7 +29,8 @@ def watch(
             interpreter.set_tensor(index, array)
         interpreter.invoke()
         for tensor in wanted:
-            see(tensor, interpreter.get_tensor(tensor))
+            with suppress(ValueError):  # what a loop takes, leaves as it is and gives back has no data of its own
+                see(tensor, interpreter.get_tensor(tensor))
 
 
 def _input_order(interpreter: Interpreter, signatures: dict) -> list[int]:

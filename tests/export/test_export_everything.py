@@ -232,6 +232,16 @@ def test_recurrent_layers(cell, tmp_path):
         to_tflite(model, tmp_path / "free.tflite")
 
 
+@pytest.mark.parametrize("mode", ["int8", "int16x8"])
+def test_recurrent_layers_with_a_norm_are_quantized(mode, tmp_path):
+    """The loop that TFLite makes of one gives back its input too, which has no data of its own."""
+    steps = np.random.default_rng(0).normal(size=(16, 5, 4)).astype("float32")
+    norm = keras_norms.LayerNormalization()
+    model = randomize(keras.Sequential([keras.Input((5, 4)), L.LSTM(8, return_sequences=True), norm, L.Dense(3)]))
+    report = to_tflite(model, tmp_path / "m.tflite", batch_size=1, quantize=mode, calibration=steps)
+    assert report.verification.checks[0].sqnr_db > 25
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("suffix", EXPORTS)
 def test_mixed_precision_is_exported_in_float32_and_left_as_it_was(suffix, policy, tmp_path):

@@ -139,6 +139,7 @@ def test_calibration_from_pipelines_and_files(images, tmp_path):
         list(images[:, None]),
         {"image": images},
         (images[i : i + 5] for i in range(0, 48, 5)),
+        tf.constant(images),
         tf.data.Dataset.from_tensor_slices(images).batch(10),
         tf.data.Dataset.from_tensor_slices((images, labels)).batch(10),
         tf.data.Dataset.from_tensor_slices({"image": images}).batch(48),

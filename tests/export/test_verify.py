@@ -74,6 +74,44 @@ def test_a_scaled_output_is_found_also_where_all_outputs_are_tiny(factor, tiny, 
     assert not verify(scaled_logits(1.0, tiny), tmp_path / "m.onnx").ok
 
 
+def test_a_link_stays_one_and_what_it_points_to_is_replaced(tmp_path):
+    (tmp_path / "store").mkdir()
+    kept, link = tmp_path / "store" / "m.onnx", tmp_path / "latest.onnx"
+    kept.write_text("old")
+    link.symlink_to(kept)
+    to_onnx(scaled_logits(1.0), link)
+    assert link.is_symlink()
+    assert verify(scaled_logits(1.0), kept).ok
+
+
+ODD_PATHS = {
+    "none": (None, "path must be a string or a pathlib.Path; got NoneType"),
+    "zero": ("m\0.onnx", "Cannot write 'm.x00.onnx': embedded null byte. Choose another name"),
+    "long": ("m" * 300 + ".onnx", "File name too long"),
+}
+
+
+@pytest.mark.parametrize("case", ODD_PATHS)
+def test_a_path_that_cannot_be_is_refused(case, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path, reason = ODD_PATHS[case]
+    with pytest.raises(ExportError, match=reason):
+        to_onnx(scaled_logits(1.0), path)
+
+
+def test_inputs_to_verify_on_come_in_a_file_too(tmp_path):
+    model = scaled_logits(1.0)
+    to_onnx(model, tmp_path / "m.onnx")
+    x = np.ones((2, 4), "float32")
+    np.savez(tmp_path / "x.npz", x=x)
+    for given in (tmp_path / "x.npz", str(tmp_path / "x.npz"), keras.ops.convert_to_tensor(x)):
+        report = verify(model, tmp_path / "m.onnx", inputs=given)
+        assert report.ok
+        assert "given" in report.cases
+    with pytest.raises(ExportError, match="There is no inputs file"):
+        verify(model, tmp_path / "m.onnx", inputs="missing.npz")
+
+
 @pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
 def test_two_swapped_outputs_are_found(suffix, tmp_path):
     def model(swap):
