@@ -1,8 +1,8 @@
 """What rounding alone may do to an output, where an artifact is further from its model than the tolerance.
 
-A model that answers one rounding step of its input with more than the tolerance cannot be held to the tolerance there:
-what is allowed grows with that response, and an input on which the response is large says nothing and is set aside, by
-name. The same holds for the rounding of Keras' own norms.
+A model that answers one rounding step of its input and weights with more than the tolerance cannot be held to the
+tolerance there: what is allowed grows with that response, and an input on which the response is large says nothing and
+is set aside, by name. The same holds for the rounding of Keras' own norms.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ def limits_of(
     pairs = zip(expected.outputs, expected.moved, largest, strict=True)
     shifts = [distance(expected.part(i, y), expected.part(i, m), top)[1] for i, (y, m, top) in enumerate(pairs)]
     if max(shifts) > SAYS_NOTHING:
-        return shifts, f"one rounding step of the input moves the model's output by {max(shifts):.0e} of its scale"
+        return (
+            shifts,
+            f"one rounding step of input and weights moves the model's output by {max(shifts):.0e} of its scale",
+        )
     off = off_by(expected, None if ordinary(case) else in_exact_norms(model, sig, case), largest)
     if max(off) > SAYS_NOTHING:
         return off, f"Keras' own norms are off by {max(off):.0e} of the output's scale there"

@@ -40,7 +40,7 @@ class Reference:
 def reference(model: keras.Model, sig: Signature, probe: Probe) -> Reference:
     """Run `model` on the probe."""
     if probe.name != INFINITE or probe.given:
-        return Reference(_call(model, sig, probe.arrays), lambda: _call(model, sig, _one_step(probe.arrays)))
+        return Reference(_call(model, sig, probe.arrays), lambda: _call_rounded(model, sig, probe.arrays))
     # What does not depend on the first number must not change when that is infinite: no other sample, no other group.
     finite = with_first_number(probe.arrays, 0.0)
     outputs, others = _call(model, sig, probe.arrays), _call(model, sig, with_first_number(probe.arrays, 3.0))
@@ -49,7 +49,7 @@ def reference(model: keras.Model, sig: Signature, probe: Probe) -> Reference:
 
     def move() -> Arrays:
         # The rounding step is taken from the finite input, so its effect is measured from there too.
-        moved = zip(outputs, _call(model, sig, _one_step(finite)), here, strict=True)
+        moved = zip(outputs, _call_rounded(model, sig, finite), here, strict=True)
         return [y + (m - a) if y.dtype.kind == "f" else y for y, m, a in moved]
 
     return Reference(outputs, move, untouched)
@@ -106,15 +106,21 @@ def _call(model: keras.Model, sig: Signature, arrays: Arrays) -> Arrays:
     return [keras.ops.convert_to_numpy(y) for y in sig.call(model, arrays)]
 
 
-def _one_step(arrays: Arrays) -> Arrays:
-    """Every float moved by one rounding step, up or down."""
+def _call_rounded(model: keras.Model, sig: Signature, arrays: Arrays) -> Arrays:
+    """`_call` with every float of the inputs and of the weights moved by one rounding step.
+
+    The inputs alone say nothing where they are zero. The weights stay as they are: a scope stands in for them.
+    """
     rng = np.random.default_rng(0)
-    return [
-        np.nextafter(x, np.where(rng.random(x.shape) < 0.5, np.inf, -np.inf).astype(x.dtype))
-        if x.dtype.kind == "f"
-        else x
-        for x in arrays
-    ]
+    floats = [v for v in model.variables if v.dtype in ("float32", "float64")]
+    moved = [(v, keras.ops.convert_to_tensor(_one_step(keras.ops.convert_to_numpy(v), rng))) for v in floats]
+    with keras.StatelessScope(state_mapping=moved):
+        return _call(model, sig, [_one_step(x, rng) if x.dtype.kind == "f" else x for x in arrays])
+
+
+def _one_step(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Every float moved by one rounding step, up or down."""
+    return np.nextafter(x, np.where(rng.random(x.shape) < 0.5, np.inf, -np.inf).astype(x.dtype))
 
 
 def scale(y: np.ndarray) -> float:

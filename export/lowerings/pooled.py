@@ -27,7 +27,6 @@ import numpy as np
 from keras import ops
 
 _LARGEST_WINDOW = 64 * 64
-_LARGEST_SUM = 128 * 128
 _FEW_VALUES = 16_384
 
 
@@ -84,9 +83,9 @@ def _mean_over_positions(x: Any, axis: int, squares: bool = False) -> Any:
     if x.ndim == 4 and axis == 3:
         window = x.shape[1:3]
         count = math.inf if None in window else math.prod(window)
-        if squares and count <= _LARGEST_SUM:
-            return ops.mean(x, axis=positions, keepdims=True)
         if count <= _LARGEST_WINDOW:
+            if squares:
+                return ops.mean(x, axis=positions, keepdims=True)
             return ops.average_pool(x, window, strides=1, padding="valid", data_format="channels_last")
         return ops.mean(ops.mean(x, axis=2, keepdims=True), axis=1, keepdims=True)
     return ops.mean(x, axis=positions, keepdims=True) if positions else x
