@@ -101,6 +101,8 @@ class _Child:
                 f"The converter's process ended with code {code} before it answered (-9: out of memory). "
                 f"The last it printed:\n{self._printed_since(start)}"
             )
+        if answer.get("kind") == "OSError":
+            raise ExportError(f"The converter could not write its file: {answer['error']}.")
         if "error" in answer:
             raise ConversionError(answer["error"], answer["kind"], answer["traceback"], self._printed_since(start))
         return answer["result"]

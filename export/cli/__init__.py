@@ -4,11 +4,18 @@ It is installed under a name of its own, `keras_norms_cli`: to import anything b
 and its backend, which takes seconds and prints to the terminal, and `keras-norms --help` needs neither.
 """
 
+from __future__ import annotations
+
+import signal
 import sys
+from types import FrameType
 
 
 def main() -> None:
     """Run the command; without the packages it is written with, say which extra brings them."""
+    for name in ("SIGTERM", "SIGHUP"):  # the second is unknown to Windows
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _end)
     try:
         from .commands import cli
     except ModuleNotFoundError as error:
@@ -16,3 +23,8 @@ def main() -> None:
             raise
         sys.exit(f"Error: the command needs {error.name}, which is not installed: pip install 'keras-norms[export]'")
     cli()
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """Leave as an interrupt does, so that no temporary file and no converting process stays."""
+    sys.exit(128 + number)

@@ -3,6 +3,7 @@
 import io
 import os
 import pty
+import signal
 import subprocess
 import sys
 
@@ -31,6 +32,22 @@ def test_a_table_on_a_terminal_has_rules_and_keeps_brackets(monkeypatch):
     Terminal(out, io.StringIO()).table("Title", ["name", "value"], ROWS)
     assert "───" in out.getvalue()
     assert "[norm]" in out.getvalue()
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_command_that_is_ended_clears_up(name, tmp_path):
+    program = (
+        "import os, signal, tempfile, keras_norms_cli\n"
+        "from keras_norms_cli import commands\n"
+        "def cli():\n"
+        f"    with tempfile.TemporaryDirectory(dir={str(tmp_path)!r}):\n"
+        f"        os.kill(os.getpid(), signal.{name})\n"
+        "commands.cli = cli\n"
+        "keras_norms_cli.main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], check=False)
+    assert ended.returncode == 128 + getattr(signal, name)
+    assert not list(tmp_path.iterdir())
 
 
 def test_long_lines_are_not_wrapped_in_a_pipe():
