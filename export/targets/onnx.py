@@ -29,6 +29,7 @@ NAME = "ONNX"
 CHANNELS_FIRST = True
 CONVERTER = "targets.onnx_converter"  # runs in the child process
 MODES = ("float16", "dynamic", "int8")
+CALIBRATED = ("int8",)
 _DEFAULT_OPSET = 18
 DATA_ABOVE = 1_500_000_000  # bytes of weights that still fit into one protobuf, with room for the rest
 _OLDEST_OPSET = 13

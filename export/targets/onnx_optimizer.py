@@ -12,6 +12,7 @@ from .onnx_layout import settle_layout
 from .onnx_masks import leaner_choices
 from .onnx_norms import choose_forms
 from .onnx_recurrent import loop_as_gru
+from .onnx_regroup import insert_regroups, write_regroups
 from .onnx_rows import series_as_images
 from .onnx_rules import (
     average_pool,
@@ -29,6 +30,7 @@ from .onnx_rules import (
 )
 from .onnx_series import series_without_height
 from .onnx_shapes import drop_reshapes, fold_shapes, shapes_of_branches
+from .onnx_steps import both_directions, fewer_transposes, run_backwards
 
 
 def optimize(
@@ -63,11 +65,16 @@ def optimize(
         _clean(model)
         _infer(model)
     zero_states(graph)
+    run_backwards(graph)
+    both_directions(graph)
     choose_forms(model, standard_norms, layer_norm, norms_in_either_layout)
+    insert_regroups(graph)
     _clean(model)
     turned = settle_layout(model, channels_first_io, channels_first_model)
     write_groups(graph)
+    write_regroups(graph)
     _clean(model)
+    fewer_transposes(graph)
     idle_transposes(graph)
     drop_reshapes(graph)
     bias_into_convolution(graph)
@@ -81,7 +88,15 @@ def optimize(
 
 
 def _clean(model: ir.Model) -> None:
+    """Remove what nothing uses, and what was used by nothing but the inside of a removed loop."""
+    bodies = [(n, a.value) for n in model.graph for a in n.attributes.values() if a.type == ir.AttributeType.GRAPH]
     common.RemoveUnusedNodesPass()(model)
+    gone = [body for node, body in bodies if node.graph is None]
+    for node in [node for body in gone for node in body.all_nodes()]:
+        for i in range(len(node.inputs)):
+            node.replace_input_with(i, None)
+    if gone:
+        common.RemoveUnusedNodesPass()(model)
 
 
 def _infer(model: ir.Model) -> None:

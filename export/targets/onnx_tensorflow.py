@@ -213,7 +213,7 @@ def _bucketize(context: Any, node: Any, name: str, arguments: Any) -> None:
     )
 
 
-_HANDLERS = {
+_HANDLERS: dict[str, tuple[Any, list]] = {
     "Bucketize": (_bucketize, []),
     "Erfc": (_erfc, []),
     "Select": (_where, []),

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from .onnx_editing import attribute, constant, insert, new_constant, static
 from .onnx_groups import GROUPS, LAST_COSTS, may_be_last, turn_last
+from .onnx_regroup import REGROUP, turn_regroup
 
 Perm = tuple[int, ...]
 _ONE = """
@@ -34,6 +35,8 @@ def turnable(node: ir.Node, rank: int) -> bool:
     kind = node.op_type
     if kind == GROUPS:
         return may_be_last(node)
+    if kind == REGROUP:
+        return True
     if kind in UNARY or kind in ELEMENTWISE:
         return all(constant(x) is None or constant(x).ndim <= rank for x in node.inputs if x is not None)  # type: ignore[union-attr]
     if kind in _AXIS:
@@ -68,6 +71,8 @@ def turn(node: ir.Node, rank: int, perm: Perm) -> list[ir.Value] | None:
     """Rewrite `node` for turned tensors; returns its new outputs where other nodes took its place."""
     if node.op_type == GROUPS:
         turn_last(node)
+    if node.op_type == REGROUP:
+        turn_regroup(node, perm)
     if node.op_type in _CHANNELS_LAST:
         return [_CHANNELS_LAST[node.op_type][1](node, rank, perm)]
     _turn_in_place(node, rank, perm)
