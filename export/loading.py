@@ -8,13 +8,16 @@ from __future__ import annotations
 import os
 import re
 import zipfile
+from contextlib import nullcontext
 from pathlib import Path
 
+import h5py
 import keras
 
 import keras_norms  # noqa: F401  (registers the layers that a file may name)
 
 from .errors import ExportError
+from .legacy import readable
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _FORMATS = "a model saved by Keras as .keras, or a legacy .h5"
@@ -34,6 +37,11 @@ def load_model(model: keras.Model | str | os.PathLike) -> keras.Model:
         >>> model = load_model("classifier.keras")  # doctest: +SKIP
     """
     if not isinstance(model, keras.Model):
+        if any(kind.__module__.split(".")[0] == "tf_keras" for kind in type(model).__mro__):
+            raise ExportError(
+                f"'{getattr(model, 'name', model)}' is a model of tf_keras, Keras 2. Save it, "
+                "model.save('model.h5'), and pass the path."
+            )
         if not isinstance(model, (str, os.PathLike)):
             raise ExportError(
                 f"Expected a keras.Model or the path of one, got {type(model).__name__}. "
@@ -55,7 +63,8 @@ def _check_built(model: keras.Model) -> None:
 def _from_file(path: Path) -> keras.Model:
     _check_kind(path)
     try:
-        model = keras.models.load_model(path, compile=False)
+        with readable(path) if h5py.is_hdf5(path) else nullcontext(path) as file:
+            model = keras.models.load_model(file, compile=False)
     except Exception as error:  # Keras raises whatever the damaged or foreign part happened to hit
         raise ExportError(f"Cannot load '{path}': {_explain(error)}") from error
     if not isinstance(model, keras.Model):

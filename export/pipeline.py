@@ -25,7 +25,7 @@ from .loading import load_model
 from .locating import first_divergence
 from .metadata import Labels, check_labels, entries, last_sizes
 from .placing import check_writable, placing
-from .precision import half_policies
+from .precision import half_policies, half_weights
 from .probes import Arrays
 from .progress import Progress, silent
 from .quantization import calibration_batches, calibration_warnings, check_mode, save_batches
@@ -143,10 +143,13 @@ def _options(asked: dict[str, Any], labels: dict[str, list[str]] | None, batches
 
 
 def _fold(model: keras.Model) -> tuple[keras.Model, FoldReport | None, tuple[str, ...]]:
+    missed = any(is_batch_norm(layer) for layer in model._flatten_layers())
+    if stored := half_weights(model):
+        why = f"nothing was folded: weights are stored in {stored}, to which merged ones would be rounded"
+        return model, None, (why,) if missed else ()
     try:
         folded, report = fold_model(model)
     except FoldError as error:
-        missed = any(is_batch_norm(layer) for layer in model._flatten_layers())
         return model, None, (f"nothing was folded: {error}",) if missed else ()
     return folded if report.folded else model, report, ()  # a copy would only take memory
 

@@ -20,6 +20,11 @@ def half_policies(model: keras.Model) -> tuple[str, ...]:
     return tuple(dict.fromkeys(policy.name for policy in policies if policy.compute_dtype in _HALF))
 
 
+def half_weights(model: keras.Model) -> str | None:
+    """The half precision in which weights of `model` are stored, which only a policy like "bfloat16" does."""
+    return next((weight.dtype for weight in model.weights if weight.dtype in _HALF), None)
+
+
 @contextmanager
 def in_float32(model: keras.Model) -> Iterator[None]:
     """Within the block every layer of `model` computes in float32; then each has its own policy again."""

@@ -53,6 +53,7 @@ def _unrounded_for_norms(model: onnx.ModelProto) -> onnx.ModelProto:
                 if _of_norm(user.name):
                     user.replace_input_with(i, made.inputs[0])
     common.RemoveUnusedNodesPass()(quantized)
+    graph.sort()  # what a loop takes is quantized behind it
     return ir.to_proto(quantized)
 
 

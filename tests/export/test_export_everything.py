@@ -148,6 +148,15 @@ REFUSED = {
 }
 
 
+@pytest.mark.parametrize("suffix", EXPORTS)
+def test_weights_stored_in_half_precision_are_not_merged(suffix, tmp_path):
+    half = {"dtype": "bfloat16"}
+    model = randomize(keras.Sequential([keras.Input((6,)), L.Dense(5, **half), L.BatchNormalization(**half)]))
+    report = EXPORTS[suffix](model, tmp_path / f"m{suffix}")
+    assert report.verification.relative < 2e-5
+    assert report.warnings[0].startswith("nothing was folded: weights are stored in bfloat16")
+
+
 def test_a_model_that_refuses_random_numbers_says_so(tmp_path):
     model = of(L.CategoryEncoding(3), (20,))
     with pytest.raises(
@@ -232,13 +241,15 @@ def test_recurrent_layers(cell, tmp_path):
         to_tflite(model, tmp_path / "free.tflite")
 
 
-@pytest.mark.parametrize("mode", ["int8", "int16x8"])
-def test_recurrent_layers_with_a_norm_are_quantized(mode, tmp_path):
-    """The loop that TFLite makes of one gives back its input too, which has no data of its own."""
-    steps = np.random.default_rng(0).normal(size=(16, 5, 4)).astype("float32")
-    norm = keras_norms.LayerNormalization()
-    model = randomize(keras.Sequential([keras.Input((5, 4)), L.LSTM(8, return_sequences=True), norm, L.Dense(3)]))
-    report = to_tflite(model, tmp_path / "m.tflite", batch_size=1, quantize=mode, calibration=steps)
+@pytest.mark.parametrize(("suffix", "mode"), [(".tflite", "int8"), (".tflite", "int16x8"), (".onnx", "int8")])
+@pytest.mark.parametrize("norm", [True, False])
+def test_loops_are_quantized_around(norm, suffix, mode, tmp_path):
+    """The loop that TFLite makes of a recurrent layer gives back its input too, which has no data of its own."""
+    video = np.random.default_rng(0).normal(size=(16, 3, 4, 4, 2)).astype("float32")
+    last = [keras_norms.LayerNormalization()] if norm else []
+    layers = [L.ConvLSTM2D(3, 3, return_sequences=True), L.Reshape((3, 12)), L.LSTM(8, return_sequences=True), *last]
+    model = randomize(keras.Sequential([keras.Input((3, 4, 4, 2)), *layers, L.Dense(3)]))
+    report = EXPORTS[suffix](model, tmp_path / f"m{suffix}", batch_size=1, quantize=mode, calibration=video)
     assert report.verification.checks[0].sqnr_db > 25
 
 

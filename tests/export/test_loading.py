@@ -27,6 +27,30 @@ def test_saved_models_load_with_the_packs_layers_registered(net, suffix, tmp_pat
     assert load_model(net) is net
 
 
+def of_keras_2():
+    """A model as Keras 2 wrote it, with every layer whose arguments have changed since."""
+    tk = pytest.importorskip("tf_keras")
+    image = x = tk.Input((8, 8, 2))
+    x = tk.layers.SpatialDropout2D(0.1)(tk.layers.DepthwiseConv2D(3, padding="same")(x))
+    x = tk.layers.BatchNormalization()(tk.layers.Conv2DTranspose(3, 2, strides=2)(x))
+    x = tk.layers.ReLU(6.0)(tk.layers.SeparableConv2D(4, 3)(x))
+    x = tk.layers.TimeDistributed(tk.layers.Conv1DTranspose(2, 3))(x)
+    x = tk.layers.Bidirectional(tk.layers.LSTM(3, return_sequences=True))(tk.layers.Reshape((14, -1))(x))
+    x = tk.layers.RNN([tk.layers.GRUCell(2), tk.layers.LSTMCell(2)])(tk.layers.GRU(3, return_sequences=True)(x))
+    return tk.Model(image, tk.layers.Dense(2)(x))
+
+
+def test_a_file_of_keras_2_is_read_without_the_arguments_that_are_gone(tmp_path):
+    model = of_keras_2()
+    model.save(tmp_path / "old.h5", include_optimizer=False)
+    before = (tmp_path / "old.h5").read_bytes()
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 2)).astype("float32")
+    np.testing.assert_allclose(load_model(tmp_path / "old.h5")(x), model(x), atol=1e-5)
+    assert (tmp_path / "old.h5").read_bytes() == before
+    with pytest.raises(ExportError, match=r"a model of tf_keras, Keras 2. Save it, model.save"):
+        load_model(model)
+
+
 class Unregistered(keras.layers.Layer):
     def call(self, inputs):
         return inputs
