@@ -6,7 +6,7 @@ A ResNet of 29 convolutions for images of 96 x 96. Trained for a hundred steps o
 calibrated on 64 of them and judged on 32 others. `--random`: random weights and crops of two photographs instead; batch
 norms then have the statistics of their inputs over the calibration crops, "fresh" ones a mean of 0, a variance of 1.
 
-Prints Markdown: dB, larger is better, and the seconds of our export. The row "40 dB in" has no quantization in it:
+Prints Markdown: dB, larger is better, and the seconds of our export. "rounded" is dynamic with calibration. The row "40 dB in" has no quantization in it:
 what the network makes, in float32, of noise a hundredth as large as its input. `--left-out` says what each step of the
 int8 quantizer is worth instead; `--keep DIR` keeps trained networks there and takes them from there. `--onnx`:
 our .onnx files in ONNX Runtime, which no converter alone stands beside. `--edge` adds what ai-edge-quantizer, to be
@@ -47,7 +47,7 @@ NORMS = {
     "fresh": lambda: L.BatchNormalization(momentum=1.0),  # keeps the statistics that it begins with
 }
 NORM_OPERATIONS = ("MUL", "ADD", "SUB", "MEAN", "SQUARED_DIFFERENCE", "RSQRT", "RESHAPE", "AVERAGE_POOL_2D")
-MODES = ("float16", "dynamic", "int8", "int16x8")
+MODES = ("float16", "dynamic", "rounded", "int8", "int16x8")
 
 
 def crops(count, rng):
@@ -244,11 +244,12 @@ def one_norm(name, model, calibration, images, work, options):
         if options.onnx and mode not in ONNX_MODES:
             continue
         ours, theirs = work / ("ours.onnx" if options.onnx else "ours.tflite"), work / "theirs.tflite"
-        given, start = calibration if mode in ("int8", "int16x8") else None, time.perf_counter()
-        size = export(model, ours, quantize=mode, calibration=given, batch_size=1).size_bytes / 1e6
-        seconds = time.perf_counter() - start
-        beside = "" if options.onnx else converters_figure(model, mode, calibration, theirs, images, expected)
-        if options.edge and mode != "float16":
+        given, quantize = (None if mode in ("float16", "dynamic") else calibration), mode.replace("rounded", "dynamic")
+        start = time.perf_counter()
+        size = export(model, ours, quantize=quantize, calibration=given, batch_size=1).size_bytes / 1e6
+        seconds, alone = time.perf_counter() - start, options.onnx or mode == "rounded"
+        beside = "" if alone else converters_figure(model, mode, calibration, theirs, images, expected)
+        if options.edge and mode not in ("float16", "rounded"):
             beside += f"; {edge_quantizers_figures(model, mode, calibration, work, images, expected)}"
         figures = f"{sqnr(ours, images, expected):.1f} | {beside} | {size:.1f} | {seconds:.0f}"
         print(f"| {name} | {mode} | {figures} |", flush=True)

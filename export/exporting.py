@@ -39,8 +39,9 @@ def to_tflite(
         path: where to write; must end in `.tflite`. A file that is there is replaced only by a verified one.
         quantize: None for float32; "float16" (weights), "dynamic" (8-bit weights, activations as they come), "int8"
             or "int16x8" (activations too, by calibration). Norms stay in float in "int8".
-        calibration: typical inputs for "int8" and "int16x8"; an array, a list or dict of arrays, an .npz file, or an
-            iterable of batches of these, such as a generator or a tf.data dataset.
+        calibration: typical inputs for "int8" and "int16x8", and for "dynamic" if you like, whose weights are then
+            rounded for what the layers get; an array, a list or dict of arrays, an .npz file, or an iterable of batches
+            of these, such as a generator or a tf.data dataset.
         batch_size: fixes the batch dimension; None leaves it free.
         fold: merge batch norms into their neighbours first.
         tolerance: the largest error allowed, as a share of each output's max |y|. If None, 1e-4 in float32, and in a

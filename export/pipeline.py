@@ -73,7 +73,8 @@ def export(
     sig = signature(model, batch_size)
     _check_numbers(sig)
     label_lists = check_labels(labels, sig, last_sizes(model, sig)) if labels is not None else None
-    batches = calibration_batches(options["calibration"], sig, say) if mode and mode.calibrated else []
+    calibrated = mode is not None and mode.name in target.CALIBRATED and options["calibration"] is not None
+    batches = calibration_batches(options["calibration"], sig, say) if calibrated else []
     say("folding")
     folded, fold_report, warnings = _fold(model) if fold else (model, None, ())
     warnings += _precision_warning(model) + calibration_warnings(batches, sig)

@@ -51,7 +51,7 @@ def check_mode(quantize: str | None, calibration: Any, supported: tuple[str, ...
     if quantize is None:
         if calibration is not None:
             raise ExportError(
-                "calibration is for quantize='int8' or 'int16x8'; quantize is None. Leave one out or set it."
+                "calibration is for quantize='int8', 'int16x8' or 'dynamic'; quantize is None. Leave one out or set it."
             )
         return None
     if quantize not in supported:

@@ -45,8 +45,10 @@ def export_options(
     distinct(model, outs)
     if quantize in NEED_CALIBRATION and calibration is None:
         raise click.UsageError(f"--quantize {quantize} needs --calibration FILE.npz with typical inputs.")
-    if calibration is not None and quantize not in NEED_CALIBRATION:
-        raise click.UsageError(f"--calibration goes with --quantize {' or '.join(NEED_CALIBRATION)} only.")
+    rounded = quantize == "dynamic" and any(out.suffix == ".tflite" for out in outs)
+    if calibration is not None and quantize not in NEED_CALIBRATION and not rounded:
+        modes = " or ".join(NEED_CALIBRATION)
+        raise click.UsageError(f"--calibration goes with --quantize {modes}, or dynamic for .tflite, only.")
     if opset is not None and all(out.suffix != ".onnx" for out in outs):
         raise click.UsageError("--opset is for .onnx, and no OUT ends in .onnx.")
 

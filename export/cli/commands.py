@@ -96,7 +96,7 @@ def fold(model: Path, out: Path, as_json: bool, show_traceback: bool) -> None:
 @click.argument("model", type=_PATH)
 @click.argument("outs", type=_PATH, nargs=-1, required=True, metavar="OUT [OUT ...]")
 @click.option("--quantize", type=click.Choice(_MODES), help="Store or compute in fewer bits.")
-@click.option("--calibration", type=_PATH, metavar="FILE.npz", help="Typical inputs, for int8 and int16x8.")
+@click.option("--calibration", type=_PATH, metavar="FILE.npz", help="Typical inputs, for int8, int16x8 and dynamic.")
 @click.option("--io-dtype", type=click.Choice(["float32", "int8"]), help="What an int8 .tflite file takes and gives.")
 @click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Fix the batch dimension.  [default: free]")
 @click.option("--opset", type=click.IntRange(min=1), metavar="N", help="The opset of .onnx files.")

@@ -1,8 +1,8 @@
 """The formats that a model can be exported to, by the suffix of the file.
 
 A target is a module with
-    NAME, MODES, CHANNELS_FIRST                     what reports call it; the ways of quantization it offers; the
-                                                    layout its convolutions want
+    NAME, MODES, CALIBRATED, CHANNELS_FIRST         what reports call it; the ways of quantization it offers, those of
+                                                    them that calibration data serve; the layout its convolutions want
     check(options)                                  refuse what it cannot do, before any work
     convert(saved_model, path, signature, options)  write the artifact; returns warnings
     runners(path)                                   {label: Runner}, each way that a user's runtime may run it

@@ -29,6 +29,7 @@ NAME = "TFLite"
 CHANNELS_FIRST = False
 CONVERTER = "targets.tflite_converter"  # runs in the child process
 MODES = ("float16", "dynamic", "int8", "int16x8")
+CALIBRATED = ("dynamic", "int8", "int16x8")
 
 
 def check(options: dict[str, Any]) -> None:
@@ -44,6 +45,10 @@ def check(options: dict[str, Any]) -> None:
     if options.get("allow_flex") and options.get("quantize") in ("int8", "int16x8"):
         raise ExportError(
             f"allow_flex goes with floats: quantize must be None, 'float16' or 'dynamic'; got {options['quantize']!r}."
+        )
+    if options.get("allow_flex") and options.get("calibration") is not None:
+        raise ExportError(
+            "calibration does not go with allow_flex: LiteRT cannot run such a file to look into it. Leave one out."
         )
 
 

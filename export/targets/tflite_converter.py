@@ -11,6 +11,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from ..progress import Progress, silent
 from ..quantization import load_batches
+from .tflite_dynamic import round_kernels
 from .tflite_fusing import with_biases
 from .tflite_quantizer import quantize
 from .tflite_rewriting import rewritten
@@ -34,7 +35,10 @@ def convert_saved_model(
     """Convert a traced model, in float32 or quantized, and give it the model's names; return what stayed in float."""
     stayed: dict[str, list[str]] = {}
     flatbuffer = _converted(saved_model, mode if calibration is None else None, flex)
-    if calibration is not None:
+    if calibration is not None and mode == "dynamic":
+        quantized = _converted(saved_model, mode, flex)
+        flatbuffer = round_kernels(flatbuffer, quantized, load_batches(calibration), progress)
+    elif calibration is not None:
         flatbuffer, stayed = quantize(flatbuffer, str(mode), load_batches(calibration), io_dtype, progress)
     elif mode is None:
         flatbuffer = with_biases(flatbuffer)

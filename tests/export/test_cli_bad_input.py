@@ -41,7 +41,7 @@ WRONG_USAGE = [
     ("export model.keras a.tflite --quantize int8", "--quantize int8 needs --calibration FILE.npz"),
     (
         "export model.keras a.tflite --calibration by_name.npz",
-        "--calibration goes with --quantize int8 or int16x8 only",
+        "--calibration goes with --quantize int8 or int16x8, or dynamic for .tflite, only",
     ),
     ("verify model.keras", "Missing argument 'ARTIFACT'"),
     ("verify model.keras model.h5", "'model.h5' names no format"),
