@@ -23,6 +23,7 @@ import onnxruntime
 
 SHAPES = ((56, 56, 256), (112, 112, 64), (28, 28, 512))
 GROUPS = 32
+FREE = 64  # the length of what has a free one
 IN_A_TURN, MOST_ROUNDS = 4, 100
 QUIET = 25  # percentile of the rounds: whatever else the machine does only adds to the others
 
@@ -93,6 +94,43 @@ def networks():
         inputs = keras.Input((shape[2], *shape[:2]), batch_size=1, name="x")
         return keras.Model(inputs, layers.GroupNormalization(GROUPS, axis=1)(inputs))
 
+    def classifier(size=32, filters=(32, 64, 128)):
+        """Like VGG: pairs of convolutions and a pool, flattened, two dense layers."""
+        x = inputs = keras.Input((size, size, 3), batch_size=1, name="image")
+        for count in filters:
+            for _ in range(2):
+                x = layers.Conv2D(count, 3, padding="same", activation="relu")(x)
+            x = layers.MaxPooling2D()(x)
+        x = layers.Dense(256, activation="relu")(layers.Dropout(0.5)(layers.Flatten()(x)))
+        return keras.Model(inputs, layers.Dense(10)(x))
+
+    def decoder(size=8, filters=(128, 64, 32)):
+        inputs = keras.Input((64,), batch_size=1, name="code")
+        x = layers.Reshape((size, size, 128))(layers.Dense(size * size * 128, activation="relu")(inputs))
+        for count in filters:
+            x = layers.ReLU()(layers.BatchNormalization()(layers.Conv2DTranspose(count, 4, 2, "same")(x)))
+        return keras.Model(inputs, layers.Conv2D(3, 3, padding="same", activation="tanh")(x))
+
+    def super_resolution(size=64, factor=4):
+        """Sub-pixel convolution: channels become pixels at the end."""
+        x = inputs = keras.Input((size, size, 3), batch_size=1, name="image")
+        for count, width in ((64, 5), (32, 3), (3 * factor**2, 3)):
+            x = layers.Conv2D(count, width, padding="same", activation="relu")(x)
+        x = layers.Reshape((size, size, factor, factor, 3))(x)
+        x = layers.Reshape((size * factor, size * factor, 3))(layers.Permute((1, 3, 2, 4, 5))(x))
+        return keras.Model(inputs, layers.Conv2D(3, 3, padding="same")(x))
+
+    def text(width=128, heads=4, depth=2):
+        """A transformer over padded text of any length."""
+        ids = keras.Input((None,), batch_size=1, dtype="int32", name="ids")
+        x = layers.Embedding(1000, width, mask_zero=True)(ids)
+        for _ in range(depth):
+            y = layers.MultiHeadAttention(heads, width // heads)(x, x)
+            x = layers.LayerNormalization()(layers.Add()([x, y]))
+            y = layers.Dense(width)(layers.Dense(4 * width, activation="relu")(x))
+            x = layers.LayerNormalization()(layers.Add()([x, y]))
+        return keras.Model(ids, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)))
+
     made = {}
     for shape in SHAPES:
         size = "x".join(map(str, shape))
@@ -112,6 +150,10 @@ def networks():
             lambda: keras.applications.MobileNetV3Small(weights=None, input_shape=(224, 224, 3)),
             True,
         ),
+        "CNN, flattened, dense": (classifier, True),
+        "decoder, dense to images": (decoder, True),
+        "super-resolution, pixel shuffle": (super_resolution, True),
+        "text encoder with a mask": (text, True),
         "6 x Conv1D, BN, ReLU": (lambda: stack((1024, 64), lambda: layers.Conv1D(64, 5, padding="same")), True),
         "3 x Conv2DTranspose, BN, ReLU": (
             lambda: stack((14, 14, 64), lambda: layers.Conv2DTranspose(64, 2, 2), 3),
@@ -146,7 +188,7 @@ def make(folder, names):
         report = to_onnx(model, folder / file_name(name, "ours"), batch_size=1)
         print(f"{name}: {time.time() - begin:.0f} s, error {report.verification.relative:.0e}", flush=True)
         if keras_can:
-            model(np.zeros((1, *model.inputs[0].shape[1:]), "float32"))
+            model(np.zeros([n or 1 for n in model.inputs[0].shape], model.inputs[0].dtype))
             path = folder / file_name(name, "Keras")
             try:
                 model.export(str(path), format="onnx", verbose=False)
@@ -162,10 +204,13 @@ def open_session(path, threads):
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     rng = np.random.default_rng(0)
-    feed = {
-        x.name: rng.normal(size=[n if isinstance(n, int) else 1 for n in x.shape]).astype("float32")
-        for x in session.get_inputs()
-    }
+    feed = {}
+    for x in session.get_inputs():
+        sizes = [n if isinstance(n, int) else FREE if axis else 1 for axis, n in enumerate(x.shape)]
+        whole = "int" in x.type
+        feed[x.name] = (
+            rng.integers(1, 1000, sizes).astype("int32") if whole else rng.normal(size=sizes).astype("float32")
+        )
     return session, feed
 
 

@@ -1,4 +1,4 @@
-"""The files in other people's programs, where these are installed: OpenVINO, onnx2torch."""
+"""The files in other people's programs, where these are installed: OpenVINO, onnx2torch, onnx2tf."""
 
 import keras
 import numpy as np
@@ -35,12 +35,27 @@ def in_onnx2torch(path, x):
     return convert(str(path)).eval()(torch.from_numpy(x)).detach().numpy()
 
 
-@pytest.mark.parametrize("run", [in_openvino, in_onnx2torch])
+def in_onnx2tf(path, x):
+    convert = pytest.importorskip("onnx2tf").convert
+    interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter
+    folder = path.parent / "tf"
+    convert(input_onnx_file_path=str(path), output_folder_path=str(folder), non_verbose=True)
+    file = interpreter(str(folder / f"{path.stem}_float32.tflite"))
+    file.allocate_tensors()
+    (given,), (made,) = file.get_input_details(), file.get_output_details()
+    if tuple(given["shape"]) != x.shape:  # it takes any input for one with channels second, and moves these last
+        x = np.ascontiguousarray(np.moveaxis(x, 1, -1))
+    file.set_tensor(given["index"], x)
+    file.invoke()
+    return file.get_tensor(made["index"])
+
+
+@pytest.mark.parametrize("run", [in_openvino, in_onnx2torch, in_onnx2tf])
 @pytest.mark.parametrize("case", MODELS)
 def test_other_programs_compute_the_same(case, run, tmp_path):
     pytest.importorskip(run.__name__.removeprefix("in_"))
     model, path = MODELS[case](), tmp_path / "m.onnx"
-    # onnx2torch knows the operators of older opsets best.
-    to_onnx(model, path, batch_size=1, opset=13 if run is in_onnx2torch else None)
+    # Both know the operators of older opsets best.
+    to_onnx(model, path, batch_size=1, opset={in_onnx2torch: 13, in_onnx2tf: 17}.get(run))
     x = np.random.default_rng(0).normal(size=(1, *model.inputs[0].shape[1:])).astype("float32")
     np.testing.assert_allclose(run(path, x), keras.ops.convert_to_numpy(model(x)), atol=1e-4)
