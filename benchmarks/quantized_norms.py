@@ -6,11 +6,12 @@ A ResNet of 29 convolutions for images of 96 x 96. Trained for a hundred steps o
 calibrated on 64 of them and judged on 32 others. `--random`: random weights and crops of two photographs instead; batch
 norms then have the statistics of their inputs over the calibration crops, "fresh" ones a mean of 0, a variance of 1.
 
-Prints Markdown: dB, larger is better, and the seconds of our export. "rounded" is dynamic with calibration. The row "40 dB in" has no quantization in it:
-what the network makes, in float32, of noise a hundredth as large as its input. `--left-out` says what each step of the
-int8 quantizer is worth instead; `--keep DIR` keeps trained networks there and takes them from there. `--onnx`:
-our .onnx files in ONNX Runtime, which no converter alone stands beside. `--edge` adds what ai-edge-quantizer, to be
-installed for it, makes of our float file: all of it quantized, and with the norms left in float.
+Prints Markdown: dB, larger is better, and the seconds of our export. The row "40 dB in" has no quantization in it:
+what the network makes, in float32, of noise a hundredth as large as its input. "rounded" is "dynamic" with calibration.
+`--left-out` says what each step of the int8 quantizer is worth instead; `--keep DIR` keeps trained networks there and
+takes them from there. `--onnx`: our .onnx files in ONNX Runtime, which no converter alone stands beside. `--edge` adds
+what ai-edge-quantizer, to be installed for it, makes of our float file: all of it quantized, and with the norms left in
+float.
 """
 
 import argparse
