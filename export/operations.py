@@ -2,6 +2,8 @@
 
 argmax(x)       Keras sets -0.0 below 0.0 by the sign bit; runtimes take them for equal, and the first one counts
 digitize(x)     the number of boundaries b with not x < b: ONNX has no Bucketize
+einsum, matmul  of 8-bit integers in floats, which hold their sums exactly: TFLite multiplies no such batches
+expm1, log1p    exp(x) - 1 and log(1 + x): ONNX has neither
 one_hot(x)      ONNX counts indices below zero from the back; TensorFlow has no class for them
 normalize(x)    min(rsqrt(s), 1 / e) = rsqrt(max(s, e^2)) with s = sum x^2: XNNPACK's rsqrt(0) is NaN
 """
@@ -26,9 +28,9 @@ Operation = Callable[..., Any]
 def portable(channels_first: bool) -> Iterator[None]:
     """Within the block Keras on TensorFlow records these operations in their forms for a file.
 
-    `channels_first` as for lowerings: it tells ONNX, which needs more of them, from TFLite.
+    `channels_first` as for lowerings: it tells ONNX, which needs other ones, from TFLite.
     """
-    rows = [row for row in (*_FORMS, *(_FOR_ONNX if channels_first else ())) if hasattr(*row[:2])]
+    rows = [row for row in (*_FORMS, *(_FOR_ONNX if channels_first else _FOR_TFLITE)) if hasattr(*row[:2])]
     before = [(module, name, getattr(module, name), form) for module, name, form in rows]
     try:
         for module, name, original, form in before:
@@ -88,6 +90,29 @@ def _one_hot(original: Operation) -> Operation:
     return call
 
 
+def _in_floats(original: Operation) -> Operation:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        operands = [x for x in args if not isinstance(x, str)]
+        bytes_alone = all(getattr(x, "dtype", None) in ("int8", tf.int8) for x in operands)
+        if not bytes_alone or all(len(x.shape) < 3 for x in operands):
+            return original(*args, **kwargs)
+        floats = [x if isinstance(x, str) else tf.cast(x, tf.float32) for x in args]
+        return tf.cast(original(*floats, **kwargs), tf.int32)
+
+    return call
+
+
+def _by(plain: Operation) -> Callable[[Operation], Operation]:
+    def form(original: Operation) -> Operation:
+        def call(x: Any) -> Any:
+            x = tf.convert_to_tensor(x)
+            return plain(x) if x.dtype.is_floating else original(x)
+
+        return call
+
+    return form
+
+
 _FORMS = (
     (backend_numpy, "argmax", _extreme(tf.argmax)),
     (backend_numpy, "argmin", _extreme(tf.argmin)),
@@ -95,5 +120,11 @@ _FORMS = (
 )
 _FOR_ONNX = (
     (backend_numpy, "digitize", _digitize),
+    (backend_numpy, "expm1", _by(lambda x: tf.exp(x) - 1.0)),
+    (backend_numpy, "log1p", _by(lambda x: tf.math.log(x + 1.0))),
     (backend_nn, "one_hot", _one_hot),
+)
+_FOR_TFLITE = (
+    (backend_numpy, "einsum", _in_floats),
+    (backend_numpy, "matmul", _in_floats),
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -17,6 +18,18 @@ from .operations import portable
 from .precision import in_float32
 from .signature import Signature
 from .traceable import check_repeatable, no_graph
+
+
+class _Written(keras.StatelessScope):
+    """Keeps what layers write, seeds above all, out of the graph, and knows into which variables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variables: list[keras.Variable] = []
+
+    def add_update(self, update: tuple[keras.Variable, Any]) -> None:
+        self.variables.append(update[0])
+        super().add_update(update)
 
 
 def trace(
@@ -32,8 +45,12 @@ def trace(
     """
     specs = [tf.TensorSpec(spec.shape, spec.dtype, name=f"input_{i:04}") for i, spec in enumerate(sig.inputs)]
 
+    changed: list[tf.Variable] = []
+
     def serve(*flat: tf.Tensor) -> dict[str, tf.Tensor]:
-        outputs = sig.call(model, flat)
+        with _Written() as state:
+            outputs = sig.call(model, flat)
+        changed[:] = [variable.value for variable in state.variables]
         return {f"output_{i:04}": tf.convert_to_tensor(y) for i, y in enumerate(outputs)}
 
     module = tf.Module()
@@ -43,7 +60,7 @@ def trace(
             concrete = module.serve.get_concrete_function()
         except Exception as error:  # whatever a layer's call raises
             raise ExportError(no_graph(model, error)) from error
-    check_repeatable(model, concrete)
+    check_repeatable(model, concrete, changed)
     module.variables_of_model = [*(variable.value for variable in model.variables), *concrete.graph.variables]
     try:
         tf.saved_model.save(module, os.fspath(directory), signatures=concrete)

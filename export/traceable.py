@@ -17,8 +17,10 @@ _DRAWS = re.compile("Random|TruncatedNormal|Multinomial")
 _TABLES = ("LookupTable", "HashTable", "MutableHashTable")
 
 
-def check_repeatable(model: keras.Model, concrete: Any) -> None:
+def check_repeatable(model: keras.Model, concrete: Any, changed: list[Any]) -> None:
     """Raise if the outputs of a traced function depend on more than its inputs and the weights.
+
+    `changed` are the variables that tracing would have changed.
 
     Raises:
         ExportError: names the layer, and says what to do.
@@ -39,7 +41,9 @@ def check_repeatable(model: keras.Model, concrete: Any) -> None:
                 "in training only, or make them an input of the model."
             )
     everything = [*definition.node, *(node for nodes in functions.values() for node in nodes)]
+    handles = {id(variable.handle) for variable in changed}
     written = {node.input[0] for node in everything if node.op.startswith("Assign")}
+    written |= {inside.op.name for outside, inside in concrete.graph.captures if id(outside) in handles}
     for node in needed:
         if node.op == "ReadVariableOp" and node.input[0] in written:
             raise ExportError(

@@ -92,6 +92,23 @@ def classes():
     return keras.Model([x, i], parts)
 
 
+def in_eight_bits():
+    """Quantized by Keras itself."""
+    x = inputs = keras.Input((4, 8), name="x")
+    x = L.MultiHeadAttention(2, 4)(x, x)
+    model = keras.Model(inputs, [L.Dense(3)(x), ops.log1p(ops.abs(x)), ops.expm1(-ops.abs(x))])
+    model.quantize("int8")
+    return model
+
+
+def augmented():
+    """Augmentation draws a seed at every call, and uses it in training only."""
+    x = inputs = keras.Input((6, 6, 3), name="image")
+    for layer in (L.RandomFlip(), L.RandomBrightness(0.1), L.RandomSharpness(0.1), L.GaussianDropout(0.1)):
+        x = layer(x)
+    return keras.Model(inputs, L.Conv2D(2, 3)(x))
+
+
 def alike():
     """Outputs that are the same but for rounding, which is all there is of them on constant rows."""
     x = keras.Input((6,), name="x")
@@ -106,6 +123,8 @@ MODELS = {
     "picked": picked,
     "of length one": of_length_one,
     "classes": classes,
+    "augmented": augmented,
+    "in eight bits": in_eight_bits,
 }
 
 
