@@ -16,6 +16,7 @@ from .tflite_fusing import with_biases
 from .tflite_quantizer import quantize
 from .tflite_rewriting import rewritten
 from .tflite_rolls import in_two
+from .tflite_scalars import whole_scalars
 from .tflite_slices import apart
 
 # What the converter has no form for: a slice that inserts dimensions where several sizes are free, and a roll.
@@ -40,6 +41,8 @@ def convert_saved_model(
         flatbuffer = round_kernels(flatbuffer, quantized, load_batches(calibration), progress)
     elif calibration is not None:
         flatbuffer, stayed = quantize(flatbuffer, str(mode), load_batches(calibration), io_dtype, progress)
+    elif mode == "float16":
+        flatbuffer = whole_scalars(flatbuffer, lambda: _converted(saved_model, None, flex))
     elif mode is None:
         flatbuffer = with_biases(flatbuffer)
     Path(path).write_bytes(_with_names(flatbuffer, names))

@@ -201,3 +201,16 @@ def test_dynamic_kernels_are_rounded_for_what_the_layers_get(groups, tmp_path):
 def test_calibration_of_a_file_that_needs_tensorflows_kernels_is_refused(tmp_path):
     with pytest.raises(ExportError, match="calibration does not go with allow_flex"):
         to_tflite(net(4), tmp_path / "m.tflite", quantize="dynamic", calibration=images(), allow_flex=True)
+
+
+def test_an_epsilon_that_a_half_cannot_hold_stays_whole(tmp_path):
+    """As a half, 1e-8 is zero, and a constant sample would be 0 / 0."""
+    x = keras.Input((6, 6, 16), name="x")
+    y = keras_norms.LayerNormalization(epsilon=1e-8)(x)
+    model = randomize(keras.Model(x, keras.layers.Conv2D(32, 3, name="y")(y)))
+    to_tflite(model, tmp_path / "m.tflite", quantize="float16")
+    assert op_counts(tmp_path / "m.tflite")["DEQUANTIZE"] == 4, "gamma, beta, kernel and bias"
+    runner, rng = TFLiteRunner(tmp_path / "m.tflite"), np.random.default_rng(0)
+    for sample in (np.full((1, 6, 6, 16), 3.0), 1e-4 * rng.normal(size=(1, 6, 6, 16))):
+        expected = np.asarray(model(sample.astype("float32"), training=False))
+        np.testing.assert_allclose(runner.run({"x": sample.astype("float32")})["y"], expected, atol=5e-3)
