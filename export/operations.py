@@ -1,7 +1,6 @@
 """Operations of Keras whose TensorFlow form converters refuse, or a runtime computes badly, in forms for a file.
 
 argmax(x)       Keras sets -0.0 below 0.0 by the sign bit; runtimes take them for equal, and the first one counts
-digitize(x)     the number of boundaries b with not x < b: ONNX has no Bucketize
 einsum, matmul  of 8-bit integers in floats, which hold their sums exactly: TFLite multiplies no such batches
 expm1, log1p    exp(x) - 1 and log(1 + x): ONNX has neither
 one_hot(x)      ONNX counts indices below zero from the back; TensorFlow has no class for them
@@ -70,15 +69,6 @@ def _normalize(original: Operation) -> Operation:
     return call
 
 
-def _digitize(original: Operation) -> Operation:
-    def call(x: Any, bins: Any) -> Any:
-        x = tf.convert_to_tensor(x)
-        behind = tf.logical_not(tf.cast(x, tf.float32)[..., None] < tf.constant(list(bins), tf.float32))
-        return tf.reduce_sum(tf.cast(behind, tf.int32), axis=-1)
-
-    return call
-
-
 def _one_hot(original: Operation) -> Operation:
     def call(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Any:
         if sparse:
@@ -119,7 +109,6 @@ _FORMS = (
     (nn, "_normalize", _normalize),
 )
 _FOR_ONNX = (
-    (backend_numpy, "digitize", _digitize),
     (backend_numpy, "expm1", _by(lambda x: tf.exp(x) - 1.0)),
     (backend_numpy, "log1p", _by(lambda x: tf.math.log(x + 1.0))),
     (backend_nn, "one_hot", _one_hot),

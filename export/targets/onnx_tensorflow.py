@@ -69,6 +69,7 @@ def from_tensorflow(
                 tensors_to_rename=dict(zip(inputs + outputs, names["inputs"] + names["outputs"], strict=True)),
             )
         _mend_resizes(converted)
+        _mend_transposed(converted)
         kept = {name: make for name, make in optimizer._get_optimizers().items() if name not in _LEFT_OUT}
         proto = optimizer.optimize_graph(converted, catch_errors=False, optimizers=kept).make_model("keras")
     return proto, {name: variable.numpy() for name, variable in weights.items()}
@@ -128,6 +129,16 @@ def _mend_resizes(graph: Any) -> None:
             raised = np.where(np.floor(product) < meant, np.nextafter(scales, np.float32(np.inf)), scales)
             const = graph.make_const(f"{node.name}/scales", raised.astype(np.float32))
             graph.replace_input(node, node.input[2], const.output[0], 2)
+
+
+def _mend_transposed(graph: Any) -> None:
+    """Rows that a transposed convolution adds at the end, which tf2onnx writes as padding below zero."""
+    for node in (node for node in graph.get_nodes() if node.type == "ConvTranspose"):
+        pads = node.get_attr_value("pads") or []
+        added = [-min(0, sum(pair)) for pair in zip(pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True)]
+        if any(added):
+            node.set_attr("pads", [0 if added[i % len(added)] else pad for i, pad in enumerate(pads)])
+            node.set_attr("output_padding", added)
 
 
 def _large(concrete: Any, limit: int) -> dict[str, tf.Variable]:

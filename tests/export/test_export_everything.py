@@ -101,6 +101,13 @@ def in_eight_bits():
     return model
 
 
+def enlarged():
+    """Transposed convolutions that add rows at the end."""
+    x, y = keras.Input((5, 5, 2), name="x"), keras.Input((5, 2), name="y")
+    added = L.Conv2DTranspose(3, 2, strides=4, output_padding=(3, 2))(x)
+    return keras.Model([x, y], [added, L.Conv1DTranspose(3, 3, 2, output_padding=1)(y)])
+
+
 def augmented():
     """Augmentation draws a seed at every call, and uses it in training only."""
     x = inputs = keras.Input((6, 6, 3), name="image")
@@ -124,6 +131,7 @@ MODELS = {
     "of length one": of_length_one,
     "classes": classes,
     "augmented": augmented,
+    "enlarged": enlarged,
     "in eight bits": in_eight_bits,
 }
 
