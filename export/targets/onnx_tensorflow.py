@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import onnx
 import tensorflow as tf
-from tensorflow.core.framework import graph_pb2
+from tensorflow.core.framework import function_pb2, graph_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import convert_to_constants
+from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
 from .onnx_refused import naming_failures
 
@@ -27,8 +28,7 @@ _RESIZE_KNOWS_AXES = 18
 # Transposes are `onnx_layout`'s business: tf2onnx makes Reshapes of some, which hide the layout. Its way with Einsum
 # regroups every dimension; `onnx_einsum` writes one MatMul.
 _READS = ("Identity", "ReadVariableOp")
-_BRANCHES = {"If", "StatelessIf", "Case", "StatelessCase"}
-_read_graph = tf_loader.tflist_to_onnx
+_BRANCHES = {"If": 1, "StatelessIf": 1, "While": 0, "StatelessWhile": 0}  # the first input that their functions get
 _LEFT_OUT = ("optimize_transpose", "einsum_optimizer", "global_pool_optimizer")
 
 
@@ -57,7 +57,7 @@ def from_tensorflow(
     with tf.Graph().as_default() as graph:
         definition = tf_loader.tf_optimize([*inputs, *weights], outputs, definition)
         _add_states(definition)
-        _forget_unknown_shapes(definition)
+        _tell_branches_shapes(definition)
         tf.import_graph_def(definition, name="")
         with naming_failures():
             converted = tf2onnx.tfonnx.process_tf_graph(
@@ -75,27 +75,31 @@ def from_tensorflow(
     return proto, {name: variable.numpy() for name, variable in weights.items()}
 
 
-def _read_with_shapes(graph: Any, *args: Any) -> tuple:
-    """What tf2onnx reads of a graph, the shapes of what branches are given less that of the condition itself."""
-    *rest, functions = _read_graph(graph, *args)
-    for operation in graph.get_operations():
-        if operation.type in _BRANCHES:
-            given = [tensor.shape for tensor in operation.inputs[1:]]
-            for value in operation.node_def.attr.values():
-                names = [value.func.name, *(function.name for function in value.list.func)]
-                functions.update({name: given for name in names if name in functions})
-    return (*rest, functions)
+def _tell_branches_shapes(definition: graph_pb2.GraphDef) -> None:
+    """Write into each branch what its caller knows of its arguments: tf2onnx takes the condition for the first."""
+    functions = {function.signature.name: function for function in definition.library.function}
+    nodes = [*definition.node, *(node for function in functions.values() for node in function.node_def)]
+    if not any(node.op in _BRANCHES for node in nodes):
+        return
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(definition, name="")
+        todo = [graph]
+        while todo:
+            for operation in todo.pop().get_operations():
+                first = _BRANCHES.get(operation.type)
+                for value in operation.node_def.attr.values() if first is not None else ():
+                    for name in {value.func.name, *(function.name for function in value.list.func)} & functions.keys():
+                        _tell_shapes(functions[name], [tensor.shape for tensor in operation.inputs[first:]])
+                        todo.append(function_def_to_graph(functions[name]))
 
 
-tf_loader.tflist_to_onnx = _read_with_shapes
-
-
-def _forget_unknown_shapes(definition: graph_pb2.GraphDef) -> None:
-    """Drop what functions say of arguments of unknown rank: it goes before what their caller knows."""
-    for function in definition.library.function:
-        for argument in function.arg_attr.values():
-            if any(shape.unknown_rank for shape in argument.attr["_output_shapes"].list.shape):
-                del argument.attr["_output_shapes"]
+def _tell_shapes(function: function_pb2.FunctionDef, shapes: list[tf.TensorShape]) -> None:
+    """Arguments of unknown rank get theirs of `shapes`."""
+    for i, shape in enumerate(shapes):
+        known = function.arg_attr[i].attr["_output_shapes"].list.shape
+        if not known or known[0].unknown_rank:
+            del known[:]
+            known.add().CopyFrom(shape.as_proto())
 
 
 def _mend_resizes(graph: Any) -> None:
