@@ -1,7 +1,7 @@
 """Operations of Keras whose TensorFlow form converters refuse, or a runtime computes badly, in forms for a file.
 
 argmax(x)       Keras sets -0.0 below 0.0 by the sign bit; runtimes take them for equal, and the first one counts
-einsum, matmul  of 8-bit integers in floats, which hold their sums exactly: TFLite multiplies no such batches
+einsum, matmul  of 8-bit integers in floats, which hold their sums exactly: TFLite multiplies no such matrices
 expm1, log1p    exp(x) - 1 and log(1 + x): ONNX has neither
 one_hot(x)      ONNX counts indices below zero from the back; TensorFlow has no class for them
 normalize(x)    min(rsqrt(s), 1 / e) = rsqrt(max(s, e^2)) with s = sum x^2: XNNPACK's rsqrt(0) is NaN
@@ -83,8 +83,7 @@ def _one_hot(original: Operation) -> Operation:
 def _in_floats(original: Operation) -> Operation:
     def call(*args: Any, **kwargs: Any) -> Any:
         operands = [x for x in args if not isinstance(x, str)]
-        bytes_alone = all(getattr(x, "dtype", None) in ("int8", tf.int8) for x in operands)
-        if not bytes_alone or all(len(x.shape) < 3 for x in operands):
+        if any(getattr(x, "dtype", None) not in ("int8", tf.int8) for x in operands):
             return original(*args, **kwargs)
         floats = [x if isinstance(x, str) else tf.cast(x, tf.float32) for x in args]
         return tf.cast(original(*floats, **kwargs), tf.int32)
