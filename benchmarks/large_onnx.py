@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 from keras_norms.export import to_onnx
-from keras_norms.export.targets.onnx_files import data_path
+from keras_norms.export.targets.onnx.files import data_path
 
 
 def peak_gib(who):

@@ -28,11 +28,11 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from keras_norms.export import fold, to_onnx, to_tflite
 from keras_norms.export.signature import signature
-from keras_norms.export.targets import tflite_equalizing, tflite_quantizer, tflite_rounding, tflite_sensitivity
-from keras_norms.export.targets.onnx import MODES as ONNX_MODES
-from keras_norms.export.targets.onnx import OnnxRunner
-from keras_norms.export.targets.tflite import TFLiteRunner
-from keras_norms.export.targets.tflite_ranges import Histograms
+from keras_norms.export.targets.onnx.target import MODES as ONNX_MODES
+from keras_norms.export.targets.onnx.target import OnnxRunner
+from keras_norms.export.targets.tflite import equalizing, quantizer, rounding, sensitivity
+from keras_norms.export.targets.tflite.ranges import Histograms
+from keras_norms.export.targets.tflite.target import TFLiteRunner
 from keras_norms.export.trace import trace
 from sklearn.datasets import load_digits, load_sample_images
 
@@ -190,17 +190,17 @@ def left_out(model, calibration, images, expected, work):
     flatbuffer, batches = converter.convert(), [[x[None]] for x in calibration]
     changed = {
         "all steps": (),
-        "no equalizing": ((tflite_equalizing, "pairs", lambda graph: []),),
-        "kernels to the nearest step": ((tflite_rounding, "layers", lambda graph: []),),
+        "no equalizing": ((equalizing, "pairs", lambda graph: []),),
+        "kernels to the nearest step": ((rounding, "layers", lambda graph: []),),
         "ranges not clipped": ((Histograms, "best", lambda self, t: (self._extremes.low[t], self._extremes.high[t])),),
-        "sums in 8 bits": ((tflite_quantizer, "_sums_of", lambda graph, norms: set()),),
-        "no convolution in float": ((tflite_sensitivity, "most_sensitive", lambda *given: []),),
+        "sums in 8 bits": ((quantizer, "_sums_of", lambda graph, norms: set()),),
+        "no convolution in float": ((sensitivity, "most_sensitive", lambda *given: []),),
     }
     for name, changes in changed.items():
         kept = [(owner, attribute, getattr(owner, attribute)) for owner, attribute, _ in changes]
         for owner, attribute, stand_in in changes:
             setattr(owner, attribute, stand_in)
-        (work / "step.tflite").write_bytes(tflite_quantizer.quantize(flatbuffer, "int8", batches)[0])
+        (work / "step.tflite").write_bytes(quantizer.quantize(flatbuffer, "int8", batches)[0])
         for owner, attribute, original in kept:
             setattr(owner, attribute, original)
         print(f"| {name} | {sqnr(work / 'step.tflite', images, expected):.1f} |", flush=True)

@@ -51,7 +51,7 @@ def lint(
         raise ExportError(f"There is no artifact '{path}'. Export the model first.")
     layers = None if model is None else {layer.name for layer in load_model(model)._flatten_layers(include_self=False)}
     runner = next(iter(target_of(path).runners(path).values()))
-    from .targets.tflite_flex import flex_ops
+    from .targets.tflite.flex import flex_ops
 
     flexible = bool(flex_ops(path))
     findings = look_at(path, runner.inputs, layers, target_of(path).quantized_as(path))
@@ -65,7 +65,7 @@ def lint(
 
 def xnnpack(path: Path, layers: Collection[str] | None = None) -> XnnpackReport | None:
     """Which operations of a `.tflite` file XNNPACK takes; None for one that needs sizes no one can guess."""
-    from .targets.tflite_nodes import delegated
+    from .targets.tflite.nodes import delegated
 
     return delegated(path, layers)
 
@@ -92,7 +92,7 @@ def _inputs(runner: Any, calibration: Any) -> tuple[Arrays, str]:
 def _half(
     path: Path, feed: dict[str, np.ndarray], layers: Collection[str] | None, runner: Any
 ) -> tuple[list[Finding], dict[str, float]]:
-    from .targets.tflite_half import half_constants, run_in_half
+    from .targets.tflite.half import half_constants, run_in_half
 
     findings = []
     for op, name, value in half_constants(path):

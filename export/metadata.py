@@ -1,7 +1,7 @@
 """What an artifact says about itself: the model's name and hash, versions, what was folded, labels.
 
 Everything is a string under a string, as ONNX's `metadata_props` has it; TFLite files carry the same entries as JSON in
-a metadata buffer called `keras_norms`, and in the form that Android reads (`targets/tflite_metadata.py`). Nothing in it
+a metadata buffer called `keras_norms`, and in the form that Android reads (`targets/tflite/metadata.py`). Nothing in it
 depends on when or where the file was made.
 """
 

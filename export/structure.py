@@ -27,7 +27,7 @@ _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
 def look_at(path: Path, inputs: Sequence[Any], layers: Collection[str] | None, mode: str | None) -> list[Finding]:
     """One finding a kind, layer and operation; `mode` is the quantization of the file."""
-    from .targets.tflite_nodes import nodes
+    from .targets.tflite.nodes import nodes
 
     listed = nodes(path)
     found: dict[tuple[str, str, str], Finding] = {}
@@ -46,7 +46,7 @@ def _free(inputs: Sequence[Any]) -> Iterator[Finding]:
 
 
 def _on_a_gpu(listed: Sequence[Any], layers: Collection[str] | None) -> Iterator[Finding]:
-    from .targets.tflite_gpu import refusals
+    from .targets.tflite.gpu import refusals
 
     sixteen = [node for node in listed if any(tensor.kind == "INT16" for tensor in node.computed())]
     if sixteen:

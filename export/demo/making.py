@@ -11,8 +11,8 @@ import keras
 from .. import to_onnx, to_tflite
 from ..placing import placing
 from ..report.export import ExportReport
-from ..targets.onnx import OnnxRunner
-from ..targets.tflite import TFLiteRunner
+from ..targets.onnx.target import OnnxRunner
+from ..targets.tflite.target import TFLiteRunner
 from . import training
 from .data import Digits
 from .measuring import Run as Runnable

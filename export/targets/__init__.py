@@ -1,6 +1,6 @@
 """The formats that a model can be exported to, by the suffix of the file.
 
-A target is a module with
+A target is a package whose module `target` has
     NAME, MODES, CALIBRATED, CHANNELS_FIRST         what reports call it; the ways of quantization it offers, those of
                                                     them that calibration data serve; the layout its convolutions want
     check(options)                                  refuse what it cannot do, before any work
@@ -40,7 +40,7 @@ def target_of(path: Path) -> ModuleType:
             f"The suffix of a file names its format: one of {', '.join(modules)}; got '{path.name}'. Rename it."
         )
     try:
-        return importlib.import_module(f".{modules[path.suffix]}", __package__)
+        return importlib.import_module(f".{modules[path.suffix]}.target", __package__)
     except ModuleNotFoundError as error:
         raise ExportError(
             f"{path.suffix} files need the package '{error.name}'. Install it with pip install 'keras-norms[export]'."

@@ -7,8 +7,8 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from keras_norms.export.targets.tflite_gpu import OLDER, UNSUPPORTED, WRONG, refusals
-from keras_norms.export.targets.tflite_nodes import Node, Tensor
+from keras_norms.export.targets.tflite.gpu import OLDER, UNSUPPORTED, WRONG, refusals
+from keras_norms.export.targets.tflite.nodes import Node, Tensor
 
 
 def node(op, inputs, output, **options):

@@ -9,9 +9,9 @@ from onnx_files import chain, counted, run_as_written
 onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
-from keras_norms.export.targets.onnx_layout import settle_layout  # noqa: E402
-from keras_norms.export.targets.onnx_regroup import insert_regroups, write_regroups  # noqa: E402
-from keras_norms.export.targets.onnx_steps import fewer_transposes  # noqa: E402
+from keras_norms.export.targets.onnx.layout import settle_layout  # noqa: E402
+from keras_norms.export.targets.onnx.regroup import insert_regroups, write_regroups  # noqa: E402
+from keras_norms.export.targets.onnx.steps import fewer_transposes  # noqa: E402
 from onnx_ir.passes import common  # noqa: E402
 
 L = keras.layers

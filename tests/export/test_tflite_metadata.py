@@ -11,7 +11,7 @@ from flatbuffers import encode, number_types, packer, util
 from flatbuffers.table import Table
 from keras_norms.export import ExportError, to_tflite, verify
 from keras_norms.export.fingerprint import model_sha256
-from keras_norms.export.targets.tflite_metadata import read_metadata, write_metadata
+from keras_norms.export.targets.tflite.metadata import read_metadata, write_metadata
 from models import NORMS, image_net, two_in_two_out
 
 # Offsets in the tables of metadata_schema.fbs, as its generated readers have them: 4 and 2 for each field before.

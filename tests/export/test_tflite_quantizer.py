@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 from keras_norms.export import ExportError, to_tflite
-from keras_norms.export.targets import tflite_equalizing, tflite_rounding, tflite_sensitivity, tflite_sixteen
-from keras_norms.export.targets.tflite import TFLiteRunner, op_counts
-from keras_norms.export.targets.tflite_graph import Graph
-from keras_norms.export.targets.tflite_observing import watch
-from keras_norms.export.targets.tflite_ranges import Extremes, Histograms
+from keras_norms.export.targets.tflite import equalizing, rounding, sensitivity, sixteen
+from keras_norms.export.targets.tflite.graph import Graph
+from keras_norms.export.targets.tflite.observing import watch
+from keras_norms.export.targets.tflite.ranges import Extremes, Histograms
+from keras_norms.export.targets.tflite.target import TFLiteRunner, op_counts
 from models import randomize
 
 import keras_norms
@@ -54,10 +54,10 @@ def test_equalizing_changes_no_output(case, flatbuffers, tmp_path):
     x, rng = images(1, case[1]), np.random.default_rng(0)
     expected = run(flatbuffers[case], x, tmp_path)
     graph = Graph(flatbuffers[case])
-    pairs = tflite_equalizing.pairs(graph)
+    pairs = equalizing.pairs(graph)
     assert len(pairs) == 2
     for pair in pairs:
-        tflite_equalizing.equalize(graph, pair, rng.uniform(0.1, 10.0, 16), rng.normal(size=16))
+        equalizing.equalize(graph, pair, rng.uniform(0.1, 10.0, 16), rng.normal(size=16))
     np.testing.assert_allclose(run(graph.bytes(), x, tmp_path), expected, atol=2e-5 * np.abs(expected).max())
 
 
@@ -66,7 +66,7 @@ def test_a_convolution_that_anything_else_reads_is_left_alone(tmp_path):
     x = keras.layers.Conv2D(8, 3)(inputs)
     model = keras.Model(inputs, keras.layers.Add(name="y")([keras_norms.GroupNormalization(2)(x), x]))
     to_tflite(randomize(model), tmp_path / "m.tflite", batch_size=1)
-    assert not tflite_equalizing.pairs(Graph((tmp_path / "m.tflite").read_bytes()))
+    assert not equalizing.pairs(Graph((tmp_path / "m.tflite").read_bytes()))
 
 
 def to_grid(kernel):
@@ -80,14 +80,14 @@ def test_kernels_are_rounded_for_their_output_and_stay_on_the_grid(flatbuffers, 
     expected = np.concatenate([run(flatbuffers[4, 12], one[None], tmp_path) for one in x])
     for way in ("nearest", "output"):
         graph = Graph(flatbuffers[4, 12])
-        for op in tflite_rounding.layers(graph):
+        for op in rounding.layers(graph):
             if way == "nearest":
                 rounded = graph.add_constant(to_grid(graph.constant(int(op.inputs[1]))), "rounded")
                 op.inputs = np.array([op.inputs[0], rounded, op.inputs[2]], np.int32)
                 continue
-            patches = tflite_rounding.Patches(graph, op, len(x))
+            patches = rounding.Patches(graph, op, len(x))
             watch(flatbuffers[4, 12], [[one[None]] for one in x], [int(op.inputs[0])], lambda _, v, p=patches: p.add(v))
-            tflite_rounding.round_kernel(graph, op, patches)
+            rounding.round_kernel(graph, op, patches)
             kernel = graph.constant(int(op.inputs[1]))
             np.testing.assert_allclose(kernel, to_grid(kernel), atol=1e-6 * np.abs(kernel).max())
         got = np.concatenate([run(graph.bytes(), one[None], tmp_path) for one in x])
@@ -101,8 +101,8 @@ def test_patches_are_what_the_convolution_multiplies(padding, strides, tmp_path)
     model = keras.Sequential([keras.Input((7, 8, 2), name="x"), keras.layers.Conv2D(3, (3, 2), strides, padding)])
     to_tflite(randomize(model), tmp_path / "m.tflite", batch_size=1)
     graph, x = Graph((tmp_path / "m.tflite").read_bytes()), np.random.default_rng(0).normal(size=(1, 7, 8, 2))
-    (op,) = tflite_rounding.layers(graph)
-    patches = tflite_rounding.Patches(graph, op, 1)
+    (op,) = rounding.layers(graph)
+    patches = rounding.Patches(graph, op, 1)
     rows = patches._windows(x)
     kernel = graph.constant(int(op.inputs[1])).reshape(3, -1)
     expected = model(x.astype("float32")) - model.layers[-1].bias
@@ -134,21 +134,21 @@ def test_the_layer_that_eight_bits_hurt_is_found(flatbuffers):
     first = int(graph.ops[large[0]].outputs[0])  # the second has more than a fifth of the multiplications
     low, high = ranges[first]
     worse = {**ranges, first: (300 * low, 300 * high)}
-    assert large[0] in tflite_sensitivity.most_sensitive(flatbuffer, worse, x)
-    assert large[0] not in tflite_sensitivity.most_sensitive(flatbuffer, ranges, x)
+    assert large[0] in sensitivity.most_sensitive(flatbuffer, worse, x)
+    assert large[0] not in sensitivity.most_sensitive(flatbuffer, ranges, x)
 
 
 def test_sixteen_bits_lose_next_to_nothing(flatbuffers, tmp_path):
     """With kernels that 8 bits hold exactly, what is left is the rounding of 16-bit activations."""
     x, graph = images(1), Graph(flatbuffers[4, 12])
-    for op in tflite_sixteen.layers(graph):
+    for op in sixteen.layers(graph):
         rounded = graph.add_constant(to_grid(graph.constant(int(op.inputs[1]))), "rounded")
         op.inputs = np.array([op.inputs[0], rounded, op.inputs[2]], np.int32)
     flatbuffer = graph.bytes()
     expected, extremes = run(flatbuffer, x, tmp_path), Extremes()
-    tensors = {int(t) for op in tflite_sixteen.layers(graph) for t in (op.inputs[0], op.outputs[0])}
+    tensors = {int(t) for op in sixteen.layers(graph) for t in (op.inputs[0], op.outputs[0])}
     watch(flatbuffer, [[x]], tensors, extremes.see)
-    tflite_sixteen.quantize(graph, {tensor: extremes.largest(tensor) for tensor in tensors})
+    sixteen.quantize(graph, {tensor: extremes.largest(tensor) for tensor in tensors})
     (tmp_path / "m.tflite").write_bytes(graph.bytes())
     assert op_counts(tmp_path / "m.tflite")["QUANTIZE"] == 3
     got = TFLiteRunner(tmp_path / "m.tflite").run({"x": x})["y"]
