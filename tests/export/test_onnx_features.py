@@ -6,13 +6,12 @@ import pytest
 from keras_norms.export import to_onnx
 from keras_norms.export.targets.onnx.target import newest_opset
 from models import randomize
-from onnx_files import chain, counted, run_as_written
+from onnx_files import chain, counted, passed, run_as_written
 
 onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
 from keras_norms.export.targets.onnx.layout import settle_layout  # noqa: E402
-from onnx_ir.passes import common  # noqa: E402
 
 L = keras.layers
 IMAGE, WIDTH = (3, 4, 5), 60
@@ -59,21 +58,6 @@ class Graph:
         x = info("x", onnx.TensorProto.FLOAT, ["batch", *IMAGE])
         graph = onnx.helper.make_graph(self.nodes, "g", [x], ends, self.constants)
         return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
-
-
-def settled(proto):
-    model = ir.from_proto(proto)
-    common.ShapeInferencePass(data_prop=True, strict_mode=False)(model)
-    settle_layout(model)
-    common.RemoveUnusedNodesPass()(model)
-    for i, node in enumerate(model.graph):
-        node.name = f"n{i}"
-        for j, value in enumerate(node.outputs):
-            if not value.is_graph_output():
-                value.name, value.shape = f"n{i}_{j}", None
-    result = ir.to_proto(model)
-    onnx.checker.check_model(result, full_check=True)
-    return result
 
 
 def two_flat(g):
@@ -138,7 +122,7 @@ def test_weights_follow_a_flattened_image_or_it_stays(case):
     outputs = outputs(g)
     proto = g.proto(*outputs) if isinstance(outputs, list) else g.proto(outputs)
     x = np.random.default_rng(1).normal(size=(2, *IMAGE)).astype("float32")
-    rest = settled(proto)
+    rest = passed(proto, settle_layout)
     assert sum(node.op_type == "Transpose" for node in rest.graph.node) == most
     expected, got = run_as_written(proto, x), run_as_written(rest, x)
     for name, y in expected.items():

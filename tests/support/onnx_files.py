@@ -4,8 +4,10 @@ from collections import Counter
 
 import keras
 import onnx
+import onnx_ir
 import onnxruntime
 from models import randomize
+from onnx_ir.passes import common
 
 
 def chain(shape, *layers, batch=None):
@@ -30,3 +32,20 @@ def run_as_written(proto, x):
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return dict(zip([y.name for y in session.get_outputs()], session.run(None, {"x": x}), strict=True))
+
+
+def passed(proto, *passes):
+    """`proto` after each of the passes and checked; values between its ends are named anew, their shapes forgotten."""
+    model = onnx_ir.from_proto(proto)
+    common.ShapeInferencePass(data_prop=True, strict_mode=False)(model)
+    for change in passes:
+        change(model)
+        common.RemoveUnusedNodesPass()(model)
+    for i, node in enumerate(model.graph):
+        node.name = f"n{i}"
+        for j, value in enumerate(node.outputs):
+            if not value.is_graph_output():
+                value.name, value.shape = f"n{i}_{j}", None
+    result = onnx_ir.to_proto(model)
+    onnx.checker.check_model(result, full_check=True)
+    return result
