@@ -3,10 +3,10 @@
     python benchmarks/exported_norms.py [--rounds 15] [--resnet] [--folder DIR]
 
 Prints Markdown: the median milliseconds of LiteRT's `invoke()` on one thread, as its own benchmark tool counts (no copy
-of input or output), and the ratio of medians. Artifacts take turns in every round, so that a noisy machine disturbs
-all alike. `--resnet` adds a ResNet-50 with group norm at 224 beside the same network without norms, and what the norms
-add: the median difference within a round. It takes several minutes and 8 GiB. Files that lie in `--folder` from a run
-before are not made again. For .onnx files see exported_onnx.py.
+of input or output), and the ratio of medians. Artifacts take turns, in alternating order, so that a noisy machine
+disturbs all alike. `--resnet` adds a ResNet-50 with group norm at 224 beside the same network without norms, and what
+the norms add: the median difference within a round. It takes several minutes and 8 GiB. Files that lie in `--folder`
+from a run before are not made again. For .onnx files see exported_onnx.py.
 """
 
 import argparse
@@ -81,8 +81,8 @@ def timed(paths, rounds):
     """Milliseconds of one inference of each artifact, one a round, the artifacts taking turns."""
     interpreters = {who: ready(path) for who, path in paths.items()}
     times = {who: [] for who in paths}
-    for _ in range(rounds):
-        for who, interpreter in interpreters.items():
+    for turn in range(rounds):
+        for who, interpreter in list(interpreters.items())[:: 1 if turn % 2 else -1]:
             start = time.perf_counter()
             interpreter.invoke()
             times[who].append(1e3 * (time.perf_counter() - start))
