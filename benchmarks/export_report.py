@@ -23,8 +23,8 @@ import numpy as np
 import tensorflow as tf
 from exported_norms import resnet50
 from keras_norms.export import to_onnx, to_tflite, verify
+from keras_norms.export.formats import target_of
 from keras_norms.export.report import chart, html
-from keras_norms.export.targets import target_of
 from runtimes import runner
 
 L = keras.layers

@@ -43,7 +43,7 @@ def clone(model):
 
 
 def folded(model):
-    from keras_norms.export.fold import fold
+    from keras_norms.export.folding.fold import fold
 
     result, report = fold(model)
     assert not report.kept

@@ -27,7 +27,7 @@ import numpy as np
 import tensorflow as tf
 from fold_zoo import randomize
 from keras_norms.export import fold, to_onnx, to_tflite
-from keras_norms.export.targets import target_of
+from keras_norms.export.formats import target_of
 from runtimes import runner
 
 OURS = ("unfolded", "folded", "standalone")

@@ -19,7 +19,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
-from keras_norms.export.fold import fold
+from keras_norms.export.folding.fold import fold
 
 # Architectures all of whose batch norms follow a convolution; for the others, how many do.
 ALL = None

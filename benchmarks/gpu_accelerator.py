@@ -27,7 +27,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras_norms.export import lint, to_tflite
-from keras_norms.export.structure import look_at
+from keras_norms.export.formats.tflite.delegates.static_checks import look_at
 
 import keras_norms
 

@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 from keras_norms.export import to_onnx
-from keras_norms.export.targets.onnx.files import data_path
+from keras_norms.export.formats.onnx.external_data import data_path
 
 
 def peak_gib(who):
@@ -38,7 +38,7 @@ def main():
     beside = data_path(path).stat().st_size
     print(f"weights {4 * model.count_params():,} bytes, {path.name} {path.stat().st_size:,}, beside it {beside:,}")
     print(f"{time.time() - begin:.0f} s, error {report.verification.relative:.1e}, {report.ops}")
-    from keras_norms.export.child import stop_child
+    from keras_norms.export.worker.client import stop_child
 
     stop_child()
     here, child = peak_gib(resource.RUSAGE_SELF), peak_gib(resource.RUSAGE_CHILDREN)

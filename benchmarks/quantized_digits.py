@@ -18,8 +18,8 @@ import keras
 import numpy as np
 from keras_norms.export import to_onnx, to_tflite
 from keras_norms.export.demo import data, training
-from keras_norms.export.quantization import MODES
-from keras_norms.export.targets import target_of
+from keras_norms.export.formats import target_of
+from keras_norms.export.quantization.modes import MODES
 
 NORMS = ("batch norm", "group norm", "layer norm")
 FORMATS = {

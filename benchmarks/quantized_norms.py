@@ -27,13 +27,14 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from keras_norms.export import fold, to_onnx, to_tflite
-from keras_norms.export.signature import signature
-from keras_norms.export.targets.onnx.target import MODES as ONNX_MODES
-from keras_norms.export.targets.onnx.target import OnnxRunner
-from keras_norms.export.targets.tflite import equalizing, quantizer, rounding, sensitivity
-from keras_norms.export.targets.tflite.ranges import Histograms
-from keras_norms.export.targets.tflite.target import TFLiteRunner
-from keras_norms.export.trace import trace
+from keras_norms.export.formats.onnx.onnx_format import MODES as ONNX_MODES
+from keras_norms.export.formats.onnx.onnx_format import OnnxRunner
+from keras_norms.export.formats.tflite.quantize import calibrated as quantizer
+from keras_norms.export.formats.tflite.quantize import equalizing, rounding, sensitivity
+from keras_norms.export.formats.tflite.quantize.ranges import Histograms
+from keras_norms.export.formats.tflite.tflite_format import TFLiteRunner
+from keras_norms.export.model.signature import signature
+from keras_norms.export.saved_model.record import trace
 from sklearn.datasets import load_digits, load_sample_images
 
 import keras_norms

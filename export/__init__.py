@@ -3,15 +3,15 @@
 The converters and runtimes load when a model is exported or verified, not when this package is imported.
 """
 
-from .delegates import lint
+from .api import to_onnx, to_tflite
 from .errors import ExportError, FoldError, VerificationError
-from .exporting import to_onnx, to_tflite
-from .fold import fold
-from .report.delegates import DelegateReport
-from .report.export import ExportReport
-from .report.fold import FoldReport
-from .report.verify import VerifyReport
-from .verify import verify
+from .folding.fold import fold
+from .formats.tflite.delegates.lint import lint
+from .report.delegate_report import DelegateReport
+from .report.export_report import ExportReport
+from .report.fold_report import FoldReport
+from .report.verify_report import VerifyReport
+from .verification.verify import verify
 
 __all__ = [
     "fold",

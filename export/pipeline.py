@@ -12,29 +12,29 @@ from typing import Any
 import keras
 import numpy as np
 
-from .candidates import is_batch_norm
-from .certificate import Certificate, certificate_path, write_certificate
-from .child import start_child
-from .delegates import xnnpack
+from .artifact.atomic_write import check_writable, placing
+from .artifact.hashes import array_sha256
+from .artifact.metadata import Labels, check_labels, entries, last_sizes
 from .errors import ExportError, FoldError, VerificationError
-from .fingerprint import array_sha256
-from .fold import fold as fold_model
-from .handover import trace_in_child
-from .inside import divergence_inside
-from .loading import load_model
-from .locating import first_divergence
-from .metadata import Labels, check_labels, entries, last_sizes
-from .placing import check_writable, placing
-from .precision import half_policies, half_weights
-from .probes import Arrays
+from .folding.batch_norms import is_batch_norm
+from .folding.fold import fold as fold_model
+from .formats import target_of
+from .formats.tflite.delegates.lint import xnnpack
+from .loading.load_model import load_model
+from .model.precision import half_policies, half_weights
+from .model.signature import Signature, signature
+from .model.test_inputs import Arrays
 from .progress import Progress, silent
-from .quantization import calibration_batches, calibration_warnings, check_mode, save_batches
-from .report.export import ExportReport
-from .report.fold import FoldReport
-from .report.verify import VerifyReport
-from .signature import Signature, signature
-from .targets import target_of
-from .verify import cases_to_try, check_tolerance, compare
+from .quantization.modes import calibration_batches, calibration_warnings, check_mode, save_batches
+from .report.export_report import ExportReport
+from .report.fold_report import FoldReport
+from .report.verify_report import VerifyReport
+from .saved_model.remote import trace_in_child
+from .verification.certificate import Certificate, certificate_path, write_certificate
+from .verification.diagnosis.expose_outputs import first_divergence
+from .verification.diagnosis.match_tensors import divergence_inside
+from .verification.verify import cases_to_try, check_tolerance, compare
+from .worker.client import start_child
 
 _JUDGED_EXAMPLES = 32
 
@@ -193,7 +193,7 @@ def _make(
     say("tracing")
     saved_model = Path(tempfile.mkdtemp(dir=work))
     if keras.backend.backend() == "tensorflow":
-        from .trace import trace
+        from .saved_model.record import trace
 
         trace(model, saved_model, sig, target.CHANNELS_FIRST, half)
     else:

@@ -77,9 +77,9 @@ def fold(model: Path, out: Path, as_json: bool, show_traceback: bool) -> None:
     arguments.present(model, "model file")
     with session(show_traceback) as terminal:
         with terminal.status(f"folding {model}"):
-            from keras_norms.export import fold as fold_model
-            from keras_norms.export.loading import load_model
-            from keras_norms.export.placing import check_writable, placing
+            from keras_norms.export.artifact.atomic_write import check_writable, placing
+            from keras_norms.export.folding import fold as fold_model
+            from keras_norms.export.loading.load_model import load_model
 
             check_writable(out)
             folded, report = fold_model(load_model(model))
@@ -145,9 +145,9 @@ def export(
     arguments.present(model, "model file")
     with session(show_traceback) as terminal:
         from keras_norms.export import to_onnx, to_tflite
-        from keras_norms.export.loading import load_model
-        from keras_norms.export.placing import check_writable
-        from keras_norms.export.signature import signature
+        from keras_norms.export.artifact.atomic_write import check_writable
+        from keras_norms.export.loading.load_model import load_model
+        from keras_norms.export.model.signature import signature
 
         for out in outs:
             check_writable(out)
@@ -197,9 +197,9 @@ def verify(
     arguments.present(artifact, "artifact")
     with session(show_traceback) as terminal:
         with terminal.status(f"comparing {artifact} with {model}"):
-            from keras_norms.export import verify as verify_artifact
-            from keras_norms.export.loading import load_model
-            from keras_norms.export.signature import signature
+            from keras_norms.export.loading.load_model import load_model
+            from keras_norms.export.model.signature import signature
+            from keras_norms.export.verification import verify as verify_artifact
 
             loaded = load_model(model)
             given = arguments.arrays(inputs, [spec.name for spec in signature(loaded).inputs]) if inputs else None
@@ -231,7 +231,7 @@ def lint(artifact: Path, model: Path | None, calibration: Path | None, as_json: 
     with session(show_traceback) as terminal:
         with terminal.status(f"looking at {artifact}"):
             from keras_norms.export import lint as lint_artifact
-            from keras_norms.export.targets import target_of
+            from keras_norms.export.formats import target_of
 
             given = None
             if calibration is not None:

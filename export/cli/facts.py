@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 from keras_norms.export.errors import FoldError
-from keras_norms.export.fold import fold_plan
-from keras_norms.export.loading import load_model
-from keras_norms.export.signature import signature
+from keras_norms.export.folding.fold import fold_plan
+from keras_norms.export.loading.load_model import load_model
+from keras_norms.export.model.signature import signature
 
 _PER_INPUT = "takes its statistics from each input"
 

@@ -25,7 +25,7 @@ class Terminal:
         self._out.file.flush()
 
     def json(self, data: Any) -> None:
-        from keras_norms.export.report.plain import strict_json
+        from keras_norms.export.report.strict_json import strict_json
 
         self.line(strict_json(data))
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from ..artifact.atomic_write import check_writable, placing
 from ..errors import ExportError
-from ..placing import check_writable, placing
-from ..report.plain import strict_json
+from ..report.strict_json import strict_json
 
 
 class Terminal(Protocol):
@@ -36,11 +36,11 @@ def run(out: Path, terminal: Terminal, *, quick: bool = False):
     start = time.perf_counter()
     # Here, and not above, is everything that needs an extra or takes long to import.
     from . import data, summary
-    from .making import make
-    from .measuring import on_one_thread
+    from .make_artifacts import make
     from .network import NORMS
     from .page import page
-    from .record import Record
+    from .results import Record
+    from .timing import on_one_thread
     from .training import RECIPES, SEED
 
     models = out / "models"

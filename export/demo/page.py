@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..report import chart, html
 from . import summary
-from .record import Record, machine
+from .results import Record, machine
 from .summary import Table
 from .training import Recipe
 

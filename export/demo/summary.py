@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .record import Record, Run
+from .results import Record, Run
 
 
 class Table(NamedTuple):

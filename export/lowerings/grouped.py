@@ -3,9 +3,9 @@
     x  -> [N, G, all elements of a group],   c = x - mean(x),   c / sqrt(mean(c^2) + epsilon)   -> as before
     y  = ... * gamma + beta                                                                       a channel
 
-`targets/onnx/norms.py` makes one operator of the second step. The means are taken over a group directly: nothing of
-one group meets another, so a NaN or an infinity stays in its group. The transposes at both ends meet those around
-convolutions, and go with them.
+`formats/onnx/passes/norm_forms.py` makes one operator of the second step. The means are taken over a group directly:
+nothing of one group meets another, so a NaN or an infinity stays in its group. The transposes at both ends meet those
+around convolutions, and go with them.
 """
 
 from __future__ import annotations

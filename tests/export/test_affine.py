@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from keras_norms.export.affine import (
+from keras_norms.export.folding.affine import (
     Affine,
     add_bias,
     identity,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from ai_edge_litert.tools import flatbuffer_utils
 from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflite, verify
-from keras_norms.export.probes import probes
-from keras_norms.export.signature import signature
+from keras_norms.export.model.signature import signature
+from keras_norms.export.model.test_inputs import probes
 from models import NORMS, image_net, randomize
 
 onnx = pytest.importorskip("onnx")

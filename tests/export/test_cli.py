@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from cli_models import save_all
 from click.testing import CliRunner
-from keras_norms.export.quantization import MODES
-from keras_norms.export.targets import TARGETS, target_of
+from keras_norms.export.formats import TARGETS, target_of
+from keras_norms.export.quantization.modes import MODES
 from keras_norms_cli import arguments
 from keras_norms_cli.commands import cli
 

@@ -113,7 +113,7 @@ def test_a_refusal_ends_with_1_and_one_line(files, monkeypatch, line, text):
 @pytest.mark.parametrize("existing", [None, "precious"])
 def test_an_artifact_that_does_not_verify_is_not_written(files, tmp_path, monkeypatch, existing):
     """The converter is made to return the artifact of a model with another bias."""
-    from keras_norms.export.targets.tflite import target as tflite
+    from keras_norms.export.formats.tflite import tflite_format as tflite
 
     model = build()
     model.get_layer("logits").bias.assign([1.0, 2.0, 3.0, 4.0, 5.0])

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 from keras_norms.export import ExportError, lint, to_onnx, to_tflite
-from keras_norms.export.naming import layer_of
-from keras_norms.export.targets.tflite.half import run_in_half
+from keras_norms.export.formats.tflite.delegates.half_precision import run_in_half
+from keras_norms.export.model.layer_names import layer_of
 from models import NORMS, image_net, randomize
 
 import keras_norms

@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 import pytest
 from keras_norms.export import ExportError, to_onnx, to_tflite
-from keras_norms.export.targets.tflite import target as tflite
+from keras_norms.export.formats.tflite import tflite_format as tflite
 from models import randomize
 
 import keras_norms

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflite, verify
-from keras_norms.export.targets import target_of
+from keras_norms.export.formats import target_of
 from models import image_net, randomize
 from own_layers import Doubled
 

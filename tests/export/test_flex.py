@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 from keras_norms.export import ExportError, to_tflite, verify
-from keras_norms.export.targets.tflite.flex import flex_ops
+from keras_norms.export.formats.tflite.flex_runner import flex_ops
 from models import randomize
 
 

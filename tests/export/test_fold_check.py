@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 from fold_checks import randomize
-from keras_norms.export import check as check_module
 from keras_norms.export.errors import FoldError
-from keras_norms.export.fold import fold
-from keras_norms.export.rules import convolution
-from keras_norms.export.side_by_side import difference
+from keras_norms.export.folding import equivalence as check_module
+from keras_norms.export.folding.fold import fold
+from keras_norms.export.folding.lockstep import difference
+from keras_norms.export.folding.rules import convolution
 
 L = keras.layers
 

@@ -6,7 +6,7 @@ from fold_blocks import Block, Joined, Residual, block_model
 from fold_checks import assert_folds, randomize, state
 from fold_models import IMAGE, bn, conv, image, model
 from keras_norms.export.errors import FoldError
-from keras_norms.export.fold import fold, fold_plan
+from keras_norms.export.folding.fold import fold, fold_plan
 
 L = keras.layers
 

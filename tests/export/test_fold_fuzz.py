@@ -10,7 +10,7 @@ import keras
 import pytest
 from fold_faults import fault, fuzz, shrink
 from fold_programs import build, program
-from keras_norms.export.graph import Graph
+from keras_norms.export.folding.call_graph import Graph
 
 GRAPHS = int(os.environ.get("KERAS_NORMS_FUZZ", "100"))
 FIRST = int(os.environ.get("KERAS_NORMS_FUZZ_FIRST", "0"))

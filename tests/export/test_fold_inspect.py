@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from fold_checks import randomize
 from fold_models import bn, conv, image, model
-from keras_norms.export.fold import fold
+from keras_norms.export.folding.fold import fold
 from keras_norms_cli.commands import cli
 
 import keras_norms
@@ -41,7 +41,7 @@ class InspectedNet(keras.Model):
 @pytest.fixture
 def no_work(monkeypatch):
     for name in ("apply", "errors", "errors_on_random", "pair"):
-        monkeypatch.setattr(sys.modules["keras_norms.export.fold"], name, None)
+        monkeypatch.setattr(sys.modules["keras_norms.export.folding.fold"], name, None)
 
 
 def inspect(path):
@@ -71,7 +71,7 @@ def test_the_plan_of_a_subclassed_model(tmp_path, monkeypatch):
     into, reasons = told(fold(net).report)
     net.save(tmp_path / "m.keras")
     for name in ("apply", "errors", "errors_on_random"):
-        monkeypatch.setattr(sys.modules["keras_norms.export.fold"], name, None)
+        monkeypatch.setattr(sys.modules["keras_norms.export.folding.fold"], name, None)
     found = inspect(tmp_path / "m.keras")
     assert {n["norm"]: n["into"] for n in found["norms"] if n["folds"]} == into == {"block/hidden": ["block/conv"]}
     assert {n["norm"]: n["reason"] for n in found["norms"] if n["norm"] == "top"} == reasons

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from fold_checks import assert_folds, random_batch, randomize, run
-from keras_norms.export.fold import fold
+from keras_norms.export.folding.fold import fold
 from versions import HAS_RENORM
 
 import keras_norms

@@ -5,7 +5,7 @@ import pytest
 from fold_blocks import Activated, Block, Joined, Residual, block_model
 from fold_checks import assert_close, random_batch, randomize, run, state, structure
 from fold_models import bn, conv, image, model
-from keras_norms.export.fold import fold
+from keras_norms.export.folding.fold import fold
 
 L = keras.layers
 

@@ -6,7 +6,7 @@ import pytest
 from fold_models import IMAGE, bn
 from fold_python import Python, built, everything, images
 from keras_norms.export.errors import FoldError
-from keras_norms.export.fold import fold, fold_plan
+from keras_norms.export.folding.fold import fold, fold_plan
 
 L = keras.layers
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fold_checks import assert_close, assert_folds, random_batch, randomize, run, structure
 from fold_models import bn, conv, encoder, image, model
-from keras_norms.export.fold import fold, fold_plan
+from keras_norms.export.folding.fold import fold, fold_plan
 
 L = keras.layers
 

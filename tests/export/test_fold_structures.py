@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from fold_checks import assert_close, assert_folds, random_batch, randomize, run
 from fold_models import bn, conv, image, model
-from keras_norms.export.fold import fold
+from keras_norms.export.folding.fold import fold
 
 L = keras.layers
 

@@ -10,7 +10,7 @@ from fold_models import IMAGE, bn, conv
 from fold_python import built, everything, flat, images
 from keras import tree
 from keras_norms.export import FoldError
-from keras_norms.export.fold import fold, fold_plan
+from keras_norms.export.folding.fold import fold, fold_plan
 
 import keras_norms
 
@@ -170,7 +170,7 @@ def test_the_result_trains_with_dropout_and_saves(tmp_path):
 def test_the_plan_alone(monkeypatch):
     m = built(Net())
     done = fold(m).report
-    monkeypatch.setattr(sys.modules["keras_norms.export.fold"], "apply", None)
+    monkeypatch.setattr(sys.modules["keras_norms.export.folding.fold"], "apply", None)
     planned = fold_plan(m)
     assert [(f.norm, f.into) for f in planned.folded] == [(f.norm, f.into) for f in done.folded]
     assert planned.notes == done.notes

@@ -3,7 +3,7 @@
 import keras
 import pytest
 from fold_checks import randomize
-from keras_norms.export.fold import fold_plan
+from keras_norms.export.folding.fold import fold_plan
 
 # name: batch norms folded, batch norms there are
 ARCHITECTURES = {

@@ -7,8 +7,8 @@ import re
 from types import SimpleNamespace
 
 import pytest
-from keras_norms.export.targets.tflite.gpu import OLDER, UNSUPPORTED, WRONG, refusals
-from keras_norms.export.targets.tflite.nodes import Node, Tensor
+from keras_norms.export.formats.tflite.delegates.gpu_rules import OLDER, UNSUPPORTED, WRONG, refusals
+from keras_norms.export.formats.tflite.delegates.operations import Node, Tensor
 
 
 def node(op, inputs, output, **options):

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 from fold_checks import state
-from keras_norms.export.graph import Graph
-from keras_norms.export.nodes import creation_order, functional, nodes
+from keras_norms.export.folding.call_graph import Graph
+from keras_norms.export.model.keras_graph import creation_order, functional, nodes
 
 L = keras.layers
 

@@ -3,10 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from keras_norms.export.leeway import limits_of
-from keras_norms.export.measuring import distance, reference, scale
-from keras_norms.export.probes import Probe
-from keras_norms.export.signature import signature
+from keras_norms.export.model.signature import signature
+from keras_norms.export.model.test_inputs import Probe
+from keras_norms.export.verification.reference import distance, reference, scale
+from keras_norms.export.verification.tolerance import limits_of
 
 L = keras.layers
 TOLERANCE = 1e-4

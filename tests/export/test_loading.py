@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 from keras_norms.export import ExportError, to_onnx, to_tflite
-from keras_norms.export.loading import load_model
-from keras_norms.export.signature import signature
+from keras_norms.export.loading.load_model import load_model
+from keras_norms.export.model.signature import signature
 from models import NORMS, image_net
 
 

@@ -7,7 +7,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
 from keras_norms.export import ExportError, to_onnx, to_tflite, verify
-from keras_norms.export.fingerprint import model_sha256
+from keras_norms.export.artifact.hashes import model_sha256
 from models import NORMS, image_net, two_in_two_out
 
 import keras_norms  # noqa: F401

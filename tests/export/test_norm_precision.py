@@ -5,7 +5,7 @@ import numpy as np
 import oracles
 import pytest
 from keras_norms.export import to_tflite
-from keras_norms.export.targets.tflite.target import TFLiteRunner
+from keras_norms.export.formats.tflite.tflite_format import TFLiteRunner
 from models import randomize
 
 import keras_norms
@@ -128,7 +128,7 @@ def test_one_group_poisons_no_other(poison, xnnpack, exported):
 
 
 def test_static_shapes_stay_static_and_nothing_has_more_than_four_dimensions(exported):
-    from keras_norms.export.targets.tflite.graph import Graph
+    from keras_norms.export.formats.tflite.flatbuffer_graph import Graph
 
     _, files, reports = exported
     assert not {"SHAPE", "STRIDED_SLICE", "PACK", "GATHER", "TRANSPOSE"} & set(reports[1].ops)

@@ -3,7 +3,7 @@
 import keras
 import pytest
 from keras_norms.export import ExportError, VerificationError, to_onnx, verify
-from keras_norms.export.targets.onnx import target
+from keras_norms.export.formats.onnx import onnx_format as target
 from models import NORMS, image_net, randomize
 from onnx_files import chain, counted
 

@@ -4,14 +4,14 @@ import keras
 import numpy as np
 import pytest
 from keras_norms.export import to_onnx
-from keras_norms.export.targets.onnx.target import newest_opset
+from keras_norms.export.formats.onnx.onnx_format import newest_opset
 from models import randomize
 from onnx_files import chain, counted, passed, run_as_written
 
 onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
-from keras_norms.export.targets.onnx.layout import settle_layout  # noqa: E402
+from keras_norms.export.formats.onnx.passes.layout import settle_layout  # noqa: E402
 
 L = keras.layers
 IMAGE, WIDTH = (3, 4, 5), 60

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from keras_norms.export import to_onnx, verify
-from keras_norms.export.targets.onnx import target
+from keras_norms.export.formats.onnx import onnx_format as target
 from models import NORMS, image_net, randomize
 from onnx_files import chain, counted
 

@@ -3,7 +3,7 @@
 import keras
 import pytest
 from keras_norms.export import ExportError, to_onnx
-from keras_norms.export.targets.onnx import target
+from keras_norms.export.formats.onnx import onnx_format as target
 from onnx_files import chain, counted, opset_of
 
 import keras_norms

@@ -7,8 +7,8 @@ onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
 import onnxruntime  # noqa: E402
-from keras_norms.export.targets.onnx.groups import insert_groups, write_groups  # noqa: E402
-from keras_norms.export.targets.onnx.layout import settle_layout  # noqa: E402
+from keras_norms.export.formats.onnx.passes.group_norm_op import insert_groups, write_groups  # noqa: E402
+from keras_norms.export.formats.onnx.passes.layout import settle_layout  # noqa: E402
 from onnx_ir.passes import common  # noqa: E402
 
 TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]

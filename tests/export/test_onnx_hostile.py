@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras_norms.export import to_onnx
-from keras_norms.export.targets.onnx import target
+from keras_norms.export.formats.onnx import onnx_format as target
 from onnx_files import chain
 
 import keras_norms

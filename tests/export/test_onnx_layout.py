@@ -8,16 +8,16 @@ import pytest
 onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
-from keras_norms.export.targets.onnx.cut import SINK, SOURCE, Cut  # noqa: E402
-from keras_norms.export.targets.onnx.einsum import einsum_as_matmul  # noqa: E402
-from keras_norms.export.targets.onnx.layout import settle_layout  # noqa: E402
-from keras_norms.export.targets.onnx.rules import (  # noqa: E402
+from keras_norms.export.formats.onnx.passes.einsum_as_matmul import einsum_as_matmul  # noqa: E402
+from keras_norms.export.formats.onnx.passes.layout import settle_layout  # noqa: E402
+from keras_norms.export.formats.onnx.passes.min_cut import SINK, SOURCE, Cut  # noqa: E402
+from keras_norms.export.formats.onnx.passes.small_rewrites import (  # noqa: E402
     bias_into_convolution,
     dense_without_reshapes,
     drop_identities,
     padding_into_convolution,
 )
-from keras_norms.export.targets.onnx.shapes import drop_reshapes, fold_shapes  # noqa: E402
+from keras_norms.export.formats.onnx.passes.symbolic_shapes import drop_reshapes, fold_shapes  # noqa: E402
 from onnx_files import passed, run_as_written  # noqa: E402
 from onnx_ir.passes import common  # noqa: E402
 

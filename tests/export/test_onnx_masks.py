@@ -6,7 +6,7 @@ import pytest
 onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
-from keras_norms.export.targets.onnx.masks import leaner_choices  # noqa: E402
+from keras_norms.export.formats.onnx.passes.simplify_where import leaner_choices  # noqa: E402
 from onnx_files import run_as_written  # noqa: E402
 from onnx_ir.passes import common  # noqa: E402
 

@@ -9,9 +9,9 @@ from onnx_files import chain, counted, passed, run_as_written
 onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
-from keras_norms.export.targets.onnx.layout import settle_layout  # noqa: E402
-from keras_norms.export.targets.onnx.regroup import insert_regroups, write_regroups  # noqa: E402
-from keras_norms.export.targets.onnx.steps import fewer_transposes  # noqa: E402
+from keras_norms.export.formats.onnx.passes.layout import settle_layout  # noqa: E402
+from keras_norms.export.formats.onnx.passes.pixel_shuffle_op import insert_regroups, write_regroups  # noqa: E402
+from keras_norms.export.formats.onnx.passes.recurrent_transposes import fewer_transposes  # noqa: E402
 
 L = keras.layers
 PLAIN = ["Reshape", "Transpose", "Reshape"]

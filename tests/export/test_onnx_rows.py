@@ -6,8 +6,8 @@ import pytest
 onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
-from keras_norms.export.targets.onnx.rows import series_as_images  # noqa: E402
-from keras_norms.export.targets.onnx.rules import idle_transposes, reduce_without_reshape  # noqa: E402
+from keras_norms.export.formats.onnx.passes.conv1d_as_conv2d import series_as_images  # noqa: E402
+from keras_norms.export.formats.onnx.passes.small_rewrites import idle_transposes, reduce_without_reshape  # noqa: E402
 from onnx_files import passed, run_as_written  # noqa: E402
 
 LENGTH, CHANNELS = 8, 16

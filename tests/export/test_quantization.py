@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from ai_edge_litert.tools import flatbuffer_utils
 from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflite, verify
+from keras_norms.export.formats import target_of
 from keras_norms.export.lowerings import SCOPE
-from keras_norms.export.quantization import MODES, calibration_batches, calibration_warnings
-from keras_norms.export.signature import signature
-from keras_norms.export.targets import target_of
+from keras_norms.export.model.signature import signature
+from keras_norms.export.quantization.modes import MODES, calibration_batches, calibration_warnings
 from models import image_net, randomize
 
 import keras_norms

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras_norms.export import to_onnx, to_tflite
 from keras_norms.export.demo import data, training
-from keras_norms.export.targets import target_of
+from keras_norms.export.formats import target_of
 
 pytest.importorskip("onnx")
 

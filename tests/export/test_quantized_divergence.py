@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.tools import flatbuffer_utils
 from keras_norms.export import VerificationError, lowerings, to_onnx, to_tflite, verify
-from keras_norms.export.inside import _Call, _first_wrong, _Ruler
-from keras_norms.export.quantization import MODES
-from keras_norms.export.report.verify import Check, VerifyReport
+from keras_norms.export.quantization.modes import MODES
+from keras_norms.export.report.verify_report import Check, VerifyReport
+from keras_norms.export.verification.diagnosis.match_tensors import _Call, _first_wrong, _Ruler
 from models import NORMS, image_net
 
 import keras_norms

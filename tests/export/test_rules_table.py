@@ -7,9 +7,9 @@ import sys
 
 import numpy as np
 import pytest
-from keras_norms.export import rules
-from keras_norms.export.affine import Affine
-from keras_norms.export.rules import RULES, Rule, Site, Skip, rule_of
+from keras_norms.export.folding import rules
+from keras_norms.export.folding.affine import Affine
+from keras_norms.export.folding.rules import RULES, Rule, Site, Skip, rule_of
 
 
 def test_every_rule_of_every_file_is_in_the_table():
@@ -43,7 +43,7 @@ def test_every_answer_is_a_rule_answer(rule):
 def test_importing_the_rules_uses_up_no_names():
     """A model built after the import is named as one built before."""
     code = (
-        "import keras, keras_norms.export.fold; x = keras.Input((2,)); y = keras.layers.Add()([x, x]); "
+        "import keras, keras_norms.export.folding.fold; x = keras.Input((2,)); y = keras.layers.Add()([x, x]); "
         "print(keras.Model(x, y).name, x._keras_history.operation.name, y._keras_history.operation.name)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -10,8 +10,8 @@ from ai_edge_litert.tools import flatbuffer_utils
 from flatbuffers import encode, number_types, packer, util
 from flatbuffers.table import Table
 from keras_norms.export import ExportError, to_tflite, verify
-from keras_norms.export.fingerprint import model_sha256
-from keras_norms.export.targets.tflite.metadata import read_metadata, write_metadata
+from keras_norms.export.artifact.hashes import model_sha256
+from keras_norms.export.formats.tflite.metadata import read_metadata, write_metadata
 from models import NORMS, image_net, two_in_two_out
 
 # Offsets in the tables of metadata_schema.fbs, as its generated readers have them: 4 and 2 for each field before.

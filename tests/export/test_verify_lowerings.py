@@ -12,7 +12,7 @@ from models import randomize
 
 import keras_norms
 
-verifying = sys.modules["keras_norms.export.verify"]  # the package has the function under this name
+verifying = sys.modules["keras_norms.export.verification.verify"]  # the package has the function under this name
 L, SIZE, GROUPS = keras.layers, 8, 4  # rows, columns and channels alike, so that a wrong axis has a shape that fits
 NORMS = {
     "pack_group": lambda **kw: keras_norms.GroupNormalization(GROUPS, **kw),

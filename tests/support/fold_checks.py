@@ -5,7 +5,7 @@ import json
 import keras
 import numpy as np
 from keras import tree
-from keras_norms.export.fold import fold
+from keras_norms.export.folding.fold import fold
 
 import keras_norms
 

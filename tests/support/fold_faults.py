@@ -7,7 +7,7 @@ from fold_programs import build, program
 from fold_replay import Subclassed
 from keras import tree
 from keras_norms.export.errors import FoldError
-from keras_norms.export.fold import fold
+from keras_norms.export.folding.fold import fold
 
 
 def fault(steps, seed):

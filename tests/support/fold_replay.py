@@ -2,7 +2,7 @@
 
 import keras
 from keras import tree
-from keras_norms.export.nodes import nodes
+from keras_norms.export.model.keras_graph import nodes
 
 
 def replay(inner, inputs):

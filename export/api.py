@@ -1,0 +1,164 @@
+"""What a user calls: `to_tflite` and `to_onnx`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import keras
+
+from .artifact.metadata import Labels
+from .pipeline import export
+from .progress import Progress
+from .report.export_report import ExportReport
+
+
+def to_tflite(
+    model: keras.Model | str | os.PathLike,
+    path: str | os.PathLike,
+    *,
+    quantize: str | None = None,
+    calibration: Any = None,
+    batch_size: int | None = None,
+    fold: bool = True,
+    tolerance: float | None = None,
+    io_dtype: str | None = None,
+    target: str | None = None,
+    allow_flex: bool = False,
+    labels: Labels | None = None,
+    certificate: bool = False,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Write `model` as a TFLite (LiteRT) file that is proven to reproduce it, or write nothing.
+
+    Batch norms are folded, other norms become few static operations, only builtin operations are used, inputs and
+    outputs keep Keras' names and order.
+
+    Args:
+        model: a Keras model, or the path of one (`.keras`, legacy `.h5`). It is not changed.
+        path: where to write; must end in `.tflite`. A file that is there is replaced only by a verified one.
+        quantize: None for float32; "float16" (weights), "dynamic" (8-bit weights, activations as they come), "int8"
+            or "int16x8" (activations too, by calibration). Norms stay in float in "int8"; where they do not fold,
+            calibrated "dynamic" is the faster and more exact mode on processors.
+        calibration: typical inputs for "int8" and "int16x8", and for "dynamic" if you like, whose weights are then
+            rounded for what the layers get; an array, a list or dict of arrays, an .npz file, or an iterable of batches
+            of these, such as a generator or a tf.data dataset.
+        batch_size: fixes the batch dimension; None leaves it free.
+        fold: merge batch norms into their neighbours first.
+        tolerance: the largest error allowed, as a share of each output's max |y|. If None, 1e-4 in float32, and in a
+            quantized file the signal to noise ratio of the mode in `quantization.MODES`.
+        io_dtype: "int8" makes the inputs and outputs of an "int8" file 8-bit integers, with the scales and zero points
+            that the file states; float32 if None.
+        target: "gpu" for delegates that compute in half precision: norms in a form that neither overflows nor loses
+            epsilon there, at twice the passes over memory. None for processors.
+        allow_flex: let TensorFlow's own kernels serve what TFLite has no builtin operation for. The app must then link
+            the Flex delegate; LiteRT's interpreters refuse such a file as they are.
+        labels: the names of the classes of the only output, or a dict of them by output; kept in the file's metadata,
+            and as the text file of TFLite Metadata that Android's Task Library and MediaPipe read.
+        certificate: also write `path.json` (as in `model.tflite.json`): what was exported from what, by which versions,
+            the inputs that were tried and every error measured. `verify` checks it again.
+        progress: called with the name of each stage as it begins, and with how much of the calibration is done, as in
+            "calibration examples run: 3 of 64".
+
+    Raises:
+        ExportError: the model, the path or an option is of no use; the message says which and what to do.
+        VerificationError: the file that came out does not reproduce the model; it was not written.
+
+    Example:
+        >>> import keras
+        >>> from keras_norms.export import to_tflite
+        >>> conv, norm = keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()
+        >>> model = keras.Sequential([keras.Input((8, 8, 3)), conv, norm])
+        >>> report = to_tflite(model, "model.tflite")  # doctest: +SKIP
+        >>> report.ops, report.verification.relative < 1e-4  # doctest: +SKIP
+        ({'CONV_2D': 1}, True)
+    """
+    return export(
+        model,
+        path,
+        ".tflite",
+        batch_size=batch_size,
+        fold=fold,
+        tolerance=tolerance,
+        labels=labels,
+        certificate=certificate,
+        progress=progress,
+        quantize=quantize,
+        calibration=calibration,
+        io_dtype=io_dtype,
+        target=target,
+        allow_flex=allow_flex,
+    )
+
+
+def to_onnx(
+    model: keras.Model | str | os.PathLike,
+    path: str | os.PathLike,
+    *,
+    opset: int | None = None,
+    norms: str = "fast",
+    layout: str = "keras",
+    quantize: str | None = None,
+    calibration: Any = None,
+    batch_size: int | None = None,
+    fold: bool = True,
+    tolerance: float | None = None,
+    labels: Labels | None = None,
+    certificate: bool = False,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Write `model` as an ONNX file that is proven to reproduce it, or write nothing.
+
+    Batch norms are folded, other norms become few static operations, inputs and outputs keep Keras' names and order,
+    and the file passes onnx's full check. Weights of more than 1.5 GB go to `path.data` beside it.
+
+    Args:
+        model: a Keras model, or the path of one (`.keras`, legacy `.h5`). It is not changed.
+        path: where to write; must end in `.onnx`. A file that is there is replaced only by a verified one.
+        opset: the version of the ONNX operator set, from 13; if None 18, or what `norms="standard"` needs.
+        norms: "fast", the form that ONNX Runtime runs best, or "standard": each norm as the operator of its name
+            (LayerNormalization from opset 17, GroupNormalization from 21, RMSNormalization from 23).
+        layout: "keras", inputs and outputs as the model has them, or "nchw": images and volumes channels first, as
+            the convolutions within are, which saves the transposes at both ends.
+        quantize: None for float32; "float16", "dynamic" (8-bit weights, activations as they come), or "int8" (both
+            in 8 bits, by calibration). Norms stay in float in every mode.
+        calibration: typical inputs for "int8"; an array, a list or dict of arrays, an .npz file, or an iterable of
+            batches of these, such as a generator or a tf.data dataset.
+        batch_size: fixes the batch dimension; None leaves it free.
+        fold: merge batch norms into their neighbours first.
+        tolerance: the largest error allowed, as a share of each output's max |y|. If None, 1e-4 in float32, and in a
+            quantized file the signal to noise ratio of the mode in `quantization.MODES`.
+        labels: the names of the classes of the only output, or a dict of them by output; kept in the file's metadata.
+        certificate: also write `path.json` (as in `model.tflite.json`): what was exported from what, by which versions,
+            the inputs that were tried and every error measured. `verify` checks it again.
+        progress: called with the name of each stage as it begins, and with how much of the calibration is done, as in
+            "calibration examples run: 3 of 64".
+
+    Raises:
+        ExportError: the model, the path or an option is of no use; the message says which and what to do.
+        VerificationError: the file that came out does not reproduce the model; it was not written.
+
+    Example:
+        >>> import keras
+        >>> from keras_norms.export import to_onnx
+        >>> conv, norm = keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()
+        >>> model = keras.Sequential([keras.Input((8, 8, 3)), conv, norm])
+        >>> to_onnx(model, "model.onnx", opset=17).verification.ok  # doctest: +SKIP
+        True
+    """
+    return export(
+        model,
+        path,
+        ".onnx",
+        batch_size=batch_size,
+        fold=fold,
+        tolerance=tolerance,
+        labels=labels,
+        certificate=certificate,
+        progress=progress,
+        opset=opset,
+        norms=norms,
+        layout=layout,
+        quantize=quantize,
+        calibration=calibration,
+    )

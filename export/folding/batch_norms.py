@@ -1,0 +1,48 @@
+"""The batch norms of a graph: those that are layers of it, and those out of reach inside of other layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from ..model.keras_graph import unwrapped
+from .call_graph import Call, Graph
+from .rules import BATCH_NORMS
+
+
+def is_batch_norm(layer: Any) -> bool:
+    return isinstance(layer, BATCH_NORMS)
+
+
+def candidates(graph: Graph) -> tuple[dict[Any, str], list[tuple[str, str]]]:
+    """The norms that are layers of the graph, with their paths; those that are not, with the reason."""
+    norms: dict[Any, str] = {}
+    kept = []
+    for call in graph.calls:
+        layer = unwrapped(call.layer)
+        if is_batch_norm(layer):
+            norms.setdefault(layer, call.path)
+        elif isinstance(layer, keras.Layer):
+            reason = _composite_reason(graph, call)
+            kept += [(f"{call.path}/{path}", reason) for path in _norms_inside(layer)]
+    return norms, list(dict.fromkeys(kept))
+
+
+def _norms_inside(layer: Any, prefix: str = "") -> Iterator[str]:
+    for inner in layer._layers:
+        if is_batch_norm(inner):
+            yield f"{prefix}{inner.name}"
+        else:
+            yield from _norms_inside(inner, f"{prefix}{inner.name}/")
+
+
+def _composite_reason(graph: Graph, call: Call) -> str:
+    name, layer = call.path, unwrapped(call.layer)
+    if graph.opening.core(layer) is not None:
+        return f"inside the model {name!r}, which is called with more than its inputs"
+    if type(layer).__module__.startswith("keras."):
+        return f"inside the layer {name!r} ({type(layer).__name__}), which is not opened"
+    why = graph.opening.refused.get(layer)
+    return f"inside the custom layer {name!r}, whose call is Python code" + (f": {why}" if why else "")

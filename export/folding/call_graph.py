@@ -1,0 +1,243 @@
+"""A built model read as one flat graph of layer calls, nested models opened in place.
+
+A nested model that is called twice appears twice: every call site of a shared layer is then one `Call` of that layer.
+Reading changes nothing in the model.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+from keras import tree
+
+from ..errors import FoldError
+from ..model.keras_graph import Opening, given, masked_by_itself, nodes, parts, unwrapped, why_no_graph
+
+# A tensor of a flat graph: the nested calls that lead to it, then its own symbolic tensor, by identity.
+Key = tuple[int, ...]
+
+
+# Keras' random preprocessing layers are called with training=True unless told otherwise.
+AUGMENTATION = "keras.src.layers.preprocessing."
+
+
+@dataclass(eq=False)
+class Value:
+    """A tensor between calls."""
+
+    shape: tuple[int | None, ...]
+    dtype: str
+    producer: Call | None
+    keys: list[Key]
+    consumers: list[Call] = field(default_factory=list)
+    # The (scope, model path) of each model that has this tensor as an output; the outermost scope is ().
+    exposed: list[tuple[tuple[int, ...], str]] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a layer or operation."""
+
+    layer: Any
+    path: str
+    scope: tuple[int, ...]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: list[Value]
+    training: bool
+    # The earlier layer whose training=True reached this call, or "" if it was given here.
+    training_from: str = ""
+
+    @property
+    def inputs(self) -> list[Value]:
+        return [x for x in tree.flatten((self.args, self.kwargs)) if isinstance(x, Value)]
+
+
+class Convert:
+    """What a nested model does to inputs of another dtype or rank before its first layer."""
+
+    def __init__(self, model: Any) -> None:
+        self.name = model.name
+        self.model = model
+
+    def __call__(self, *inputs: Any) -> list[Any]:
+        return self.model._standardize_inputs(tree.pack_sequence_as(self.model._inputs_struct, list(inputs)))
+
+
+class Graph:
+    """The calls and values of a model; `bypass` forgets a call whose work has moved elsewhere."""
+
+    def __init__(self, model: keras.Model, opening: Opening | None = None) -> None:
+        self.opening = opening or Opening()
+        core = self.opening.core(model)
+        if core is None:
+            raise FoldError(why_no_graph(model))
+        self.name = model.name
+        self.calls: list[Call] = []
+        self.calls_of: dict[Any, list[Call]] = defaultdict(list)
+        # The same with the calls that were bypassed.
+        self.all_calls_of: dict[Any, list[Call]] = defaultdict(list)
+        self.values: dict[Key, Value] = {}
+        self.cores: dict[tuple[int, ...], Any] = {}
+        # The nested model, or opened layer, that each scope is the inside of.
+        self.layer_at: dict[tuple[int, ...], Any] = {(): model}
+        self._context: tuple[bool, str] | None = None
+        self.inputs = [self._value((), x, None) for x in core._inputs]
+        self.outputs = self._open(core, (), "", self.inputs, None)
+
+    # Reading
+
+    def _value(self, scope: tuple[int, ...], tensor: Any, producer: Call | None) -> Value:
+        key = (*scope, id(tensor))
+        value = Value(tuple(tensor.shape), keras.backend.standardize_dtype(tensor.dtype), producer, [key])
+        self.values[key] = value
+        return value
+
+    def _open(
+        self, core: Any, scope: tuple[int, ...], prefix: str, inputs: list[Value], training: tuple[bool, str] | None
+    ) -> list[Value]:
+        self.cores[scope] = core
+        for tensor, value in zip(core._inputs, inputs, strict=True):
+            self._alias((*scope, id(tensor)), value)
+        for node in nodes(core):
+            args, kwargs = (
+                tree.map_structure(lambda x: self.values.get((*scope, id(x)), x), part)
+                for part in (node.arguments.args, node.arguments.kwargs)
+            )
+            if isinstance(node.operation, keras.Layer) and masked_by_itself(node):
+                del kwargs["mask"]
+            self._call(node, args, kwargs, scope, prefix, training)
+        outputs = [self.values[(*scope, id(x))] for x in core._outputs]
+        for value in outputs:
+            value.exposed.append((scope, prefix.rstrip("/") or self.name))
+        return outputs
+
+    def _alias(self, key: Key, value: Value) -> None:
+        if key not in self.values:
+            self.values[key] = value
+            value.keys.append(key)
+
+    def _call(self, node: Any, args: Any, kwargs: Any, scope: Any, prefix: str, outer: Any) -> None:
+        layer = node.operation
+        path = f"{prefix}{self.opening.name(layer)}"
+        effective = self._training(layer, path, kwargs, outer)
+        inner = self.opening.core(layer)
+        if inner is not None and (self.opening.holds(layer) or opens(inner, args, kwargs)):
+            deeper = (*scope, id(node.outputs[0]))
+            tensors = self._converted(inner, given(args, kwargs, Value), deeper, path)
+            outputs = self._open(inner, deeper, f"{path}/", tensors, effective)
+            self.layer_at[deeper] = layer
+            for tensor, value in zip(node.outputs, outputs, strict=True):
+                self._alias((*scope, id(tensor)), value)
+            return
+        on, source = effective or (False, "")
+        call = Call(layer, path, scope, args, kwargs, [], on, "" if source == path or not on else source)
+        call.outputs = [self._value(scope, x, call) for x in node.outputs]
+        self._add(call)
+
+    def _converted(self, inner: Any, given: list[Value], scope: tuple[int, ...], path: str) -> list[Value]:
+        specs = [(len(x.shape), keras.backend.standardize_dtype(x.dtype)) for x in inner._inputs]
+        if all((len(v.shape), v.dtype) == spec for v, spec in zip(given, specs, strict=True)):
+            return given
+        call = Call(Convert(inner), path, scope, tuple(given), {}, [], False)
+        call.outputs = [self._value((*scope, 0), x, call) for x in inner._inputs]
+        self._add(call)
+        return call.outputs
+
+    def _add(self, call: Call) -> None:
+        self.calls.append(call)
+        for layer in {unwrapped(call.layer), *parts(unwrapped(call.layer))}:
+            self.calls_of[layer].append(call)
+            self.all_calls_of[layer].append(call)
+        for value in dict.fromkeys(call.inputs):
+            value.consumers.append(call)
+
+    def _training(self, layer: Any, path: str, kwargs: dict[str, Any], outer: Any) -> tuple[bool, str] | None:
+        """The training flag of a call when the model itself is called without one.
+
+        As in Keras: an enclosing model's flag, else the call's own, else the one of the call before it, else the
+        default in the layer's signature; and what it finds stays for the calls after it.
+        """
+        if not isinstance(layer, keras.Layer):
+            return self._context
+        if outer is not None:
+            flag = outer
+        elif type(layer).__module__.startswith(AUGMENTATION):
+            # Its default of True is recorded as if it had been given; nobody asked for it.
+            return self._context
+        elif kwargs.get("training") is not None:
+            flag = (kwargs["training"] is not False, path)
+        elif self._context is not None:
+            flag = self._context
+        else:
+            parameter = inspect.signature(layer.call).parameters.get("training")
+            default = None if parameter is None or parameter.default is parameter.empty else parameter.default
+            flag = None if default is None else (bool(default), path)
+        self._context = flag
+        return flag
+
+    # Questions
+
+    def another_use(self, value: Value, user: Call) -> str | None:
+        """Who else sees the value besides `user`, in words; None if nobody does."""
+        for scope, name in value.exposed:
+            if user.scope[: len(scope)] == scope:
+                return f"an output of the model {name!r}" if scope else "an output of the model"
+        others = [c for c in value.consumers if c is not user]
+        if others:
+            return f"used by {others[0].path!r}"
+        if sum(x is value for x in user.inputs) > 1:
+            return f"used twice by {user.path!r}"
+        return None
+
+    def visible_output(self, value: Value) -> str | None:
+        """The model whose output the value is, seen from its consumers; None if none of them shares that model."""
+        for scope, name in value.exposed:
+            if not scope:
+                return "an output of the model"
+            if not value.consumers or any(c.scope[: len(scope)] == scope for c in value.consumers):
+                return f"an output of the model {name!r}"
+        return None
+
+    def layers_around(self, layers: Iterable[Any]) -> dict[Any, None]:
+        """The nested models and opened layers in which these layers are called."""
+        scopes = dict.fromkeys(call.scope for layer in layers for call in self.all_calls_of.get(layer, ()))
+        return dict.fromkeys(self.layer_at[scope[:i]] for scope in scopes for i in range(len(scope) + 1))
+
+    # Surgery on this graph alone
+
+    def bypass(self, call: Call) -> None:
+        """Let the consumers of a one-input call read its input."""
+        (source,), (gone,) = call.inputs, call.outputs
+        source.consumers = [c for c in source.consumers if c is not call]
+
+        def swap(x: Any) -> Any:
+            return source if x is gone else x
+
+        for consumer in gone.consumers:
+            consumer.args = tree.map_structure(swap, consumer.args)
+            consumer.kwargs = tree.map_structure(swap, consumer.kwargs)
+            if consumer not in source.consumers:
+                source.consumers.append(consumer)
+        source.exposed += gone.exposed
+        source.keys += gone.keys
+        self.calls.remove(call)
+        self.calls_of[unwrapped(call.layer)].remove(call)
+
+
+def opens(inner: Any, args: Any, kwargs: dict[str, Any]) -> bool:
+    """Whether a nested model's call can be opened: its inputs as it declares them, nothing but `training` besides."""
+    flat = tree.flatten(args)
+    return (
+        len(args) == 1
+        and all(isinstance(x, Value) for x in flat)
+        and len(flat) == len(inner._inputs)
+        and isinstance(args[0], dict) == isinstance(inner._inputs_struct, dict)
+        and (not isinstance(args[0], dict) or set(args[0]) == set(inner._inputs_struct))
+        and all(name == "training" for name in kwargs)
+    )

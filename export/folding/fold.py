@@ -1,0 +1,178 @@
+"""Batch-norm folding: plan, apply, check."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import keras
+from keras import tree
+
+from ..errors import FoldError
+from ..model.keras_graph import Opening, functional
+from ..report.fold_report import Folded, FoldReport, Kept
+from .call_graph import Graph, Key
+from .equivalence import TracedWrong, errors, errors_on_random, pair
+from .inlining import open_model
+from .plan import Plan
+from .planner import search
+from .rebuild import apply
+
+
+class FoldResult(NamedTuple):
+    """The folded model and what was done to each norm."""
+
+    model: keras.Model
+    report: FoldReport
+
+
+def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, inputs: Any = None) -> FoldResult:
+    """Merge every batch norm whose merging is exact into the weights of its neighbours.
+
+    In inference a batch norm is A(z) = s z + t with s = gamma / sqrt(moving_variance + epsilon), t = beta -
+    moving_mean s, per channel. A linear layer W before it becomes (s W) x + (s b + t); one behind it takes s in its
+    kernel's input channels and W t in its bias.
+
+    The given model is not changed. The folded one has new layers, of stock classes where a class changes at all;
+    inputs, outputs and surviving layers keep names and structure. Before it is returned, it is compared with the
+    original layer by layer on a small random batch.
+
+    The `call` of a subclassed model, and of a custom layer that holds norms, is run once on symbolic tensors, as in
+    inference; if layers and keras.ops are all it uses, the graph that results is folded, and held to what the Python
+    code computes. The report's notes say so.
+
+    Args:
+        model: a built model: Sequential, Functional or subclassed, nested ones included.
+        standalone: what becomes of a norm that folds into nothing. None: it stays. "depthwise": on a channels-last
+            image it becomes a 1x1 depthwise convolution with bias, which converters fuse with an activation behind it;
+            so a pre-activation network loses its norms too, and can train them no more as norms. Measure what it
+            buys where the model is to run: on ResNet50V2 4 % in ONNX Runtime, nothing in LiteRT.
+        inputs: a batch to compare on instead of a random one, as the model takes it. Needed only if the model
+            accepts no random numbers, or is subclassed and does not record the shapes that it takes.
+
+    Returns:
+        FoldResult(model, report): `report.folded` says what went where, `report.kept` what stayed and why.
+
+    Raises:
+        FoldError: the model is no graph of layers and cannot be traced to one, a layer cannot be rebuilt from its
+            config, or the folded model would not compute what the original does.
+
+    Example:
+
+    >>> model = keras.Sequential([
+    ...     keras.Input((32, 32, 3)),
+    ...     keras.layers.Conv2D(8, 3, use_bias=False),
+    ...     keras.layers.BatchNormalization(name="norm"),
+    ... ])
+    >>> folded, report = fold(model)
+    >>> report.folded[0].norm
+    'norm'
+
+    Source: Jacob et al., Quantization and Training of Neural Networks, arXiv 1712.05877, section 3.2.
+    """
+    if standalone not in (None, "depthwise"):
+        raise FoldError(f'standalone must be None or "depthwise"; received {standalone!r}.')
+    opening = open_model(model, inputs)
+    try:
+        return _fold(model, opening, standalone, inputs)
+    except TracedWrong as error:
+        if functional(model) is None:
+            raise
+        # The custom layers in it stay closed, then.
+        refused = dict.fromkeys(opening.cores, str(error))
+        return _fold(model, Opening(refused={**opening.refused, **refused}), standalone, inputs)
+
+
+def _fold(model: keras.Model, opening: Opening, standalone: str | None, inputs: Any) -> FoldResult:
+    planned, opening = _plan(model, opening, standalone)
+    try:
+        folded, tensors = apply(model, planned, opening)
+    except ValueError as error:
+        if not opening.cores:
+            raise
+        raise TracedWrong(f"What was traced cannot be built as a graph: {error}") from error
+    original, result = Graph(model, opening), Graph(folded)
+    pairs = pair(original, result, tensors, planned.altered)
+    if inputs is None:
+        found = errors_on_random(original, result, pairs, model)
+    else:
+        found = errors(original, result, pairs, _given(original, inputs), model)
+    return FoldResult(folded, _report(model, planned, found, folded, opening))
+
+
+def _plan(model: keras.Model, opening: Opening, standalone: str | None) -> tuple[Plan, Opening]:
+    """The plan, and what has to be opened for it: a custom layer in which nothing folds stays what it is."""
+    graph = Graph(model, opening)
+    planned = search(graph, standalone=standalone is not None)
+    changed = {*planned.removed, *planned.edits, *planned.standalone}
+    used = dict.fromkeys(layer for layer in (model, *graph.layers_around(changed)) if opening.holds(layer))
+    if len(used) == len(opening.cores):
+        return planned, opening
+    fewer = opening.only(used)
+    again = search(Graph(model, fewer), standalone=standalone is not None)
+    # The reasons for the norms in what was closed again are those found while it was open.
+    again.kept = planned.kept
+    return again, fewer
+
+
+def fold_plan(model: keras.Model, *, inputs: Any = None) -> FoldReport:
+    """What `fold` would do with each norm, without doing it: nothing is built, run or compared.
+
+    Raises:
+        FoldError: the model is no graph of layers, nor can it be traced to one.
+    """
+    opening = open_model(model, inputs)
+    planned, opening = _plan(model, opening, None)
+    return _report(model, planned, {}, model, opening)
+
+
+def _given(graph: Graph, inputs: Any) -> list[Any]:
+    flat = tree.flatten(inputs)
+    if len(flat) != len(graph.inputs):
+        raise FoldError(f"The model {graph.name!r} has {len(graph.inputs)} inputs; received {len(flat)} in `inputs`.")
+    return flat
+
+
+def _report(
+    model: keras.Model, planned: Plan, found: dict[Key, float], folded: keras.Model, opening: Opening
+) -> FoldReport:
+    records = [Folded(f.norm, f.into, f.rule, _error(planned, i, found), f.saved) for i, f in enumerate(planned.folds)]
+    return FoldReport(
+        model=model.name,
+        folded=[record for i, record in enumerate(records) if i not in planned.tails],
+        kept=[Kept(norm, reason) for norm, reason in planned.kept],
+        tails=[record for i, record in enumerate(records) if i in planned.tails],
+        parameters_before=model.count_params(),
+        parameters_after=folded.count_params(),
+        notes=_notes(model, opening),
+    )
+
+
+def _notes(model: keras.Model, opening: Opening) -> list[str]:
+    notes = []
+    if opening.holds(model):
+        takes = ", ".join(f"{x.name} {tuple(x.shape)}" for x in opening.cores[model]._inputs)
+        notes.append(
+            f"{type(model).__name__} computes its output in Python code; its call was traced, as in inference, to a "
+            f"graph of layers that takes {takes}"
+        )
+    opened = [f"{layer.name!r} ({type(layer).__name__})" for layer in opening.cores if layer is not model]
+    if opened:
+        notes.append(
+            "custom layers were opened, their calls being traced, as in inference, to models of their layers: "
+            + ", ".join(opened)
+        )
+    return notes
+
+
+def _error(planned: Plan, index: int, found: dict[Key, float]) -> float | None:
+    """The error of a fold where it shows; a tensor that a later fold changed again shows where that one does."""
+    seen, todo, worst = {index}, [index], None
+    while todo:
+        for key in planned.folds[todo.pop()].shows_at:
+            later = planned.altered.get(key)
+            if later is not None and later not in seen:
+                seen.add(later)
+                todo.append(later)
+            elif key in found:
+                worst = max(worst or 0.0, found[key])
+    return worst

@@ -1,0 +1,109 @@
+"""Follows a per-channel affine map through a graph until layers take it in."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from keras import tree
+
+from ..model.keras_graph import unwrapped
+from .affine import Affine
+from .call_graph import Call, Convert, Graph, Value
+from .plan import Plan
+from .rules import Absorb, Pass, Site, Skip, rule_of
+
+
+@dataclass
+class Trace:
+    """What walks through the graph found: who takes the map in, and which tensors change on the way."""
+
+    taken: dict[Any, list[tuple[Call, Affine, Absorb]]] = field(default_factory=lambda: defaultdict(list))
+    changed: list[Value] = field(default_factory=list)
+
+
+def walk_back(graph: Graph, plan: Plan, value: Value, map_: Affine, user: Call, trace: Trace) -> Skip | None:
+    """Let the layers that make `value`, which `user` takes, make A(value) instead; why not, if they cannot."""
+    todo = [(value, map_, user)]
+    while todo:
+        value, map_, user = todo.pop()
+        call = value.producer
+        if call is None:
+            return Skip("its input is an input of the model")
+        use = graph.another_use(value, user)
+        if use is not None:
+            return Skip(f"the output of {call.path!r} is also {use}")
+        trace.changed.append(value)
+        answer = _backward(plan, call, map_)
+        if isinstance(answer, Skip):
+            return answer
+        if isinstance(answer, Absorb):
+            trace.taken[unwrapped(call.layer)].append((call, map_, answer))
+        else:
+            todo += [(call.inputs[index], onward, call) for index, onward in reversed(answer.onward)]
+    return None
+
+
+def walk_on(graph: Graph, plan: Plan, value: Value, map_: Affine, source: Call, trace: Trace) -> Skip | None:
+    """Let the layers that take `value`, made by `source`, do with z where it was A(z); why not, if they cannot."""
+    todo = [(value, map_, source)]
+    while todo:
+        value, map_, source = todo.pop()
+        use = graph.visible_output(value)
+        if use is not None:
+            return Skip(f"the output of {source.path!r} is {use}")
+        if not value.consumers:
+            return Skip(f"the output of {source.path!r} is not used")
+        trace.changed.append(value)
+        for call in value.consumers:
+            places = [i for i, x in enumerate(call.inputs) if x is value]
+            if len(places) > 1:
+                return Skip(f"{call.path!r} uses the output of {source.path!r} twice")
+            answer = _forward(plan, call, places[0], map_)
+            if isinstance(answer, Skip):
+                return answer
+            if isinstance(answer, Absorb):
+                trace.taken[unwrapped(call.layer)].append((call, map_, answer))
+            else:
+                todo += [(call.outputs[index], onward, call) for index, onward in answer.onward]
+    return None
+
+
+def _backward(plan: Plan, call: Call, map_: Affine) -> Absorb | Pass | Skip:
+    site = _site(plan, call)
+    if isinstance(site, Skip):
+        return site
+    answer = rule_of(call.layer).backward(site, map_)  # type: ignore[union-attr]
+    if isinstance(answer, Pass) and any(x.dtype != call.outputs[0].dtype for x in call.inputs):
+        return Skip(f"{call.path!r} also casts from {call.inputs[0].dtype} to {call.outputs[0].dtype}")
+    return answer
+
+
+def _forward(plan: Plan, call: Call, index: int, map_: Affine) -> Absorb | Pass | Skip:
+    site = _site(plan, call)
+    if isinstance(site, Skip):
+        return site
+    if call.inputs[index].dtype != call.outputs[0].dtype:
+        return Skip(f"{call.path!r} also casts from {call.inputs[index].dtype} to {call.outputs[0].dtype}")
+    return rule_of(call.layer).forward(site, index, map_)  # type: ignore[union-attr]
+
+
+def _site(plan: Plan, call: Call) -> Site | Skip:
+    """The call as its rule may see it; why no rule applies to it, if none does."""
+    if rule_of(call.layer) is None:
+        kind = "a conversion of its input" if isinstance(call.layer, Convert) else type(call.layer).__name__
+        return Skip(f"{call.path!r} ({kind}) is not linear, or not known to be")
+    if call.training and "training" in getattr(call.layer, "_call_context_args", ()):
+        return Skip(f"{call.path!r} runs in training mode (training=True)")
+    if any(isinstance(x, Value) for x in tree.flatten(call.kwargs)):
+        return Skip(f"{call.path!r} is called with keyword tensors")
+    return Site(
+        layer=call.layer,
+        name=call.path,
+        inputs=tuple(v.shape for v in call.inputs),
+        outputs=tuple(v.shape for v in call.outputs),
+        args=call.args,
+        kwargs=call.kwargs,
+        config=plan.config,
+    )

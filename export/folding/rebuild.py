@@ -1,0 +1,232 @@
+"""Builds the folded model: every layer anew, with its own or its planned weights, without the norms that went.
+
+The given model is only read. Layers, inputs and outputs keep their names; nested models stay nested.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from typing import Any
+
+import keras
+import numpy as np
+from keras import tree
+
+from ..errors import FoldError
+from ..model.keras_graph import Opening, creation_order, given, nodes, unwrapped
+from .copy_layer import constructs, copy_state, from_config
+from .plan import Plan
+
+# (the functional graph, its symbolic tensor), by identity, to the tensor of the new model
+Tensors = dict[tuple[int, int], Any]
+
+
+def apply(model: keras.Model, plan: Plan, opening: Opening) -> tuple[keras.Model, Tensors]:
+    """The model with the plan carried out, and which new tensor stands for which old one."""
+    rebuild = _Rebuild(plan, opening)
+    new = rebuild.model(model)
+    rebuild.restore_initializers()
+    rebuild.copy_state()
+    if model.compiled:
+        # A loss or metric that does not come back from its config leaves the new model to be compiled by its owner.
+        with contextlib.suppress(Exception):
+            new.compile_from_config(model.get_compile_config())
+    return new, rebuild.tensors
+
+
+class _Rebuild:
+    def __init__(self, plan: Plan, opening: Opening) -> None:
+        self.plan = plan
+        self.opening = opening
+        self.tensors: Tensors = {}
+        self.clones: dict[int, Any] = {}
+        # Old and new layer, enclosing ones first.
+        self.pairs: list[tuple[Any, Any]] = []
+        self.initializers: list[tuple[Any, str, Any]] = []
+
+    # Models
+
+    def model(self, model: Any) -> Any:
+        core = self.opening.core(model)
+        place = len(self.pairs)
+        sequential = isinstance(model, keras.Sequential) and not self.opening.holds(model)
+        new = self._sequential(model, core) if sequential else self._functional(model, core)
+        self.pairs.insert(place, (model, new))
+        return new
+
+    def _sequential(self, model: Any, core: Any) -> Any:
+        leaves = [x._keras_history.operation for x in core._outputs]
+        first = model._layers[0]
+        layers = [] if not isinstance(first, keras.layers.InputLayer) else [self._copy_input(first)]
+        for layer in model.layers:
+            if unwrapped(layer) not in self.plan.removed:
+                layers.append(self.layer(layer))
+            elif layer in leaves:
+                layers.append(self._stand_in(layer))
+        cls = type(model) if constructs(model, "layers") else keras.Sequential
+        new = cls(layers, name=self.opening.name(model))
+        fresh = iter(nodes(new._functional))
+        current = new._functional._inputs
+        self._map(core, core._inputs, current)
+        for node in nodes(core):
+            if self._goes(core, node):
+                self._map(core, node.outputs, current)
+                continue
+            current = next(fresh).outputs
+            self._map(core, node.outputs, current)
+        return new
+
+    def _functional(self, model: Any, core: Any) -> Any:
+        inputs = tree.map_structure(self._input, core._inputs_struct)
+        self._map(core, core._inputs, tree.flatten(inputs))
+        for node in creation_order(core):
+            args, kwargs = (
+                tree.map_structure(lambda x: self.tensors.get((id(core), id(x)), x), part)
+                for part in (node.arguments.args, node.arguments.kwargs)
+            )
+            operation = node.operation
+            if self._goes(core, node):
+                outputs = tree.flatten(args)[:1]
+            elif operation in self.plan.standalone:
+                outputs = [self.layer(operation)(args[0])]
+            elif unwrapped(operation) in self.plan.removed:
+                outputs = [self._stand_in(operation)(args[0])]
+            elif self.opening.holds(operation):
+                tensors = given(args, kwargs, keras.KerasTensor)
+                flag = {name: value for name, value in kwargs.items() if name == "training"}
+                outputs = tree.flatten(self.layer(operation)(tensors[0] if len(tensors) == 1 else tensors, **flag))
+            else:
+                outputs = tree.flatten(self.layer(operation)(*args, **kwargs))
+            self._map(core, node.outputs, outputs)
+        outputs = tree.map_structure(lambda x: self.tensors[(id(core), id(x))], core._outputs_struct)
+        for x in tree.flatten(inputs):
+            if not x._keras_history.operation._outbound_nodes:
+                keras.layers.Identity()(x)  # Keras 3.12 makes no model with an input that nothing uses
+        keeps_class = constructs(model, "inputs", "outputs") and not self.opening.holds(model)
+        return (type(model) if keeps_class else keras.Model)(inputs, outputs, name=self.opening.name(model))
+
+    def _input(self, tensor: Any) -> Any:
+        origin = tensor._keras_history.operation
+        if isinstance(origin, keras.layers.InputLayer):
+            return self._copy_input(origin).output
+        return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
+
+    @staticmethod
+    def _copy_input(layer: Any) -> Any:
+        new = type(layer).from_config(layer.get_config())
+        # An input without a given name has a tensor of another name than its layer, and callers see the tensor's.
+        new.output.name = layer.output.name
+        return new
+
+    def _goes(self, core: Any, node: Any) -> bool:
+        """Whether a call vanishes. A norm that names an output of its model leaves a linear activation of its name."""
+        outputs = [x._keras_history.operation for x in core._outputs]
+        return unwrapped(node.operation) in self.plan.removed and node.operation not in outputs
+
+    def _map(self, core: Any, old: Any, new: Any) -> None:
+        for x, y in zip(old, new, strict=True):
+            self.tensors[(id(core), id(x))] = y
+
+    # Layers
+
+    def layer(self, layer: Any) -> Any:
+        if id(layer) not in self.clones:
+            if self.opening.core(layer) is not None:
+                self.clones[id(layer)] = self.model(layer)
+            else:
+                self.clones[id(layer)] = clone = self._clone(layer)
+                if isinstance(layer, keras.Layer):
+                    self.pairs.append((layer, clone))
+        return self.clones[id(layer)]
+
+    def _stand_in(self, norm: Any) -> Any:
+        if id(norm) not in self.clones:
+            self.clones[id(norm)] = keras.layers.Activation(
+                "linear", name=self.opening.name(norm), dtype=norm.dtype_policy
+            )
+        return self.clones[id(norm)]
+
+    def _clone(self, layer: Any) -> Any:
+        if not isinstance(layer, keras.Layer):
+            # An operation has no weights; a copy with no calls of its own is a new operation.
+            clone = copy.copy(layer)
+            clone._inbound_nodes, clone._outbound_nodes = [], []
+            return clone
+        name = self.opening.name(layer)
+        if layer in self.plan.standalone:
+            return keras.layers.DepthwiseConv2D(1, data_format="channels_last", name=name, dtype=layer.dtype_policy)
+        try:
+            config = {**layer.get_config(), "name": name}
+            if type(layer) is keras.layers.TimeDistributed:
+                del config["layer"]
+                return type(layer)(self.layer(layer.layer), **config)
+            if type(layer) is keras.layers.Lambda:
+                # Its function is here already: to go through its byte code would need unsafe deserialization.
+                return keras.layers.Lambda(
+                    layer.function,
+                    output_shape=layer._output_shape,
+                    mask=layer.mask,
+                    arguments=layer.arguments,
+                    name=name,
+                    dtype=layer.dtype_policy,
+                )
+            return self._quick(from_config(layer, {**config, **self.plan.config(layer)}))
+        except FoldError:
+            raise
+        except Exception as error:  # whatever a layer's own get_config and from_config raise
+            raise FoldError(
+                f"fold builds every layer anew from its get_config(); the layer {layer.name!r} "
+                f"({type(layer).__name__}) does not come back from it: {_in_a_line(error)}"
+            ) from error
+
+    def _quick(self, clone: Any) -> Any:
+        """Let a layer start from zeros while the model is built: it is slow to draw weights that are overwritten."""
+        if type(clone).__module__.startswith("keras.src.layers.") and not clone.built:
+            for name in [name for name in vars(clone) if name.endswith("_initializer")]:
+                self.initializers.append((clone, name, getattr(clone, name)))
+                setattr(clone, name, keras.initializers.Zeros())
+        return clone
+
+    def restore_initializers(self) -> None:
+        for layer, name, initializer in self.initializers:
+            setattr(layer, name, initializer)
+
+    # State
+
+    def copy_state(self) -> None:
+        for old, new in self.pairs:
+            new.trainable = old.trainable
+        for old, new in self.pairs:
+            if self.opening.core(old) is not None or type(old) is keras.layers.TimeDistributed:
+                continue
+            if old in self.plan.standalone:
+                map_ = self.plan.standalone[old]
+                new.kernel.assign(map_.scale.reshape(1, 1, -1, 1))
+                new.bias.assign(map_.shift)
+            elif old in self.plan.edits:
+                self._assign_planned(old, new)
+            else:
+                copy_state(old, new)
+
+    def _assign_planned(self, old: Any, new: Any) -> None:
+        names = tuple(dict.fromkeys(n for edit in self.plan.edits[old] for n in edit.weights))
+        planned = self.plan.read(old, names)
+        changed = {id(getattr(old, name)) for name in names}
+        rest = [v for v in old.variables if id(v) not in changed]
+        filled = {id(getattr(new, name)) for name in names}
+        for source, target in zip(rest, [v for v in new.variables if id(v) not in filled], strict=True):
+            target.assign(source.value)
+        for name in names:
+            variable, array = getattr(new, name), planned[name]
+            if variable is not None:
+                variable.assign(np.zeros(variable.shape) if array is None else array)
+            before = getattr(old, name)
+            if variable is not None and before is not None and variable.trainable != before.trainable:
+                variable.trainable = before.trainable
+
+
+def _in_a_line(error: Exception) -> str:
+    """What went wrong, without the advice and the configuration that Keras puts around it."""
+    text = str(error).rpartition("Exception encountered: ")[2]
+    return next((line.strip()[:200] for line in text.splitlines() if line.strip()), type(error).__name__)

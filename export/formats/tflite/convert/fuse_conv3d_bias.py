@@ -1,0 +1,34 @@
+"""What the converter leaves beside a CONV_3D: the addition of its bias, which the operator takes as an input."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..flatbuffer_graph import Graph
+
+
+def with_biases(flatbuffer: bytes) -> bytes:
+    """The file with every bias inside its CONV_3D, and the activation that came with the addition."""
+    graph = Graph(flatbuffer)
+    fused = [op for op in graph.ops if graph.kind(op) == "CONV_3D" and _take_bias(graph, op)]
+    return graph.bytes() if fused else flatbuffer
+
+
+def _take_bias(graph: Graph, op) -> bool:
+    output, channels = int(op.outputs[0]), graph.shape(int(op.inputs[1]))[-1]
+    users = graph.users(output)
+    if len(users) != 1 or graph.kind(users[0]) != "ADD" or graph.is_output(output):
+        return False
+    add = users[0]
+    (other,) = [int(i) for i in add.inputs if int(i) != output] or [-1]
+    values = graph.constant(other) if other >= 0 else None
+    free = (len(op.inputs) < 3 or int(op.inputs[2]) < 0) and op.builtinOptions.fusedActivationFunction == 0
+    if values is None or not free or values.size != channels or values.shape[-1:] != (channels,):
+        return False
+    name = f"{graph.name(output).split(';')[0]}/bias"
+    op.inputs = np.array([*op.inputs[:2], graph.add_constant(values.reshape(-1), name)], np.int32)
+    op.builtinOptions.fusedActivationFunction = add.builtinOptions.fusedActivationFunction
+    op.outputs = add.outputs
+    graph.ops[:] = [other for other in graph.ops if other is not add]
+    graph.index()
+    return True

@@ -1,0 +1,43 @@
+"""Single numbers in float32 again in a float16 file: an epsilon of 1e-8 is zero as a half, one of 1e-6 off by 1 %.
+
+The converter halves every constant. Arrays of weights bear it; a number by itself saves two bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..flatbuffer_graph import Graph
+
+
+def whole_scalars(halves: bytes, floats: Callable[[], bytes]) -> bytes:
+    """`halves` with its single numbers from the same network in float32, which `floats` makes if there are any."""
+    graph = Graph(halves)
+    slots = [(op, k) for op in graph.ops for k, i in enumerate(op.inputs) if _is_halved_scalar(graph, int(i))]
+    if not slots:
+        return halves
+    original = Graph(floats())
+    by_name = {original.name(int(op.outputs[0])): op for op in original.ops}
+    for op, k in slots:
+        twin = by_name.get(graph.name(int(op.outputs[0])))
+        value = None if twin is None or k >= len(twin.inputs) else original.constant(int(twin.inputs[k]))
+        if value is not None and value.size == 1 and graph.kind(op) == original.kind(twin):
+            name = graph.name(int(op.inputs[k]))
+            op.inputs = np.array([*op.inputs[:k], graph.add_constant(value, name), *op.inputs[k + 1 :]], np.int32)
+    graph.index()
+    graph.subgraph.operators = [op for op in graph.ops if not _is_of_no_use(graph, op)]
+    graph.ops = graph.subgraph.operators
+    return graph.bytes()
+
+
+def _is_halved_scalar(graph: Graph, tensor: int) -> bool:
+    maker = graph.maker(tensor) if tensor >= 0 else None
+    return maker is not None and graph.kind(maker) == "DEQUANTIZE" and np.prod(graph.shape(tensor)) == 1
+
+
+def _is_of_no_use(graph: Graph, op: Any) -> bool:
+    output = int(op.outputs[0])
+    return graph.kind(op) == "DEQUANTIZE" and not graph.users(output) and not graph.is_output(output)

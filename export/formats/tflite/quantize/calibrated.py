@@ -1,0 +1,140 @@
+"""Calibrated quantization of a float TFLite file: what stays in float, which ranges, which roundings.
+
+Statistics of a norm differ by orders of magnitude between groups, and one 8-bit scale for them zeroes the small: norms
+stay in float, and so do the additions that take their output, whose sum the next layer quantizes anyway. Around that:
+
+    `equalizing`   channels of a convolution that a norm follows share its output's 8 bits evenly
+    `rounding`     kernels are rounded for the output they give
+    `ranges`       activations are clipped where that loses least
+    `sixteen`      16-bit activations around norms
+
+A model without norms left is quantized throughout, by the converter's own quantizer. `benchmarks/quantized_norms.py`
+measures what each of these is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+from tensorflow.compiler.mlir.lite import types_pb2
+from tensorflow.lite.python import convert
+from tensorflow.lite.python.optimize.calibrator import Calibrator
+
+from ....lowerings import SCOPE
+from ....model.test_inputs import Arrays
+from ....progress import Progress, counted, silent
+from ..flatbuffer_graph import Graph
+from . import equalizing, rounding, sensitivity
+from . import int16x8 as sixteen
+from .observer import watch
+from .ranges import Extremes, Histograms
+
+_EXAMPLES_LOOKED_INTO = 64  # for roundings and histograms, which gain little from more
+_SUMS = ("ADD", "SUB", "MUL")
+
+
+def quantize(
+    flatbuffer: bytes, mode: str, batches: list[Arrays], io_dtype: str | None = None, say: Progress = silent
+) -> tuple[bytes, dict[str, list[str]]]:
+    """Quantize a float file to "int8" or "int16x8"; return it, and which {"norms", "layers"} stay in float.
+
+    Inputs and outputs are float, or, in an int8 file, of `io_dtype` "int8".
+    """
+    graph = Graph(flatbuffer)
+    norms = {int(i) for op in graph.ops for i in op.outputs if _in_norm(graph, i)}
+    pairs = equalizing.pairs(graph) if mode == "int8" else []
+    extremes = _look(graph, flatbuffer, batches, [pair.x for pair in pairs], say)
+    if mode == "int16x8":
+        if not norms and len(graph.model.subgraphs) == 1:  # with a loop the calibrator crashes
+            return _throughout_in_sixteen_bits(graph.bytes(), batches, say), {}
+        sixteen.quantize(graph, {tensor: extremes.largest(tensor) for tensor in extremes.low})
+        return graph.bytes(), _named(graph, norms, [])
+    histograms = Histograms(extremes)
+    looked = counted(batches[:_EXAMPLES_LOOKED_INTO], say, "calibration examples counted", len(batches[0][0]))
+    watch(flatbuffer, looked, extremes.low, histograms.see)
+    ranges = {tensor: histograms.best(tensor) for tensor in extremes.low}
+    for pair in pairs:
+        low, high = extremes.channels[pair.x]
+        equalizing.equalize(graph, pair, 2.0 / np.maximum(high - low, 1e-6), (low + high) / 2.0)
+        ranges[pair.x] = (-1.0, 1.0)
+    summed = _sums_of(graph, norms)
+    sums = [op for op in graph.ops if int(op.outputs[0]) in summed]
+    layers = [graph.ops[i] for i in sensitivity.most_sensitive(graph.bytes(), ranges, batches, say)] if norms else []
+    _write_ranges(graph, ranges)
+    names = [graph.name(int(i)) for op in graph.ops for i in op.outputs if _in_norm(graph, i)]
+    names += [graph.name(int(op.outputs[0])) for op in (*sums, *layers)]
+    io = {f"{way}put_data_type": getattr(tf, io_dtype or "float32") for way in ("in", "out")}
+    made = convert.mlir_quantize(graph.bytes(), inference_type=types_pb2.QUANTIZED_INT8, denylisted_nodes=names, **io)
+    return made, _named(graph, norms, layers)
+
+
+def _named(graph: Graph, norms: set[int], layers: list[Any]) -> dict[str, list[str]]:
+    """The layers that stay in float, by the names of their scopes."""
+    scopes = {graph.name(tensor).rpartition(f"/{SCOPE}/")[0].rpartition(";")[2] for tensor in norms}
+    tensors = [graph.name(int(op.outputs[0])).split(";")[0] for op in layers]
+    return {
+        "norms": sorted({scope.rpartition("/")[2] for scope in scopes}),
+        "layers": [name.rpartition("/")[0].rpartition("/")[2] or name for name in tensors],
+    }
+
+
+def _in_norm(graph: Graph, tensor: int) -> bool:
+    return f"/{SCOPE}/" in graph.name(int(tensor))
+
+
+def _look(graph: Graph, flatbuffer: bytes, batches: list[Arrays], by_channel: Iterable[int], say: Progress) -> Extremes:
+    """Round the kernels, and return the extremes of the tensors that are computed."""
+    extremes = Extremes(by_channel)
+    outside = [op for op in graph.ops if not _in_norm(graph, op.outputs[0])]
+    computed = {int(i) for op in graph.ops for i in op.outputs} | {int(i) for i in graph.subgraph.inputs}
+    touched = {int(i) for op in outside for i in (*op.inputs, *op.outputs)}
+    tensors = sorted(i for i in computed & touched if graph.is_float(i))
+    ops = rounding.layers(graph)
+    patches = [(op, rounding.Patches(graph, op, min(len(batches), _EXAMPLES_LOOKED_INTO))) for op in ops]
+    running = counted(batches, say, "calibration examples run", len(batches[0][0]))
+
+    def see(tensor: int, values: np.ndarray) -> None:
+        extremes.see(tensor, values)
+        for op, gathered in patches:
+            if int(op.inputs[0]) == tensor:
+                gathered.add(values)
+
+    watch(flatbuffer, islice(running, _EXAMPLES_LOOKED_INTO), tensors, see)
+    watch(flatbuffer, running, tensors, extremes.see)
+    for op, gathered in counted(patches, say, "kernels rounded"):
+        rounding.round_kernel(graph, op, gathered)
+    return extremes
+
+
+def _sums_of(graph: Graph, norms: set[int]) -> set[int]:
+    """Outputs of the arithmetic outside of norms that takes a norm's output, or such a result again."""
+    found: set[int] = set()
+    for op in graph.ops:
+        inputs, output = {int(i) for i in op.inputs}, int(op.outputs[0])
+        if graph.kind(op) in _SUMS and output not in norms and inputs & (norms | found):
+            found.add(output)
+    return found
+
+
+def _write_ranges(graph: Graph, ranges: dict[int, tuple[float, float]]) -> None:
+    for tensor, (low, high) in ranges.items():
+        parameters = schema.QuantizationParametersT()
+        parameters.min, parameters.max = [low], [high]
+        graph.tensors[tensor].quantization = parameters
+
+
+def _throughout_in_sixteen_bits(flatbuffer: bytes, batches: list[Arrays], say: Progress) -> bytes:
+    kinds: Any = tf
+    return Calibrator(flatbuffer).calibrate_and_quantize(
+        lambda: counted(batches, say, "calibration examples counted", len(batches[0][0])),
+        kinds.float32,
+        kinds.float32,
+        True,
+        kinds.int16,
+        kinds.int64,
+    )

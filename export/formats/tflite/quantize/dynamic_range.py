@@ -1,0 +1,63 @@
+"""Dynamic range files with kernels rounded for their output, as calibration data show it: see `rounding.py`.
+
+The converter chooses what has 8-bit weights and writes the file. Each kernel on the grid of its channels gets other
+points of the same grid, and its bias what the mean of the output would lose.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from ....model.test_inputs import Arrays
+from ....progress import Progress, counted, silent
+from ..flatbuffer_graph import Graph, Quantized
+from . import rounding
+from .observer import watch
+
+_EXAMPLES = 64
+
+
+def round_kernels(flatbuffer: bytes, quantized: bytes, batches: list[Arrays], say: Progress = silent) -> bytes:
+    """`quantized` with the kernels of `flatbuffer`, the same network in floats, rounded for what `batches` give."""
+    graph, made = Graph(flatbuffer), Graph(quantized)
+    in_eight_bits = {made.name(int(op.outputs[0])): op for op in made.ops if _has_channels(made, op)}
+    ops = [op for op in rounding.layers(graph) if graph.name(int(op.outputs[0])) in in_eight_bits]
+    batches = batches[:_EXAMPLES]
+    patches = [(op, rounding.Patches(graph, op, len(batches))) for op in ops]
+
+    def see(tensor: int, values: np.ndarray) -> None:
+        for op, gathered in patches:
+            if int(op.inputs[0]) == tensor:
+                gathered.add(values)
+
+    running = counted(batches, say, "calibration examples run", len(batches[0][0]))
+    watch(flatbuffer, running, sorted({int(op.inputs[0]) for op in ops}), see)
+    for op, gathered in counted(patches, say, "kernels rounded"):
+        rounding.round_kernel(graph, op, gathered)
+        _put(made, in_eight_bits[graph.name(int(op.outputs[0]))], *(graph.constant(int(i)) for i in op.inputs[1:]))
+    return made.bytes()
+
+
+def _has_channels(graph: Graph, op: Any) -> bool:
+    """Whether the kernel is in 8 bits, with a scale for each channel of the output."""
+    if graph.kind(op) not in ("CONV_2D", "FULLY_CONNECTED") or not graph.is_float(int(op.inputs[0])):
+        return False
+    kernel = graph.tensors[int(op.inputs[1])]
+    scales = getattr(kernel.quantization, "scale", None)
+    return kernel.type == schema.TensorType.INT8 and scales is not None and len(scales) == kernel.shape[0]
+
+
+def _put(graph: Graph, op: Any, kernel: np.ndarray, bias: np.ndarray | None = None) -> None:
+    scale = np.abs(kernel).reshape(len(kernel), -1).max(axis=1) / 127
+    scale[scale == 0] = 1.0
+    steps = np.round(kernel / scale.reshape(-1, *[1] * (kernel.ndim - 1))).astype(np.int8)
+    inputs = [int(i) for i in op.inputs]
+    if len(graph.users(inputs[1])) == 1:
+        graph.tensors[inputs[1]].quantization = None  # as many numbers as channels, which nothing reads any more
+    inputs[1] = graph.add_constant(steps, graph.name(inputs[1]), Quantized(scale))
+    if bias is not None and len(inputs) > 2 and inputs[2] >= 0:
+        inputs[2] = graph.add_constant(bias, graph.name(inputs[2]))
+    op.inputs = np.array(inputs, np.int32)

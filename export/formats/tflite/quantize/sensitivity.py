@@ -1,0 +1,104 @@
+"""Which layers of a network with norms are worth more than 8 bits: measured, one layer at a time.
+
+A norm gives every example the same scale again, but ranges are the same for all examples: of one with little contrast,
+the first layers round most away, and no later layer brings it back. So with only the input and output of one layer
+rounded to 8 bits, the network runs on a few examples, and
+
+    noise = |y - y_rounded|^2 / |y|^2        summed over outputs and examples
+
+The noisiest layers stay in float until what is left adds up to little, as far as that is a fifth of the network's
+multiplications at most.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from ....model.test_inputs import Arrays
+from ....progress import Progress, counted, silent
+from ..flatbuffer_graph import Graph, Quantized, position
+from .observer import watch
+
+_LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+_SHARE = 0.2
+_LITTLE = 10**-3.5
+_EXAMPLES = 8
+_INPUTS = 6  # the field of an operator's table that says where its inputs stand
+
+
+def most_sensitive(
+    flatbuffer: bytes, ranges: dict[int, tuple[float, float]], batches: list[Arrays], say: Progress = silent
+) -> list[int]:
+    """Positions in the file of the operators that stay in float."""
+    graph = Graph(flatbuffer)
+    work = {i: _multiplications(graph, op) for i, op in enumerate(graph.ops) if graph.kind(op) in _LAYERS}
+    left = _SHARE * sum(work.values())
+    examples = batches[:: max(1, len(batches) // _EXAMPLES)][:_EXAMPLES]
+    expected = _outputs(graph, flatbuffer, examples)
+    operators = list(graph.ops)
+    rewirings = {i: _in_eight_bits(graph, operators[i], ranges) for i in work}
+    place = {id(op): k for k, op in enumerate(graph.ops)}
+    content = graph.bytes()
+    noise = {}
+    for i in counted(work, say, "layers tried in 8 bits"):
+        changes = [(place[id(op)], slot, tensor) for op, slot, tensor in rewirings[i]]
+        got = _outputs(graph, _rewired(content, changes), examples)
+        noise[i] = float(np.sum((got - expected) ** 2) / max(float(np.sum(expected**2)), 1e-30))
+    rest, found = sum(noise.values()), []
+    for i in sorted(noise, key=lambda i: noise[i], reverse=True):
+        if rest > _LITTLE and noise[i] > _LITTLE / len(noise) and work[i] <= left:
+            left, rest = left - work[i], rest - noise[i]
+            found.append(i)
+    return found
+
+
+def _in_eight_bits(graph: Graph, op: Any, ranges: dict[int, tuple[float, float]]) -> list[tuple[Any, int, int]]:
+    """Add what rounds the input and the output of a layer, and return what has to read it: operator, slot, tensor."""
+    x, y = int(op.inputs[0]), int(op.outputs[0])
+    changes = [(op, 0, _rounded(graph, x, ranges[x], op))]
+    if not graph.is_output(y):
+        wide = _rounded(graph, y, ranges[y], graph.ops[position(graph, op) + 1])
+        changes += [(user, k, wide) for user in graph.users(y) for k, i in enumerate(user.inputs) if int(i) == y]
+    return changes
+
+
+def _rounded(graph: Graph, tensor: int, limits: tuple[float, float], before: Any) -> int:
+    """What 8 bits keep of `tensor`."""
+    low, high = limits
+    scale = max(high - low, 1e-9) / 255
+    quantized = Quantized(scale, zero_point=int(np.clip(np.round(-128 - low / scale), -128, 127)))
+    narrow = graph.add_tensor(graph.shape(tensor), "narrow", np.int8, quantized)
+    wide = graph.add_tensor(graph.shape(tensor), "wide", np.float32)
+    graph.insert("QUANTIZE", before, [tensor], narrow)
+    graph.insert("DEQUANTIZE", before, [narrow], wide)
+    return wide
+
+
+def _rewired(content: bytes, changes: list[tuple[int, int, int]]) -> bytes:
+    """The file with some operators reading other tensors: written into the bytes, which takes no time."""
+    changed = bytearray(content)
+    operators = schema.Model.GetRootAs(changed, 0).Subgraphs(0)
+    for k, slot, tensor in changes:
+        table = operators.Operators(k)._tab
+        at = table.Vector(table.Offset(_INPUTS)) + 4 * slot
+        changed[at : at + 4] = np.int32(tensor).tobytes()
+    return bytes(changed)
+
+
+def _outputs(graph: Graph, flatbuffer: bytes, examples: list[Arrays]) -> np.ndarray:
+    seen: list[np.ndarray] = []
+
+    def see(_: int, values: np.ndarray) -> None:
+        seen.append(values.astype(np.float64).reshape(-1))
+
+    watch(flatbuffer, examples, [int(i) for i in graph.subgraph.outputs if graph.is_float(int(i))], see)
+    return np.concatenate(seen) if seen else np.zeros(0)
+
+
+def _multiplications(graph: Graph, op: Any) -> float:
+    kernel, output = graph.shape(int(op.inputs[1])), graph.shape(int(op.outputs[0]))
+    taps = kernel[1:3] if graph.kind(op) == "DEPTHWISE_CONV_2D" else kernel[1:]
+    return float(np.prod(output[1:])) * float(np.prod(taps))

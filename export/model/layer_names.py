@@ -1,0 +1,38 @@
+"""From the name of an operation in an artifact to the Keras layer that it comes from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from itertools import count
+
+from ..lowerings import SCOPE
+
+_TRACED_AGAIN = re.compile(r"_\d+$")
+
+
+def layer_of(name: str, layers: Collection[str] | None = None) -> str:
+    """The layer in a name such as `net_1/relu_1/Relu;net_1/norm_0_1/keras_norm/mul`; of merged ones, the first to run.
+
+    Tracing appends numbers to names; `layers`, the names in the model, tell which numbers belong to them.
+    """
+    part = name.split(";")[-1] or name.split(";")[0]
+    scopes = [scope for scope in part.split("/") if scope != SCOPE]
+    if layers is None:
+        return _TRACED_AGAIN.sub("", scopes[-2]) if len(scopes) > 1 else part
+    for scope in reversed(scopes):
+        for candidate in (scope, _TRACED_AGAIN.sub("", scope)):
+            if candidate in layers:
+                return candidate
+    return scopes[-2] if len(scopes) > 1 else part
+
+
+def names_apart(names: Iterable[str], taken: Collection[str]) -> tuple[str, ...]:
+    """The names, with `_1`, `_2`, ... behind those that are `taken` or came before."""
+    given = list(names)
+    result: list[str] = []
+    for name in given:
+        free = (f"{name}_{i}" for i in count(1))
+        twice = name in result or name in taken
+        result.append(next(new for new in free if new not in (*given, *result, *taken)) if twice else name)
+    return tuple(result)

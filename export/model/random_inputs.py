@@ -1,0 +1,65 @@
+"""Random inputs that a model is likely to accept, as small as they can be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import tree
+
+from ..folding.call_graph import Convert, Graph, Value
+
+# Sizes for dimensions that are free, and smaller ones for images that are large: a convolution does not mind.
+SIZES = (32, 80, 160, 331)
+IMAGE_SIZES = (96, 160)
+
+
+def is_free(graph: Graph) -> bool:
+    return any(n is None for v in graph.inputs for n in v.shape[1:])
+
+
+def shapes_to_try(graph: Graph) -> Iterator[tuple[list[list[int]], bool]]:
+    """Shapes of one sample for every input, and whether they are the declared ones."""
+    declared = [v.shape[1:] for v in graph.inputs]
+    if is_free(graph):
+        for size in SIZES:
+            yield [[size if n is None else n for n in shape] for shape in declared], False
+        return
+    fixed = [[int(n or 0) for n in shape] for shape in declared]
+    for size in IMAGE_SIZES:
+        if any(len(shape) > 2 and max(shape) > size for shape in fixed):
+            yield [[min(n, size) for n in shape] if len(shape) > 2 else shape for shape in fixed], False
+    yield fixed, True
+
+
+def check_shapes(graph: Graph, inputs: list[Any]) -> None:
+    """Raise if a layer has nothing left to work on; some backends return garbage then."""
+    tensors = {id(v): keras.KerasTensor(x.shape, dtype=v.dtype) for v, x in zip(graph.inputs, inputs, strict=True)}
+
+    def fill(x: Any) -> Any:
+        return tensors[id(x)] if isinstance(x, Value) else x
+
+    for call in graph.calls:
+        if isinstance(call.layer, Convert):
+            pairs = zip(call.inputs, call.outputs, strict=True)
+            outputs = [keras.KerasTensor(tensors[id(v)].shape, dtype=out.dtype) for v, out in pairs]
+        else:
+            args, kwargs = tree.map_structure(fill, call.args), tree.map_structure(fill, call.kwargs)
+            outputs = tree.flatten(call.layer.compute_output_spec(*args, **kwargs))
+        tensors |= {id(v): tensor for v, tensor in zip(call.outputs, outputs, strict=True)}
+
+
+def random_input(graph: Graph, value: Value, sample: list[int]) -> Any:
+    rng = np.random.default_rng(0)
+    batch = value.shape[0] if value.shape else None
+    shape = [batch or (2 if np.prod(sample, dtype=float) <= 32768 else 1), *sample] if value.shape else []
+    if value.dtype == "string":
+        return keras.ops.convert_to_tensor(np.full(shape, "a", dtype=object), dtype="string")
+    if value.dtype == "bool":
+        return rng.integers(0, 2, shape).astype(bool)
+    if "int" in value.dtype:
+        rows = [c.layer.input_dim for c in graph.calls if isinstance(c.layer, keras.layers.Embedding)]
+        return rng.integers(0, min([*rows, 128]) if rows else 2, shape).astype(value.dtype)
+    return rng.standard_normal(shape).astype("float32")

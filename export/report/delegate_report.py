@@ -1,0 +1,85 @@
+"""What a person reads about delegates: who runs which operation, and what a GPU or NPU would not take."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .strict_json import strict_json
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a delegate rejects or computes badly: the Keras layer and the operation, why, and what helps.
+
+    Kinds: `rank`, `dynamic shape`, `unsupported operation`, `wrong result`, `older delegate` (TensorFlow Lite's, before
+    LiteRT's), `broadcast`, `type`, `float operation` (in an 8-bit or 16-bit file), `float16 overflow`, `float16
+    underflow`, `float16 constant`, `float16 error`.
+    """
+
+    kind: str
+    layer: str
+    op: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} in '{self.layer}' ({self.op}): {self.reason}.\n    What helps: {self.remedy}."
+
+
+@dataclass(frozen=True)
+class XnnpackReport:
+    """Operations by kind that XNNPACK took and left, the layers of those left, and in how many parts it runs."""
+
+    taken: dict[str, int]
+    left: dict[str, int]
+    left_layers: tuple[tuple[str, str], ...]
+    partitions: int
+
+    def __str__(self) -> str:
+        total = sum(self.taken.values()) + sum(self.left.values())
+        parts = f" in {self.partitions} parts" if self.partitions > 1 else ""
+        text = f"XNNPACK runs {sum(self.taken.values())} of {total} operations{parts}"
+        if not self.left:
+            return text
+        left = ", ".join(f"{op} ({layer})" if layer else op for op, layer in dict.fromkeys(self.left_layers))
+        return f"{text}; LiteRT's own kernels run {left}"
+
+
+@dataclass(frozen=True)
+class DelegateReport:
+    """The result of `lint`. `.ok` if there is no finding; `half` has each output's error in emulated half precision."""
+
+    path: str
+    xnnpack: XnnpackReport | None
+    findings: tuple[Finding, ...]
+    half: dict[str, float]
+    inputs: str
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "ok": self.ok}
+
+    def to_json(self) -> str:
+        return strict_json(self.to_dict())
+
+    def lines(self) -> list[str]:
+        """What is told, a line or two each, the findings last."""
+        errors = ", ".join(f"'{name}' {error:.1e}" for name, error in self.half.items())
+        return [
+            *([str(self.xnnpack)] if self.xnnpack else []),
+            *([f"in half precision, as a share of its scale, each output is off by: {errors}"] if errors else []),
+            *([f"half precision was emulated on {self.inputs}"] if errors else []),
+            *map(str, self.findings),
+        ]
+
+    def verdict(self) -> str:
+        count = len(self.findings)
+        told = f"{count} finding{'s'[: count > 1]} for GPU and NPU delegates"
+        return f"{self.path}: {'nothing that a GPU delegate rejects' if self.ok else told}"
+
+    def __str__(self) -> str:
+        return "\n".join([self.verdict(), *(f"  {line}" for line in self.lines())])

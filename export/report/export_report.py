@@ -1,0 +1,60 @@
+"""What an export did: the file, its operations, what was folded, and how far it was proven."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .delegate_report import XnnpackReport
+from .fold_report import FoldReport
+from .strict_json import strict_json
+from .verify_report import VerifyReport
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """The result of `to_tflite` and `to_onnx`.
+
+    `path`, `format`, `size_bytes`, `ops` (operation -> count), `fold` (None when folding was off or impossible),
+    `verification`, `warnings`, `certificate` (the path of one that was asked for),
+    `xnnpack` (which operations of a TFLite file that delegate took; `lint` tells more).
+    """
+
+    path: Path
+    format: str
+    size_bytes: int
+    ops: dict[str, int]
+    fold: FoldReport | None
+    verification: VerifyReport
+    warnings: tuple[str, ...] = ()
+    certificate: Path | None = None
+    xnnpack: XnnpackReport | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "path": str(self.path),
+            "format": self.format,
+            "size_bytes": self.size_bytes,
+            "ops": self.ops,
+            "fold": self.fold.to_dict() if self.fold else None,
+            "verification": self.verification.to_dict(),
+            "warnings": list(self.warnings),
+            "certificate": str(self.certificate) if self.certificate else None,
+            "xnnpack": asdict(self.xnnpack) if self.xnnpack else None,
+        }
+
+    def to_json(self) -> str:
+        return strict_json(self.to_dict())
+
+    def __str__(self) -> str:
+        ops = ", ".join(f"{count} {name}" for name, count in sorted(self.ops.items(), key=lambda item: -item[1]))
+        lines = [f"{self.format}: {self.path}, {self.size_bytes:,} bytes", f"operations: {ops}"]
+        if self.fold is not None:
+            lines.append(f"norms: {len(self.fold.folded)} folded, {len(self.fold.kept)} kept")
+        if self.xnnpack is not None:
+            lines.append(str(self.xnnpack))
+        if self.certificate is not None:
+            lines.append(f"certificate: {self.certificate}")
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        return "\n".join([*lines, str(self.verification)])

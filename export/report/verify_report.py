@@ -1,0 +1,216 @@
+"""What verification measured: an artifact beside its model, output by output, input by input."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..artifact.hashes import array_sha256
+from .certificate_report import CertificateReport
+from .strict_json import strict_json
+from .text_table import table
+
+
+@dataclass(frozen=True)
+class Check:
+    """One output of one run. `relative` is max |artifact - model| over max |model|; `allowed` is what it may reach.
+
+    In a quantized file `floor_db`, the least signal to noise ratio, decides instead. `problem` says what makes the
+    output another kind of thing than the model's: its shape or dtype.
+    """
+
+    case: str
+    runtime: str
+    output: str
+    max_abs: float
+    scale: float
+    relative: float
+    sqnr_db: float
+    allowed: float
+    floor_db: float | None
+    ok: bool
+    problem: str | None = None
+
+    @property
+    def limit(self) -> str:
+        """What the check is held to, for a person."""
+        return f"{self.allowed:.0e}" if self.floor_db is None else f">= {self.floor_db:.0f} dB"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One set of inputs, so that it can be drawn again: NumPy's `default_rng(seed)`, input after input."""
+
+    case: str
+    formula: str
+    seed: int | None
+    shapes: dict[str, list[int]]
+    sha256: dict[str, str]
+
+    @classmethod
+    def of(cls, probe: Any, names: list[str]) -> Tried:
+        shapes = {name: list(array.shape) for name, array in zip(names, probe.arrays, strict=True)}
+        hashes = {name: array_sha256(array) for name, array in zip(names, probe.arrays, strict=True)}
+        return cls(probe.name, probe.formula, probe.seed, shapes, hashes)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """The layer of a quantized file that adds most noise: the signal to noise ratio of what it takes and gives."""
+
+    layer: str
+    before_db: float
+    after_db: float
+
+
+@dataclass(frozen=True)
+class OutputReport:
+    """The worst of an output over all runs that count."""
+
+    max_abs: float
+    relative: float
+    sqnr_db: float
+    ok: bool
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """The result of `verify`. `.ok`, `.outputs[name].max_abs`, `.relative`, `.sqnr_db`; every run is in `.checks`.
+
+    `.reproduces` is about the numbers alone; `.ok` also needs the certificate, where one lies beside the file, to hold.
+    """
+
+    path: str
+    tolerance: float
+    checks: tuple[Check, ...]
+    skipped: tuple[str, ...] = ()
+    first_divergence: str | None = None
+    largest_loss: Loss | None = None
+    quantized: str | None = None
+    inputs: tuple[Tried, ...] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+    certificate: CertificateReport | None = None
+    outputs: dict[str, OutputReport] = field(init=False)
+    reproduces: bool = field(init=False)
+    ok: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = dict.fromkeys(check.output for check in self.checks)
+        outputs = {name: _worst([check for check in self.checks if check.output == name]) for name in names}
+        object.__setattr__(self, "outputs", outputs)
+        certified = self.certificate is None or self.certificate.ok
+        reproduces = bool(outputs) and all(output.ok for output in outputs.values())
+        object.__setattr__(self, "reproduces", reproduces)
+        object.__setattr__(self, "ok", reproduces and certified)
+
+    @property
+    def cases(self) -> tuple[str, ...]:
+        """The names of the inputs that were tried."""
+        return tuple(dict.fromkeys(check.case for check in self.checks))
+
+    @property
+    def max_abs(self) -> float:
+        return max((output.max_abs for output in self.outputs.values()), default=float("nan"))
+
+    @property
+    def relative(self) -> float:
+        return max((output.relative for output in self.outputs.values()), default=float("nan"))
+
+    def failure(self) -> str:
+        """The worst check that failed in a sentence: the output, its error, the tolerance, and where it starts."""
+        if self.ok:
+            return ""
+        if not self.checks:
+            return f"No input tells anything about it: {'; '.join(self.skipped)}."
+        if self.reproduces:
+            return self.certificate.failure() if self.certificate else ""
+        worst = max((check for check in self.checks if not check.ok), key=lambda check: check.relative)
+        if worst.floor_db is not None:
+            return (
+                f"Output '{worst.output}' has a signal to quantization noise ratio of {worst.sqnr_db:.1f} dB on "
+                f"{worst.case} input in {worst.runtime}; at least {worst.floor_db:.0f} dB is asked."
+                f"{self._where()} Verify and calibrate on more of the real data, or choose a wider mode."
+            )
+        where = f" The first layer that diverges is '{self.first_divergence}'." if self.first_divergence else ""
+        if worst.problem:
+            return f"Output '{worst.output}' {worst.problem} on {worst.case} input in {worst.runtime}.{where}"
+        return (
+            f"Output '{worst.output}' differs from the model by {worst.relative:.2e} of its scale on "
+            f"{worst.case} input in {worst.runtime}; {worst.allowed:.0e} is allowed.{where}"
+        )
+
+    def _where(self) -> str:
+        """Where a quantized file falls below what is asked, and where it loses most."""
+        first, loss = self.first_divergence, self.largest_loss
+        if first is None:
+            return ""
+        lost = f"from {loss.before_db:.0f} to {loss.after_db:.0f} dB" if loss else ""
+        if loss is None or loss.layer == first:
+            return f" The first layer below that is '{first}'{f' ({lost})' if lost else ''}."
+        return f" The first layer below that is '{first}'; '{loss.layer}' loses most ({lost})."
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "ok": self.ok,
+            "tolerance": self.tolerance,
+            "quantized": self.quantized,
+            "outputs": {name: asdict(output) for name, output in self.outputs.items()},
+            "checks": [asdict(check) for check in self.checks],
+            "skipped": list(self.skipped),
+            "first_divergence": self.first_divergence,
+            "largest_loss": asdict(self.largest_loss) if self.largest_loss else None,
+            "inputs": [asdict(tried) for tried in self.inputs],
+            "metadata": self.metadata,
+            "certificate": asdict(self.certificate) if self.certificate else None,
+        }
+
+    def to_json(self) -> str:
+        return strict_json(self.to_dict())
+
+    def rows(self) -> tuple[list[str], list[list[str]]]:
+        """Header and rows of the table that a person reads: one row an output and kind of input, the worse runtime."""
+        worst: dict[tuple[str, str], Check] = {}
+        for check in self.checks:
+            key = (check.output, check.case)
+            if key not in worst or (check.ok, -check.relative) < (worst[key].ok, -worst[key].relative):
+                worst[key] = check
+        header = ["output", "input", "max |error|", "of scale", "SQNR dB", "allowed", ""]
+        return header, [
+            [
+                c.output,
+                c.case,
+                f"{c.max_abs:.2e}",
+                f"{c.relative:.2e}",
+                f"{c.sqnr_db:.1f}",
+                c.limit,
+                _mark(c),
+            ]
+            for c in worst.values()
+        ]
+
+    def __str__(self) -> str:
+        notes = "".join(f"\nnot judged: {note}" for note in self.skipped)
+        return f"{self.path} {self.verdict()}\n{table(*self.rows())}{notes}"
+
+    def verdict(self) -> str:
+        """The result in a few words, followed by the reason if it is bad."""
+        good = "reproduces its model" + (", and its certificate holds" if self.certificate else "")
+        if self.ok:
+            return good
+        if self.reproduces:
+            return f"is not what was certified. {self.failure()}"
+        return f"does NOT reproduce its model. {self.failure()}"
+
+
+def _mark(check: Check) -> str:
+    return "ok" if check.ok else "FAILS"
+
+
+def _worst(checks: list[Check]) -> OutputReport:
+    return OutputReport(
+        max_abs=max(check.max_abs for check in checks),
+        relative=max(check.relative for check in checks),
+        sqnr_db=min(check.sqnr_db for check in checks),
+        ok=all(check.ok for check in checks),
+    )

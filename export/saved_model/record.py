@@ -1,0 +1,72 @@
+"""A Keras model as a TensorFlow SavedModel with one inference signature: what both converters read.
+
+Norm layers run their lowered form while the graph is recorded. Needs Keras on the TensorFlow backend.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ..errors import ExportError
+from ..lowerings import lowered
+from ..model.precision import in_float32
+from ..model.signature import Signature
+from .portable_ops import portable
+from .purity import check_repeatable, no_graph
+
+
+class _Written(keras.StatelessScope):
+    """Keeps what layers write, seeds above all, out of the graph, and knows into which variables."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variables: list[keras.Variable] = []
+
+    def add_update(self, update: tuple[keras.Variable, Any]) -> None:
+        self.variables.append(update[0])
+        super().add_update(update)
+
+
+def trace(
+    model: keras.Model, directory: str | os.PathLike, sig: Signature, channels_first: bool, half: bool = False
+) -> None:
+    """Record `model` at inference with the shapes of `sig` and write it as a SavedModel.
+
+    Inputs and outputs are called by their positions, in as many digits as keep them in order when sorted.
+    `channels_first` is the layout that the runtime's convolutions want, `half` that it may compute in half precision.
+
+    Raises:
+        ExportError: the model does not run in a TensorFlow graph, or does not compute from its inputs alone.
+    """
+    specs = [tf.TensorSpec(spec.shape, spec.dtype, name=f"input_{i:04}") for i, spec in enumerate(sig.inputs)]
+
+    changed: list[tf.Variable] = []
+
+    def serve(*flat: tf.Tensor) -> dict[str, tf.Tensor]:
+        with _Written() as state:
+            outputs = sig.call(model, flat)
+        changed[:] = [variable.value for variable in state.variables]
+        return {f"output_{i:04}": tf.convert_to_tensor(y) for i, y in enumerate(outputs)}
+
+    module = tf.Module()
+    with in_float32(model), lowered(model, channels_first, half), portable(channels_first):
+        module.serve = tf.function(serve, input_signature=specs, autograph=False)
+        try:
+            concrete = module.serve.get_concrete_function()
+        except Exception as error:  # whatever a layer's call raises
+            raise ExportError(no_graph(model, error)) from error
+    check_repeatable(model, concrete, changed)
+    module.variables_of_model = [*(variable.value for variable in model.variables), *concrete.graph.variables]
+    try:
+        tf.saved_model.save(module, os.fspath(directory), signatures=concrete)
+    except ValueError as error:  # a variable called as its layer is, by a name that TensorFlow does not allow
+        raise ExportError(no_graph(model, error)) from error
+    except tf.errors.OpError as error:  # no room, mostly
+        raise ExportError(f"The traced model could not be written to a temporary folder: {error.message}.") from error
+    del module, concrete, serve
+    gc.collect()  # graphs stand in reference cycles, which pile up between exports

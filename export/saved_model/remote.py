@@ -1,0 +1,65 @@
+"""Tracing for a parent whose Keras does not run on TensorFlow: the model crosses to the child process as a file."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import keras
+
+from ..errors import ExportError
+from ..model.signature import Signature, signature
+from ..worker.client import run_job
+
+
+def trace_in_child(
+    model: keras.Model, saved_model: Path, sig: Signature, channels_first: bool, half: bool, work: Path
+) -> None:
+    """Save `model`, and have the child load and trace it.
+
+    Raises:
+        ExportError: a layer's class is defined in the running script, which no other process can import.
+    """
+    file = work / "handover.keras"
+    model.save(file)
+    batch = sig.inputs[0].shape[0] if sig.inputs[0].shape else None
+    run_job(
+        "saved_model.remote:trace_file",
+        model=file,
+        saved_model=saved_model,
+        batch_size=batch,
+        channels_first=channels_first,
+        half=half,
+        classes=_own_classes(model),
+    )
+
+
+def _own_classes(model: keras.Model) -> list[tuple[str, str]]:
+    """(module, name) of the classes in the model that neither Keras nor this package defines."""
+    found = {(type(layer).__module__, type(layer).__qualname__) for layer in model._flatten_layers()}
+    own = sorted((module, name) for module, name in found if module.split(".")[0] not in ("keras", "keras_norms"))
+    for module, name in own:
+        if module == "__main__" or "<locals>" in name:
+            raise ExportError(
+                f"Keras runs on {keras.backend.backend()} here, and the converters need it on TensorFlow, in another "
+                f"process; '{name}' is defined where that process cannot import it. Move the class to the top level of "
+                "a module, or run with KERAS_BACKEND=tensorflow."
+            )
+    return own
+
+
+def trace_file(
+    model: str,
+    saved_model: str,
+    batch_size: int | None,
+    channels_first: bool,
+    half: bool,
+    classes: list[tuple[str, str]],
+) -> None:
+    """The job in the child process."""
+    from .record import trace
+
+    custom = {name: getattr(importlib.import_module(module), name) for module, name in classes}
+    # The file is the parent's own model, written a moment ago: its Python code is as trusted as the parent's.
+    loaded = keras.models.load_model(model, custom_objects=custom, compile=False, safe_mode=False)
+    trace(loaded, saved_model, signature(loaded, batch_size), channels_first, half)

@@ -1,0 +1,175 @@
+"""The certificate of an artifact: what was exported from what, by which versions, and every number that proves it.
+
+It is a JSON file beside the artifact, `model.tflite.json` for `model.tflite`. The same model, options and versions give
+the same bytes: there is no time and no path in it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from ..artifact.hashes import artifact_sha256, config_sha256, model_sha256, versions, weights_sha256
+from ..errors import ExportError
+from ..model.signature import signature
+from ..report.certificate_report import CertificateReport
+from ..report.export_report import ExportReport
+from ..report.strict_json import strict_json
+from ..report.verify_report import Check, VerifyReport
+
+SCHEMA = 1
+_KIND = "keras-norms certificate"
+_DIGITS = 4
+# A figure is reproduced if it is as recorded within this share of what is allowed, or within a decibel: processors and
+# versions round differently.
+_SHARE, _DECIBEL = 0.1, 1.0
+
+
+def certificate_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
+
+
+def write_certificate(
+    file: Path, artifact: Path, model: keras.Model, report: ExportReport, options: dict[str, Any]
+) -> None:
+    """Write the certificate of `report` to `file`; the artifact lies at `artifact` until it goes to `report.path`."""
+    sig = signature(model)
+    data = {
+        "kind": _KIND,
+        "schema": SCHEMA,
+        "artifact": {
+            "file": report.path.name,
+            "format": report.format,
+            "size_bytes": report.size_bytes,
+            "sha256": artifact_sha256(artifact),
+            "ops": report.ops,
+            "metadata": report.verification.metadata,
+        },
+        "model": {
+            "name": model.name,
+            "sha256": model_sha256(model),
+            "weights_sha256": weights_sha256(model),
+            "config_sha256": config_sha256(model),
+            "inputs": [str(spec) for spec in sig.inputs],
+            "outputs": list(sig.outputs),
+            "parameters": model.count_params(),
+        },
+        "versions": versions(),
+        "options": options,
+        "fold": report.fold.to_dict() if report.fold else None,
+        "warnings": list(report.warnings),
+        "inputs": [asdict(tried) for tried in report.verification.inputs],
+        "skipped": list(report.verification.skipped),
+        "tolerance": report.verification.tolerance,
+        "outputs": {name: _rounded(asdict(worst)) for name, worst in report.verification.outputs.items()},
+        "checks": [_rounded(asdict(check)) for check in report.verification.checks],
+    }
+    file.write_text(strict_json(data) + "\n", encoding="utf-8")
+
+
+def _rounded(record: dict[str, Any]) -> dict[str, Any]:
+    """Four digits: more say nothing about an error."""
+    return {k: float(f"{v:.{_DIGITS - 1}e}") if isinstance(v, float) else v for k, v in record.items()}
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate read back."""
+
+    path: Path
+    data: dict[str, Any]
+
+    @classmethod
+    def beside(cls, artifact: Path) -> Certificate | None:
+        """The certificate beside `artifact`, if there is one.
+
+        Raises:
+            ExportError: a file of that name which is no certificate, or one of a newer kind.
+        """
+        path = certificate_path(artifact)
+        if not path.is_file():
+            return None
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            known = data["kind"] == _KIND and {"artifact", "model", "checks", "inputs", "versions"} <= set(data)
+            newer = known and data["schema"] > SCHEMA
+        except (ValueError, KeyError, TypeError) as error:
+            raise ExportError(
+                f"'{path}' lies where the certificate of '{artifact.name}' would, and is none or damaged. "
+                "Move it away, or export again with a certificate."
+            ) from error
+        if not known or newer:
+            what = f"has the schema {data['schema']}, newer than {SCHEMA}" if newer else "is no certificate"
+            raise ExportError(f"'{path}' {what}. Move it away, or use the keras-norms that wrote it.")
+        return cls(path, data)
+
+    def recheck(self, model: keras.Model, artifact: Path, report: VerifyReport) -> CertificateReport:
+        """Hold the certificate against the artifact, the model and the figures measured now."""
+        try:
+            return self._recheck(model, artifact, report)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ExportError(f"The certificate '{self.path}' is damaged: {error}. Export again with one.") from error
+
+    def _recheck(self, model: keras.Model, artifact: Path, report: VerifyReport) -> CertificateReport:
+        differences: list[str] = []
+        notes: list[str] = []
+        if self.data["artifact"]["sha256"] != artifact_sha256(artifact):
+            differences.append(f"'{artifact.name}' is not the file that was certified (its SHA-256 differs)")
+        certified = self.data["model"]
+        if certified["weights_sha256"] != weights_sha256(model):
+            differences.append("the model's weights are not those that were certified")
+        elif certified["config_sha256"] != config_sha256(model):
+            text = "the model's configuration is not the one that was certified"
+            same = self.data["versions"].get("keras") == versions().get("keras")
+            # Another Keras writes other configurations of the same model; the weights and the figures decide then.
+            (differences if same else notes).append(text)
+        compared, figures, unseen = self._figures(report)
+        differences += figures
+        if unseen:
+            notes.append(f"not measured again: {', '.join(unseen)} (give the same inputs)")
+        changed = [
+            f"{name} {old} then, {versions().get(name, 'absent')} now"
+            for name, old in self.data["versions"].items()
+            if versions().get(name) != old
+        ]
+        if changed:
+            notes.append(f"versions: {', '.join(changed)}")
+        return CertificateReport(str(self.path), compared, tuple(differences), tuple(notes))
+
+    def _figures(self, report: VerifyReport) -> tuple[int, list[str], list[str]]:
+        """How many figures were compared, those that differ, and the inputs that were not tried this time."""
+        inputs = {record["case"]: record["sha256"] for record in self.data["inputs"]}
+        same = {tried.case for tried in report.inputs if inputs.get(tried.case) == tried.sha256}
+        now = {(check.case, check.runtime, check.output): check for check in report.checks}
+        compared, differ = 0, []
+        for old in self.data["checks"]:
+            check = now.get((old["case"], old["runtime"], old["output"]))
+            if check is None or check.case not in same:
+                continue
+            compared += 1
+            if not _reproduced(old, check):
+                differ.append(
+                    f"'{check.output}' on {check.case} input in {check.runtime} was off by {_figure(old['relative'])} "
+                    f"of its scale, now by {_figure(check.relative)}"
+                )
+        more = [f"and {len(differ) - 3} figures more"] if len(differ) > 4 else []
+        told = dict.fromkeys(old["case"] for old in self.data["checks"])
+        unseen = [case for case in told if case not in same]
+        return compared, [*differ[: 3 if more else 4], *more], unseen
+
+
+def _reproduced(old: dict[str, Any], now: Check) -> bool:
+    if old["ok"] != now.ok:
+        return False
+    if now.floor_db is not None or old["floor_db"] is not None:
+        then = float("inf") if old["sqnr_db"] is None else old["sqnr_db"]
+        return then == now.sqnr_db or abs(then - now.sqnr_db) <= _DECIBEL
+    return old["relative"] is not None and abs(old["relative"] - now.relative) <= _SHARE * now.allowed
+
+
+def _figure(value: float | None) -> str:
+    return "infinity" if value is None else f"{value:.2e}"

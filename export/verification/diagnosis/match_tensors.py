@@ -1,0 +1,189 @@
+"""Where a given artifact goes wrong: layers' outputs are looked for among the values between its operations.
+
+A converter merges layers, so many outputs stand nowhere in the file. But a layer is right when its output is found, or
+when that of a layer further on that depends on it is; the first layer of which neither holds is where the fault begins.
+
+How near the nearest value is counts in dB: in a float32 file by the largest error, in a quantized one by the noise, and
+there it grows from layer to layer. So two layers tell: the first below what is asked, and the one that loses most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ...lowerings import LOWERINGS
+from ...model.precision import in_float32
+from ...model.signature import signature
+from ...model.test_inputs import INFINITE, Arrays, Probe
+from ...report.verify_report import Check, Loss, VerifyReport
+from ..reference import distance, scale
+
+_SAME = 1e-4
+_CAP = 100.0  # dB: nearer is the same
+_PLENTY = 20.0  # dB above what is asked: a loss beyond that harms nobody
+_NORMS = tuple(kind for kind, _ in LOWERINGS if kind.__name__.endswith("Normalization"))
+
+
+@dataclass
+class _Call:
+    """One call of a layer: its float outputs and the earlier calls whose results it took."""
+
+    layer: str
+    is_norm: bool
+    outputs: Arrays
+    takes: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class _Ruler:
+    """How near a value is to a layer's output, in dB, and the least that is right."""
+
+    least: float
+    by_noise: bool
+
+    @classmethod
+    def of(cls, check: Check, quantized: str | None) -> _Ruler:
+        if quantized is None:
+            return cls(-20 * np.log10(_SAME), False)
+        if check.floor_db is None:
+            return cls(-20 * np.log10(check.allowed), False)
+        return cls(check.floor_db, True)
+
+    def nearness(self, y: np.ndarray, other: np.ndarray) -> float:
+        _, relative, sqnr = distance(y, other, 0.0)
+        return min(_CAP, sqnr if self.by_noise else -20 * np.log10(max(relative, 1e-30)))
+
+
+def divergence_inside(
+    models: list[keras.Model], target: Any, path: Path, report: VerifyReport, tried: list[Probe]
+) -> tuple[str | None, Loss | None]:
+    """The first layer whose output the file at `path` does not compute, or None if that cannot be told; of a quantized
+    file also the layer that loses most.
+
+    `models` compute the same: a layer that was folded differently in one of them may be found by way of another.
+    """
+    failed = {check.case: check for check in report.checks if not check.ok}
+    probe = next((probe for probe in tried if probe.name in failed and probe.name != INFINITE), None)
+    if probe is None:
+        return None, None
+    try:
+        sig = signature(models[0])
+        names = [spec.name for spec in next(iter(target.runners(path).values())).inputs]
+        ours = [spec.name for spec in sig.inputs]
+        names = ours if set(names) == set(ours) else names
+        values = [value for _, value in target.tensors(path, dict(zip(names, probe.arrays, strict=True)))]
+        ruler = _Ruler.of(failed[probe.name], report.quantized)
+        found = [_first_wrong(_record(model, probe.arrays), values, ruler) for model in models]
+    except Exception:  # the artifact is broken: whatever else is wrong with it must not hide that
+        return None, None
+    order = [layer.name for layer in models[0]._flatten_layers(include_self=False)]
+    known = [(layer, loss) for layer, loss in found if layer in order]
+    # Where one search goes wrong it stops too early, at a layer that was merged away.
+    return max(known, key=lambda pair: order.index(str(pair[0])), default=(None, None))
+
+
+def _record(model: keras.Model, arrays: Arrays) -> list[_Call]:
+    sig = signature(model)
+    with in_float32(model), recording(model) as calls:
+        sig.call(model, arrays)
+    return calls
+
+
+@contextmanager
+def recording(model: keras.Model) -> Iterator[list[_Call]]:
+    """Within the block every call of a layer below `model` is recorded, in the order in which they end."""
+    calls: list[_Call] = []
+    made_by: dict[int, int] = {}
+    kept: list[Any] = []  # the tensors stay alive: a freed one's id would be given to another
+    changed = []
+
+    def record(layer: keras.Layer) -> Any:
+        original = layer.call
+
+        @wraps(original)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            results = original(*args, **kwargs)
+            tensors = [y for y in keras.tree.flatten(results) if keras.ops.is_tensor(y)]
+            takes = {made_by[id(x)] for x in keras.tree.flatten((args, kwargs)) if id(x) in made_by}
+            for y in tensors:
+                made_by[id(y)] = len(calls)
+            kept.extend(tensors)
+            arrays = [keras.ops.convert_to_numpy(y) for y in tensors]
+            floats = [y for y in arrays if y.dtype.kind == "f" and y.size > 1]
+            calls.append(_Call(layer.name, isinstance(layer, _NORMS), floats, takes))
+            return results
+
+        return call
+
+    try:
+        for layer in model._flatten_layers(include_self=False):
+            object.__setattr__(layer, "call", record(layer))  # past Keras' attribute tracking: no state of the layer
+            changed.append(layer)
+        yield calls
+    finally:
+        for layer in changed:
+            del layer.__dict__["call"]
+
+
+def _first_wrong(calls: list[_Call], values: Arrays, ruler: _Ruler) -> tuple[str | None, Loss | None]:
+    """The first call that is neither found among `values` nor taken by a right one, and the one that loses most."""
+    by_size: dict[int, list[np.ndarray]] = {}
+    for value in values:
+        by_size.setdefault(value.size, []).append(value.ravel())
+    near = [-np.inf] * len(calls)
+    for i in reversed(range(len(calls))):
+        call = calls[i]
+        if call.outputs and (ruler.by_noise or near[i] < ruler.least):
+            users = [other for other in calls[i + 1 :] if i in other.takes]
+            stretched = ruler.by_noise and bool(users) and all(user.is_norm for user in users)
+            found = [_nearest(y, by_size.get(y.size, []), ruler, stretched) for y in call.outputs]
+            near[i] = max(near[i], min(found))
+        for taken in call.takes:
+            near[taken] = max(near[taken], near[i])
+    wrong = [i for i, call in enumerate(calls) if call.outputs and near[i] < ruler.least]
+    # Where no layer is wrong, each one's output is computed, and then something else is handed out.
+    first = calls[wrong[0] if wrong else -1].layer if calls else None
+    return first, _largest_loss(calls, near, ruler.least) if ruler.by_noise else None
+
+
+def _nearest(y: np.ndarray, values: Arrays, ruler: _Ruler, stretched: bool) -> float:
+    """How near the nearest of `values` is. Where it may be `stretched`, each channel counts up to scale and offset:
+    that is what int8 changes between a convolution and the norm that takes it back."""
+    if not scale(y):  # zeros look like any other zeros
+        return _CAP
+    layouts = [y.ravel()]
+    if y.ndim > 2:
+        layouts.append(np.moveaxis(y, -1, 1).ravel())
+        layouts.append(np.moveaxis(y, 1, -1).ravel())
+    near = [ruler.nearness(layout, value) for layout in layouts for value in values]
+    if stretched:
+        near += [ruler.nearness(y, _unstretched(value.reshape(y.shape), y)) for value in values]
+    return max(near, default=-np.inf)
+
+
+def _unstretched(value: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """a * value + b with the b and the positive a of each channel that bring it next to `y`."""
+    axes = tuple(range(y.ndim - 1))
+    with np.errstate(all="ignore"):
+        v, centred = value - value.mean(axes), y - y.mean(axes)
+        a = (v * centred).sum(axes) / np.maximum((v * v).sum(axes), 1e-30)
+        return np.asarray(np.maximum(a, 0) * v + y.mean(axes))
+
+
+def _largest_loss(calls: list[_Call], near: list[float], least: float) -> Loss | None:
+    """Where the noise grows most, in dB, from what a layer takes to what it gives."""
+    losses = []
+    for call, after in zip(calls, near, strict=True):
+        before = min((near[i] for i in call.takes), default=_CAP)
+        if call.outputs and np.isfinite(after):
+            losses.append(Loss(call.layer, before, after))
+    highest = least + _PLENTY
+    return max(losses, key=lambda loss: min(loss.before_db, highest) - min(loss.after_db, highest), default=None)
