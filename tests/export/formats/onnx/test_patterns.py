@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "fold_patterns.py"
+SCRIPT = Path(__file__).parents[4] / "benchmarks" / "fold_patterns.py"
 
 
 def load():
