@@ -17,10 +17,8 @@ import keras
 
 import keras_norms
 
+from ..model.layer_names import NORM_SCOPE
 from . import affine_norm, group_norm, half_safe, layer_norm, rms_norm, upsampling
-
-# Marks the operations of a norm in the names of the graph, where quantization finds what has to stay in float.
-SCOPE = "keras_norm"
 
 Lowering = Callable[..., Callable[..., Any] | None]
 
@@ -78,7 +76,7 @@ def lowered(model: keras.Model, channels_first: bool = False, half: bool = False
 
 def _unless_masked(layer: keras.layers.Layer, lowered_call: Callable[..., Any]) -> Callable[..., Any]:
     """A masked norm takes its statistics over the positions that count, which only its own `call` knows how to do."""
-    original, scope = layer.call, nullcontext() if isinstance(layer, _NO_NORMS) else keras.name_scope(SCOPE)
+    original, scope = layer.call, nullcontext() if isinstance(layer, _NO_NORMS) else keras.name_scope(NORM_SCOPE)
 
     @wraps(original)
     def call(inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:

@@ -6,8 +6,8 @@ import re
 from collections.abc import Collection, Iterable
 from itertools import count
 
-from ..lowerings import SCOPE
-
+# Marks the operations of a norm in the names of the graph, where quantization finds what has to stay in float.
+NORM_SCOPE = "keras_norm"
 _TRACED_AGAIN = re.compile(r"_\d+$")
 
 
@@ -17,7 +17,7 @@ def layer_of(name: str, layers: Collection[str] | None = None) -> str:
     Tracing appends numbers to names; `layers`, the names in the model, tell which numbers belong to them.
     """
     part = name.split(";")[-1] or name.split(";")[0]
-    scopes = [scope for scope in part.split("/") if scope != SCOPE]
+    scopes = [scope for scope in part.split("/") if scope != NORM_SCOPE]
     if layers is None:
         return _TRACED_AGAIN.sub("", scopes[-2]) if len(scopes) > 1 else part
     for scope in reversed(scopes):

@@ -6,7 +6,7 @@ import pytest
 from ai_edge_litert.tools import flatbuffer_utils
 from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflite, verify
 from keras_norms.export.formats import target_of
-from keras_norms.export.lowerings import SCOPE
+from keras_norms.export.model.layer_names import NORM_SCOPE
 from keras_norms.export.model.signature import signature
 from keras_norms.export.quantization.modes import MODES, calibration_batches, calibration_warnings
 from models import image_net, randomize
@@ -84,7 +84,7 @@ def test_norms_in_an_int8_onnx_file_read_what_a_layer_computed(images, tmp_path)
     to_onnx(image_net(NORMS["group"], channels=16), tmp_path / "m.onnx", quantize="int8", calibration=images)
     nodes = onnx.load(tmp_path / "m.onnx").graph.node
     made = {name: node for node in nodes for name in node.output}
-    norms = [node for node in nodes if f"/{SCOPE}/" in node.name]
+    norms = [node for node in nodes if f"/{NORM_SCOPE}/" in node.name]
     read = [made[name] for node in norms for name in node.input if name in made]
     rounded = [node for node in read if node.op_type == "DequantizeLinear" and node.input[0] in made]
     assert norms

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx_ir as ir
 
-from ....lowerings import SCOPE
+from ....model.layer_names import NORM_SCOPE
 from .group_norm_op import insert_groups, near_zero
 from .ir_utils import constant, insert, made_by, new_constant, only_use, operand, replace, static, with_constant
 from .tidy_names import layer_path
@@ -174,7 +174,7 @@ def _write_fusable(graph: ir.Graph, core: _Core) -> None:
 
 
 def _refuse(op_type: str, since: int, core: _Core) -> None:
-    raise UnavailableNormError(op_type, since, layer_path(core.last.name).partition(f"/{SCOPE}/")[0])
+    raise UnavailableNormError(op_type, since, layer_path(core.last.name).partition(f"/{NORM_SCOPE}/")[0])
 
 
 def _write_group(

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from ....lowerings import SCOPE
+from ....model.layer_names import NORM_SCOPE
 from .ir_utils import (
     attribute,
     constant,
@@ -170,7 +170,7 @@ def average_pool(graph: ir.Graph) -> None:
         shape = static(x) if x is not None else None
         if axes is None or shape is None or len(shape) != 4 or sorted(axis % 4 for axis in axes) != [2, 3]:
             continue
-        if None in shape[2:] or math.prod(shape[2:]) > _MOST_POOLED or f"/{SCOPE}/" in str(node.name):  # type: ignore[arg-type]
+        if None in shape[2:] or math.prod(shape[2:]) > _MOST_POOLED or f"/{NORM_SCOPE}/" in str(node.name):  # type: ignore[arg-type]
             continue
         y = insert(node, "GlobalAveragePool", [x], str(node.name), ir.Shape([*x.shape[:2], 1, 1]))  # type: ignore[union-attr,index]
         if attribute(node, "keepdims", 1) == 0:

@@ -13,7 +13,7 @@ from onnxruntime import quantization as ort
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import convert_float_to_float16
 
-from ....lowerings import SCOPE
+from ....model.layer_names import NORM_SCOPE
 from ....progress import Progress, counted, silent
 from ....quantization.modes import load_batches
 
@@ -58,7 +58,7 @@ def _unrounded_for_norms(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _of_norm(name: str | None) -> bool:
-    return f"/{SCOPE}/" in (name or "")
+    return f"/{NORM_SCOPE}/" in (name or "")
 
 
 class _Reader(ort.CalibrationDataReader):

@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ....lowerings import SCOPE
-from ....model.layer_names import layer_of
+from ....model.layer_names import NORM_SCOPE, layer_of
 from ....report.delegate_report import Finding
 
 _MOST_RANK = 4
@@ -76,7 +75,7 @@ def _on_integers(listed: Sequence[Any], layers: Collection[str] | None, mode: st
         if node.op not in _CONVERSIONS and any(tensor.kind == "FLOAT32" for tensor in node.computed()):
             layer = layer_of(node.name, layers)
             floats.setdefault(layer, Counter())[node.op] += 1
-            in_norm |= {layer} if f"/{SCOPE}/" in node.name else set()
+            in_norm |= {layer} if f"/{NORM_SCOPE}/" in node.name else set()
     for layer, kinds in floats.items():
         first, *more = kinds
         op = f"{first} and {kinds.total() - kinds[first]} others" if more else first

@@ -25,7 +25,7 @@ from tensorflow.compiler.mlir.lite import types_pb2
 from tensorflow.lite.python import convert
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
-from ....lowerings import SCOPE
+from ....model.layer_names import NORM_SCOPE
 from ....model.test_inputs import Arrays
 from ....progress import Progress, counted, silent
 from ..flatbuffer_graph import Graph
@@ -75,7 +75,7 @@ def quantize(
 
 def _named(graph: Graph, norms: set[int], layers: list[Any]) -> dict[str, list[str]]:
     """The layers that stay in float, by the names of their scopes."""
-    scopes = {graph.name(tensor).rpartition(f"/{SCOPE}/")[0].rpartition(";")[2] for tensor in norms}
+    scopes = {graph.name(tensor).rpartition(f"/{NORM_SCOPE}/")[0].rpartition(";")[2] for tensor in norms}
     tensors = [graph.name(int(op.outputs[0])).split(";")[0] for op in layers]
     return {
         "norms": sorted({scope.rpartition("/")[2] for scope in scopes}),
@@ -84,7 +84,7 @@ def _named(graph: Graph, norms: set[int], layers: list[Any]) -> dict[str, list[s
 
 
 def _in_norm(graph: Graph, tensor: int) -> bool:
-    return f"/{SCOPE}/" in graph.name(int(tensor))
+    return f"/{NORM_SCOPE}/" in graph.name(int(tensor))
 
 
 def _look(graph: Graph, flatbuffer: bytes, batches: list[Arrays], by_channel: Iterable[int], say: Progress) -> Extremes:

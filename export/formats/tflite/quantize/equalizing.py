@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from ....lowerings import SCOPE
+from ....model.layer_names import NORM_SCOPE
 from ..flatbuffer_graph import Graph, position, replace_input
 
 _CONVOLUTIONS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
@@ -58,7 +58,7 @@ def _own_weights(graph: Graph, op: Any) -> bool:
 
 def _match(graph: Graph, convolution: Any, x: int) -> Pair | None:
     readers = graph.users(x)
-    if not readers or not all(f"/{SCOPE}/" in graph.name(int(r.outputs[0])) for r in readers):
+    if not readers or not all(f"/{NORM_SCOPE}/" in graph.name(int(r.outputs[0])) for r in readers):
         return None
     by_kind = {graph.kind(reader): reader for reader in readers}
     if len(by_kind) != len(readers):
