@@ -34,7 +34,7 @@ from keras_norms.export.formats.tflite.quantize import equalizing, rounding, sen
 from keras_norms.export.formats.tflite.quantize.ranges import Histograms
 from keras_norms.export.formats.tflite.tflite_format import TFLiteRunner
 from keras_norms.export.model.signature import signature
-from keras_norms.export.saved_model.record import trace
+from keras_norms.export.saved_model.record import record
 from sklearn.datasets import load_digits, load_sample_images
 
 import keras_norms
@@ -186,7 +186,7 @@ def converters_figure(model, mode, calibration, path, images, expected):
 
 def left_out(model, calibration, images, expected, work):
     """int8 with one step of the quantizer left out at a time."""
-    trace(model, work / "traced", signature(model, 1), False)
+    record(model, work / "traced", signature(model, 1), False)
     converter = tf.lite.TFLiteConverter.from_saved_model(str(work / "traced"))
     flatbuffer, batches = converter.convert(), [[x[None]] for x in calibration]
     changed = {

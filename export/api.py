@@ -8,22 +8,24 @@ from typing import Any
 import keras
 
 from .artifact.metadata import Labels
+from .options import IoDtype, Layout, Norms, OnnxOptions, OnnxQuantization, Target, TFLiteOptions, TFLiteQuantization
 from .pipeline import export
+from .pipeline.request import Request
 from .progress import Progress
 from .report.export_report import ExportReport
 
 
-def to_tflite(
+def to_tflite(  # noqa: PLR0913  (what users choose between, each by its name)
     model: keras.Model | str | os.PathLike,
     path: str | os.PathLike,
     *,
-    quantize: str | None = None,
+    quantize: TFLiteQuantization | None = None,
     calibration: Any = None,
     batch_size: int | None = None,
     fold: bool = True,
     tolerance: float | None = None,
-    io_dtype: str | None = None,
-    target: str | None = None,
+    io_dtype: IoDtype | None = None,
+    target: Target | None = None,
     allow_flex: bool = False,
     labels: Labels | None = None,
     certificate: bool = False,
@@ -61,8 +63,8 @@ def to_tflite(
             "calibration examples run: 3 of 64".
 
     Raises:
-        ExportError: the model, the path or an option is of no use; the message says which and what to do.
-        VerificationError: the file that came out does not reproduce the model; it was not written.
+        ExportError: If the model, the path or an option is of no use; the message says which and what to do.
+        VerificationError: If the file that came out does not reproduce the model; it was not written then.
 
     Example:
         >>> import keras
@@ -73,32 +75,26 @@ def to_tflite(
         >>> report.ops, report.verification.relative < 1e-4  # doctest: +SKIP
         ({'CONV_2D': 1}, True)
     """
-    return export(
-        model,
-        path,
-        ".tflite",
+    options = TFLiteOptions(
         batch_size=batch_size,
         fold=fold,
         tolerance=tolerance,
-        labels=labels,
-        certificate=certificate,
-        progress=progress,
         quantize=quantize,
-        calibration=calibration,
         io_dtype=io_dtype,
         target=target,
         allow_flex=allow_flex,
     )
+    return export(model, Request.of(path, ".tflite", options, calibration=calibration, labels=labels, certificate=certificate, progress=progress))
 
 
-def to_onnx(
+def to_onnx(  # noqa: PLR0913  (as above)
     model: keras.Model | str | os.PathLike,
     path: str | os.PathLike,
     *,
     opset: int | None = None,
-    norms: str = "fast",
-    layout: str = "keras",
-    quantize: str | None = None,
+    norms: Norms = "fast",
+    layout: Layout = "keras",
+    quantize: OnnxQuantization | None = None,
     calibration: Any = None,
     batch_size: int | None = None,
     fold: bool = True,
@@ -135,8 +131,8 @@ def to_onnx(
             "calibration examples run: 3 of 64".
 
     Raises:
-        ExportError: the model, the path or an option is of no use; the message says which and what to do.
-        VerificationError: the file that came out does not reproduce the model; it was not written.
+        ExportError: If the model, the path or an option is of no use; the message says which and what to do.
+        VerificationError: If the file that came out does not reproduce the model; it was not written then.
 
     Example:
         >>> import keras
@@ -146,19 +142,13 @@ def to_onnx(
         >>> to_onnx(model, "model.onnx", opset=17).verification.ok  # doctest: +SKIP
         True
     """
-    return export(
-        model,
-        path,
-        ".onnx",
+    options = OnnxOptions(
         batch_size=batch_size,
         fold=fold,
         tolerance=tolerance,
-        labels=labels,
-        certificate=certificate,
-        progress=progress,
+        quantize=quantize,
         opset=opset,
         norms=norms,
         layout=layout,
-        quantize=quantize,
-        calibration=calibration,
     )
+    return export(model, Request.of(path, ".onnx", options, calibration=calibration, labels=labels, certificate=certificate, progress=progress))

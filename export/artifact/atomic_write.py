@@ -37,7 +37,7 @@ def _behind_links(path: Path) -> Path:
 
 
 @contextmanager
-def placing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a path of the same name to write to, in a folder of its own; on success put it in place of `path`.
 
     What else was written into that folder goes beside `path`, before it does. On any failure nothing is left. A link

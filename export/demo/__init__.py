@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..artifact.atomic_write import check_writable, placing
+from ..artifact.atomic_write import atomic_write, check_writable
 from ..errors import ExportError
 from ..report.strict_json import strict_json
 
@@ -79,7 +79,7 @@ def run(out: Path, terminal: Terminal, *, quick: bool = False):
         seconds=time.perf_counter() - start,
     )
     for name, text in (("demo.json", strict_json(record.to_dict())), ("report.html", page(record))):
-        with placing(out / name) as partial:
+        with atomic_write(out / name) as partial:
             partial.write_text(text, encoding="utf-8")
     for table in (summary.accuracy(record), summary.exports(record), summary.times(record)):
         terminal.line()

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 
 from .. import to_onnx, to_tflite
-from ..artifact.atomic_write import placing
+from ..artifact.atomic_write import atomic_write
 from ..formats.onnx.onnx_format import OnnxRunner
 from ..formats.tflite.tflite_format import TFLiteRunner
 from ..report.export_report import ExportReport
@@ -26,7 +26,7 @@ def make(norm: str, recipe: training.Recipe, digits: Digits, directory: Path, up
     update(f"{label}: training")
     trained = training.train(norm, recipe, digits)
     stem = f"{norm.replace(' ', '_')}_{recipe.batch_size}"
-    with placing(directory / f"{stem}.keras") as unfinished:
+    with atomic_write(directory / f"{stem}.keras") as unfinished:
         trained.model.save(unfinished)
     artifacts = {}
     for suffix, export, runner in ((".tflite", to_tflite, TFLiteRunner), (".onnx", to_onnx, OnnxRunner)):

@@ -1,12 +1,21 @@
-"""What verification and timing need of a runtime."""
+"""What the pipeline, verification and timing need of a file format and of its runtimes."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
+import keras
 import numpy as np
 
 from ..model.signature import Spec
+from ..options import ExportOptions
+from ..progress import Progress
+from ..report.delegate_report import XnnpackReport
+
+Options = TypeVar("Options", bound=ExportOptions, contravariant=True)
 
 
 class Runner(Protocol):
@@ -17,4 +26,83 @@ class Runner(Protocol):
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Inputs by name to outputs by name; free dimensions take the size of the arrays."""
+        ...
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """One conversion: from which SavedModel to which file, under which names, with which calibration data (.npz)."""
+
+    saved_model: str
+    path: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    calibration: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the converting process, which builds the same value of it again."""
+        return asdict(self)
+
+
+class Format(Protocol[Options]):
+    """A file format. FORMATS names the module of each; an object of this kind is its `FORMAT`."""
+
+    name: str  # as reports call it
+    modes: tuple[str, ...]  # what `quantize` may be
+    calibrated: tuple[str, ...]  # the modes that calibration data serve
+    channels_first: bool  # the layout that the runtime's convolutions want
+    converter: str  # the module that the converting process imports
+
+    def check(self, options: Options, calibrated: bool) -> None:
+        """Refuse options that the format does not have, before any work is done. `calibrated`: with calibration data.
+
+        Raises:
+            ExportError: If an option, or two of them together, are not possible.
+        """
+        ...
+
+    def half_precision(self, options: Options) -> bool:
+        """Whether the file is for runtimes that compute in half precision."""
+        ...
+
+    def convert(
+        self, conversion: Conversion, options: Options, model: keras.Model, layers: Collection[str], say: Progress
+    ) -> tuple[str, ...]:
+        """Write the artifact and return warnings. `model` is what was recorded, `layers` are the names in it.
+
+        Raises:
+            ExportError: If the format has no operation for something in the model; the message names the layer.
+        """
+        ...
+
+    def runners(self, path: Path) -> dict[str, Runner]:
+        """Each way in which a user's runtime may run the file, by what reports call it.
+
+        Raises:
+            ExportError: If the file is damaged.
+        """
+        ...
+
+    def op_counts(self, path: Path) -> dict[str, int]:
+        """How many there are of each operation."""
+        ...
+
+    def quantized_as(self, path: Path) -> str | None:
+        """The mode that the file is quantized in, read off the file; None for float32."""
+        ...
+
+    def tensors(self, path: Path, arrays: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
+        """(name, value) of every float result inside the file, in the order in which they are computed."""
+        ...
+
+    def delegate_report(self, path: Path, options: Options, layers: Collection[str]) -> XnnpackReport | None:
+        """What a delegate takes of the file; None where the format knows none."""
+        ...
+
+    def write_metadata(self, path: Path, entries: dict[str, str]) -> None:
+        """Keep strings by name in the file."""
+        ...
+
+    def read_metadata(self, path: Path) -> dict[str, str]:
+        """The strings that the file keeps."""
         ...

@@ -32,7 +32,7 @@ class _Written(keras.StatelessScope):
         super().add_update(update)
 
 
-def trace(
+def record(
     model: keras.Model, directory: str | os.PathLike, sig: Signature, channels_first: bool, half: bool = False
 ) -> None:
     """Record `model` at inference with the shapes of `sig` and write it as a SavedModel.

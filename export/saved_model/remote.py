@@ -12,7 +12,7 @@ from ..model.signature import Signature, signature
 from ..worker.client import run_job
 
 
-def trace_in_child(
+def record_in_child(
     model: keras.Model, saved_model: Path, sig: Signature, channels_first: bool, half: bool, work: Path
 ) -> None:
     """Save `model`, and have the child load and trace it.
@@ -24,7 +24,7 @@ def trace_in_child(
     model.save(file)
     batch = sig.inputs[0].shape[0] if sig.inputs[0].shape else None
     run_job(
-        "saved_model.remote:trace_file",
+        "saved_model.remote:record_file",
         model=file,
         saved_model=saved_model,
         batch_size=batch,
@@ -48,7 +48,7 @@ def _own_classes(model: keras.Model) -> list[tuple[str, str]]:
     return own
 
 
-def trace_file(
+def record_file(
     model: str,
     saved_model: str,
     batch_size: int | None,
@@ -57,9 +57,9 @@ def trace_file(
     classes: list[tuple[str, str]],
 ) -> None:
     """The job in the child process."""
-    from .record import trace
+    from .record import record
 
     custom = {name: getattr(importlib.import_module(module), name) for module, name in classes}
     # The file is the parent's own model, written a moment ago: its Python code is as trusted as the parent's.
     loaded = keras.models.load_model(model, custom_objects=custom, compile=False, safe_mode=False)
-    trace(loaded, saved_model, signature(loaded, batch_size), channels_first, half)
+    record(loaded, saved_model, signature(loaded, batch_size), channels_first, half)

@@ -1,19 +1,15 @@
-"""What an .onnx file says of itself for `verify`: its weights beside it, and inputs and outputs in another layout."""
+"""Weights that lie in a file beside the .onnx file, since one protobuf cannot hold them."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
-import numpy as np
 import onnx
 
 from ...errors import ExportError, VerificationError
-from ...model.signature import Spec
-from ..protocol import Runner
 
-DATA_HASH, CHANNELS_FIRST = "keras_norms.data_sha256", "keras_norms.channels_first"
+DATA_HASH = "keras_norms.data_sha256"
 
 
 def data_path(path: Path) -> Path:
@@ -43,35 +39,3 @@ def properties(path: Path) -> dict[str, str]:
     except Exception:  # protobuf's own errors
         return {}
     return {prop.key: prop.value for prop in model.metadata_props}
-
-
-class InKerasLayout:
-    """A runner whose file has some inputs and outputs channels first, taken and given as the Keras model has them."""
-
-    def __init__(self, runner: Runner, turned: list[str]) -> None:
-        self._runner, self._turned = runner, set(turned)
-        self.inputs = tuple(
-            Spec(spec.name, _last(spec.shape), spec.dtype) if spec.name in self._turned else spec
-            for spec in runner.inputs
-        )
-        self.outputs = runner.outputs
-
-    def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        turn = lambda name, x, to: np.ascontiguousarray(np.moveaxis(x, *to)) if name in self._turned else x  # noqa: E731
-        found = self._runner.run({name: turn(name, x, (-1, 1)) for name, x in arrays.items()})
-        return {name: turn(name, y, (1, -1)) for name, y in found.items()}
-
-
-def _last(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-    return (shape[0], *shape[2:], shape[1])
-
-
-def channels_first(path: Path) -> list[str]:
-    """The inputs and outputs that are channels first in the file and channels last in its model."""
-    found: list[str] = json.loads(properties(path).get(CHANNELS_FIRST, "[]"))
-    return found
-
-
-def in_keras_layout(runner: Runner, path: Path) -> Runner:
-    turned = channels_first(path)
-    return InKerasLayout(runner, turned) if turned else runner

@@ -1,79 +1,98 @@
-"""The part of the ONNX target that runs in the child process: from a SavedModel to the file."""
+"""From a SavedModel to an .onnx file, in the converting process."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
+from ....options import OnnxOptions
 from ....progress import Progress, silent
-from ..external_data import CHANNELS_FIRST, DATA_HASH, data_path
+from ...protocol import Conversion
+from ..external_data import DATA_HASH, data_path
+from ..graph_facts import GraphFacts
+from ..io_layout import CHANNELS_FIRST
 from ..passes.norm_forms import UnavailableNormError
 from ..passes.run_passes import optimize
 from ..passes.tidy_names import tidy
 from ..quantize.ort_quantizer import quantize
+from ..runtime_abilities import DEFAULT_OPSET
 from .tensorflow_to_onnx import NEWEST_OPSET, from_tensorflow
 
-_DEFAULT_OPSET = 18
 _ALWAYS_INSIDE = 1024  # bytes: smaller tensors stay in the .onnx file
 _BLOCK = 1 << 24
 
 
 def convert_saved_model(
-    saved_model: str,
-    path: str,
-    names: dict[str, list[str]],
-    opset: int | None,
-    newest_opset: int,
-    mode: str | None,
-    calibration: str | None,
-    channels_first_io: bool,
-    channels_first_model: bool,
-    standard_norms: bool,
-    layer_norm: bool,
-    data_above: int,
-    progress: Progress = silent,
+    conversion: dict[str, Any], options: dict[str, Any], facts: dict[str, Any], progress: Progress = silent
 ) -> None:
-    """Convert a traced model, in float32 or quantized, under the model's names.
+    """The job of the converting process: a recorded model as an .onnx file, in float32 or quantized.
 
-    Weights of more than `data_above` bytes in all go to a file of their own.
+    The arguments are `Conversion`, `OnnxOptions` and `GraphFacts` as plain data.
     """
-    wanted = opset or _DEFAULT_OPSET
-    source, weights = from_tensorflow(saved_model, names, min(wanted, NEWEST_OPSET), data_above // 3)
-    beside = sum(array.nbytes for array in weights.values()) > data_above
-    if beside and mode is not None:
-        raise ValueError(f"quantize={mode!r} is for models of less than {data_above:,} bytes; leave it out")
-    options = {
-        "channels_first_io": channels_first_io,
-        "channels_first_model": channels_first_model,
-        "standard_norms": standard_norms,
-        "layer_norm": layer_norm,
-        "norms_in_either_layout": mode is None,  # channels last they have products, which would be quantized
-    }
-    while True:
-        model = _lifted(source, wanted, weights)
-        try:
-            turned = optimize(model, **options)
-            break
-        except UnavailableNormError as error:
-            if opset is not None or error.since > newest_opset:
-                raise
-            wanted = error.since
-    if turned:
-        model.metadata_props[CHANNELS_FIRST] = json.dumps(turned)
-    tidy(model)
-    if beside:
-        _write_with_data(model, Path(path))
-        return
-    proto = ir.to_proto(model)
-    if mode is not None:
-        proto = quantize(proto, mode, calibration, progress)
-    onnx.checker.check_model(proto, full_check=True)
-    Path(path).write_bytes(proto.SerializeToString(deterministic=True))
+    _Job(Conversion(**conversion), OnnxOptions(**options), GraphFacts(**facts), progress).run()
+
+
+@dataclass(frozen=True)
+class _Job:
+    conversion: Conversion
+    options: OnnxOptions
+    facts: GraphFacts
+    say: Progress
+
+    def run(self) -> None:
+        wanted, path = self.options.opset or DEFAULT_OPSET, Path(self.conversion.path)
+        source, weights = from_tensorflow(
+            self.conversion.saved_model,
+            {"inputs": list(self.conversion.inputs), "outputs": list(self.conversion.outputs)},
+            min(wanted, NEWEST_OPSET),
+            self.facts.data_above // 3,
+        )
+        beside = sum(array.nbytes for array in weights.values()) > self.facts.data_above
+        mode = self.options.quantize
+        if beside and mode is not None:
+            raise ValueError(
+                f"quantize={mode!r} is for models of less than {self.facts.data_above:,} bytes; leave it out"
+            )
+        model = self._rewritten(source, weights, wanted)
+        if beside:
+            _write_with_data(model, path)
+            return
+        proto = ir.to_proto(model)
+        if mode is not None:
+            proto = quantize(proto, mode, self.conversion.calibration, self.say)
+        onnx.checker.check_model(proto, full_check=True)
+        path.write_bytes(proto.SerializeToString(deterministic=True))
+
+    def _rewritten(self, source: onnx.ModelProto, weights: dict[str, np.ndarray], wanted: int) -> ir.Model:
+        """The graph after all passes, at the wanted opset or, where none was asked for, at one that has the norms."""
+        while True:
+            model = _lifted(source, wanted, weights)
+            try:
+                turned = optimize(
+                    model,
+                    channels_first_io=self.options.layout == "nchw",
+                    channels_first_model=self.facts.channels_first_model,
+                    standard_norms=self.options.norms == "standard",
+                    layer_norm=self.facts.layer_norm_is_exact,
+                    # Channels last they have products, which would be quantized.
+                    norms_in_either_layout=self.options.quantize is None,
+                )
+                break
+            except UnavailableNormError as error:
+                if self.options.opset is not None or error.since > self.facts.newest_opset:
+                    raise
+                wanted = error.since
+        if turned:
+            model.metadata_props[CHANNELS_FIRST] = json.dumps(turned)
+        tidy(model)
+        return model
 
 
 def _lifted(source: onnx.ModelProto, opset: int, weights: dict[str, np.ndarray]) -> ir.Model:

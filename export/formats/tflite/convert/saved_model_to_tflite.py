@@ -1,7 +1,8 @@
-"""The part of the TFLite target that runs in the child process: TensorFlow's converter and quantizer."""
+"""From a SavedModel to a .tflite file, in the converting process: TensorFlow's converter and the quantizers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.tools import flatbuffer_utils
 
+from ....options import TFLiteOptions
 from ....progress import Progress, silent
 from ....quantization.modes import load_batches
+from ...protocol import Conversion
 from ..quantize.calibrated import quantize
 from ..quantize.dynamic_range import round_kernels
 from .fuse_conv3d_bias import with_biases
@@ -24,29 +27,29 @@ _REWRITES = {"StridedSlice": apart, "Roll": in_two}
 
 
 def convert_saved_model(
-    saved_model: str,
-    path: str,
-    names: dict[str, list[str]],
-    mode: str | None,
-    calibration: str | None,
-    flex: bool = False,
-    io_dtype: str | None = None,
-    progress: Progress = silent,
+    conversion: dict[str, Any], options: dict[str, Any], progress: Progress = silent
 ) -> dict[str, list[str]]:
-    """Convert a traced model, in float32 or quantized, and give it the model's names; return what stayed in float."""
-    stayed: dict[str, list[str]] = {}
-    flatbuffer = _converted(saved_model, mode if calibration is None else None, flex)
-    if calibration is not None and mode == "dynamic":
-        quantized = _converted(saved_model, mode, flex)
-        flatbuffer = round_kernels(flatbuffer, quantized, load_batches(calibration), progress)
-    elif calibration is not None:
-        flatbuffer, stayed = quantize(flatbuffer, str(mode), load_batches(calibration), io_dtype, progress)
-    elif mode == "float16":
-        flatbuffer = whole_scalars(flatbuffer, lambda: _converted(saved_model, None, flex))
-    elif mode is None:
-        flatbuffer = with_biases(flatbuffer)
-    Path(path).write_bytes(_with_names(flatbuffer, names))
+    """The job of the converting process: a recorded model as a .tflite file, in float32 or quantized.
+
+    The arguments are `Conversion` and `TFLiteOptions` as plain data. Returns what stayed in float.
+    """
+    job = Conversion(**conversion)
+    flatbuffer, stayed = _flatbuffer(job, TFLiteOptions(**options), progress)
+    Path(job.path).write_bytes(_with_names(flatbuffer, {"inputs": job.inputs, "outputs": job.outputs}))
     return stayed
+
+
+def _flatbuffer(job: Conversion, options: TFLiteOptions, say: Progress) -> tuple[bytes, dict[str, list[str]]]:
+    saved_model, mode, flex = job.saved_model, options.quantize, options.allow_flex
+    if job.calibration is None:
+        made = _converted(saved_model, mode, flex)
+        if mode == "float16":
+            made = whole_scalars(made, lambda: _converted(saved_model, None, flex))
+        return (made if mode is not None else with_biases(made)), {}
+    made, batches = _converted(saved_model, None, flex), load_batches(job.calibration)
+    if mode == "dynamic":
+        return round_kernels(made, _converted(saved_model, mode, flex), batches, say), {}
+    return quantize(made, str(mode), batches, options.io_dtype, say)
 
 
 def _converted(saved_model: str, mode: str | None, flex: bool) -> bytes:
@@ -74,7 +77,7 @@ def _set_mode(converter: Any, mode: str | None) -> None:
         converter.target_spec.supported_types = [tf.float16]
 
 
-def _with_names(flatbuffer: bytes, names: dict[str, list[str]]) -> bytes:
+def _with_names(flatbuffer: bytes, names: Mapping[str, Sequence[str]]) -> bytes:
     """Give inputs and outputs the model's names and order: the converter sorts outputs and decorates names."""
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
     graph, entry = model.subgraphs[0], model.signatureDefs[0]

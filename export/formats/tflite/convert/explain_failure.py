@@ -1,0 +1,53 @@
+"""Why the TFLite converter made no file, and what stays in float in one that it made, in sentences for a person."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from ....model.layer_names import layer_of
+from ....worker.client import ConversionError
+from ..flex_runner import flex_ops
+
+
+def explain(failure: ConversionError, known: Collection[str]) -> str:
+    flex = re.findall(r"(?:TF Select|Flex|Custom) ops?: ([\w, ]+)", f"{failure}\n{failure.printed}")
+    if flex:
+        names = sorted({name.strip() for group in flex for name in group.split(",") if name.strip()})
+        nodes = sorted(set(re.findall(rf'"(?:{"|".join(map(re.escape, names))}):", "([^"@]+)@', str(failure))))
+        layers = list(dict.fromkeys(layer_of(node, known) for node in nodes))
+        where = f" (in {', '.join(layers)})" if layers else ""
+        return (
+            f"TFLite has no builtin operation for {', '.join(names)}{where}, and LiteRT's interpreters ship without "
+            "TensorFlow's own kernels. Replace the layer that uses it, export to .onnx, or pass "
+            "allow_flex=True if your app links the Flex delegate."
+        )
+    if "TensorListReserve" in str(failure):
+        recurrent = sorted(set(re.findall(r'"[\w.-]+/([\w/.-]+)/TensorArray', str(failure))))
+        return (
+            f"TFLite needs a fixed batch for recurrent layers ({', '.join(recurrent) or 'one is in the model'}). "
+            "Pass batch_size=1, or the batch size you will run."
+        )
+    return f"The TFLite converter failed: {failure}\n{failure.printed}".rstrip()
+
+
+def float_note(stayed: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What an 8-bit or 16-bit file computes in float, and why."""
+    norms, layers = stayed.get("norms", []), stayed.get("layers", [])
+    reasons = []
+    if norms:
+        reasons.append(f"{len(norms)} norms, whose statistics differ too much between groups for one scale")
+    if layers:
+        reasons.append(f"{', '.join(layers)}, which lose most of all layers to rounding (measured)")
+    return (f"in float stay {'; '.join(reasons)}",) if reasons else ()
+
+
+def flex_warning(path: Path) -> tuple[str, ...]:
+    found = flex_ops(path)
+    if not found:
+        return ()
+    return (
+        f"it needs TensorFlow's own kernels for {', '.join(found)}: LiteRT's interpreters do not run it without the "
+        "Flex delegate, which an app has to link. It was verified with LiteRT's kernels and TensorFlow's, step by step",
+    )

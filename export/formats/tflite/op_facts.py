@@ -1,0 +1,32 @@
+"""What a .tflite file consists of, read off the file: its operations, and how it is quantized."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+
+from ai_edge_litert.tools import flatbuffer_utils
+
+
+def op_counts(path: Path) -> dict[str, int]:
+    model = flatbuffer_utils.read_model(os.fspath(path))
+    codes = [flatbuffer_utils.opcode_to_name(model, i) for i in range(len(model.operatorCodes))]
+    counts = Counter(codes[op.opcodeIndex] for graph in model.subgraphs for op in graph.operators)
+    return dict(sorted(counts.items()))
+
+
+def quantized_as(path: Path) -> str | None:
+    """The mode of a file, read off the types of its tensors; None for float32."""
+    graph = flatbuffer_utils.read_model(os.fspath(path)).subgraphs[0]
+    kinds = {flatbuffer_utils.type_to_name(tensor.type) for tensor in graph.tensors if tensor.quantization is not None}
+    made = {
+        flatbuffer_utils.type_to_name(graph.tensors[i].type) for op in graph.operators for i in op.outputs if i >= 0
+    }
+    if "INT16" in made:
+        return "int16x8"
+    if "INT8" in made:
+        return "int8"
+    if "INT8" in kinds:
+        return "dynamic"
+    return "float16" if "FLOAT16" in {flatbuffer_utils.type_to_name(t.type) for t in graph.tensors} else None

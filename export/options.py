@@ -1,0 +1,50 @@
+"""What a user asks of an export, as frozen values that stay the same from `to_tflite` to the converting process.
+
+The annotations say what a type checker accepts; `Format.check` refuses anything else when the program runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+TFLiteQuantization = Literal["float16", "dynamic", "int8", "int16x8"]
+OnnxQuantization = Literal["float16", "dynamic", "int8"]
+IoDtype = Literal["float32", "int8"]
+Target = Literal["gpu"]
+Norms = Literal["fast", "standard"]
+Layout = Literal["keras", "nchw"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What every format is asked. `to_tflite` and `to_onnx` explain each option."""
+
+    batch_size: int | None = None
+    fold: bool = True
+    tolerance: float | None = None
+    quantize: TFLiteQuantization | OnnxQuantization | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for the certificate and for the converting process."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TFLiteOptions(ExportOptions):
+    """What `to_tflite` is asked."""
+
+    quantize: TFLiteQuantization | None = None
+    io_dtype: IoDtype | None = None
+    target: Target | None = None
+    allow_flex: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxOptions(ExportOptions):
+    """What `to_onnx` is asked."""
+
+    quantize: OnnxQuantization | None = None
+    opset: int | None = None
+    norms: Norms = "fast"
+    layout: Layout = "keras"

@@ -1,0 +1,54 @@
+"""Whether the artifact reproduces its model, and if not, which layer is the first that differs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..model.facts import ModelFacts
+from ..model.test_inputs import Arrays, Probe
+from ..report.verify_report import VerifyReport
+from ..verification.diagnosis.expose_outputs import first_divergence
+from ..verification.diagnosis.match_tensors import divergence_inside
+from ..verification.verify import cases_to_try, compare
+from .make import Made, record_and_convert
+from .place import Place
+from .prepare import Prepared
+from .request import Request
+
+_JUDGED_EXAMPLES = 32
+
+
+def judge(prepared: Prepared, made: Made, request: Request, place: Place) -> VerifyReport:
+    """Compare the artifact with the model as given, and where they differ look for the layer."""
+    facts, mode = prepared.facts, request.mode
+    cases = cases_to_try(facts, made.runners, request.path, _examples(prepared.batches), mode)
+    report = compare(facts, made.runners, request.path, cases, tolerance=request.options.tolerance, mode=mode)
+    report = replace(report, metadata=made.metadata)
+    return report if report.ok else _with_diagnosis(report, prepared, made, request, place, cases)
+
+
+def _with_diagnosis(
+    report: VerifyReport, prepared: Prepared, made: Made, request: Request, place: Place, cases: list[Probe]
+) -> VerifyReport:
+    request.say("looking for the layer that diverges")
+    layer, loss = None, None
+    if request.mode is None:
+        layer = first_divergence(
+            prepared.folded.model,
+            lambda part, to: record_and_convert(ModelFacts.of(part), request, place, to, made.calibration),
+            request.path.suffix,
+        )
+    if layer is None:
+        models = [prepared.facts.model, prepared.folded.model]
+        layer, loss = divergence_inside(models, request.format, place.artifact, report, cases)
+    return replace(report, first_divergence=layer, largest_loss=loss)
+
+
+def _examples(batches: list[Arrays]) -> Any:
+    """The part of the calibration data that a quantized artifact is judged on."""
+    if not batches:
+        return None
+    return [[np.concatenate(arrays) for arrays in zip(*batches[:_JUDGED_EXAMPLES], strict=True)]]

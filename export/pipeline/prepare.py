@@ -1,0 +1,83 @@
+"""The model as it will be exported: loaded, read, folded, with labels and calibration data that fit it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+
+import keras
+
+from ..artifact.metadata import check_labels, last_sizes
+from ..errors import ExportError, FoldError
+from ..folding.batch_norms import is_batch_norm
+from ..folding.fold import fold
+from ..loading.load_model import load_model
+from ..model.facts import ModelFacts
+from ..model.keras_graph import layers_of
+from ..model.signature import Signature
+from ..model.test_inputs import Arrays
+from ..quantization.calibration import calibration_batches, calibration_warnings
+from ..report.fold_report import FoldReport
+from .request import Request
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """`facts` are of the model as given, `folded` of what is converted: the same where nothing was folded."""
+
+    facts: ModelFacts
+    folded: ModelFacts
+    fold_report: FoldReport | None
+    labels: dict[str, list[str]] | None
+    batches: list[Arrays]
+    warnings: tuple[str, ...]
+
+
+def prepare(model: keras.Model | str | os.PathLike, request: Request) -> Prepared:
+    """Load and fold `model`.
+
+    Raises:
+        ExportError: If the model cannot be loaded or read, or if labels or calibration data do not fit it.
+    """
+    request.say("loading")
+    facts = ModelFacts.of(load_model(model), request.options.batch_size)
+    sig = facts.signature
+    _check_numbers(sig)
+    labels = None if request.labels is None else check_labels(request.labels, sig, last_sizes(facts.model, sig))
+    batches = calibration_batches(request.calibration, sig, request.say) if request.calibrates else []
+    request.say("folding")
+    folded, report, warnings = _fold(facts) if request.options.fold else (facts, None, ())
+    warnings += _precision_warning(facts) + calibration_warnings(batches, sig)
+    return Prepared(facts, folded, report, labels, batches, warnings)
+
+
+def _check_numbers(sig: Signature) -> None:
+    for spec in sig.inputs:
+        if spec.dtype == "string":
+            raise ExportError(
+                f"Inputs must be numbers; '{spec.name}' takes strings. Leave lookup, hashing and vectorization of text "
+                "to the app, and export the model of what they give."
+            )
+
+
+def _fold(facts: ModelFacts) -> tuple[ModelFacts, FoldReport | None, tuple[str, ...]]:
+    """The facts of the folded model, and why nothing was folded where a batch norm stays for that reason."""
+    missed = any(is_batch_norm(layer) for layer in layers_of(facts.model))
+    if facts.half_weights:
+        why = f"nothing was folded: weights are stored in {facts.half_weights}, to which merged ones would be rounded"
+        return facts, None, (why,) if missed else ()
+    try:
+        folded, report = fold(facts.model)
+    except FoldError as error:
+        return facts, None, (f"nothing was folded: {error}",) if missed else ()
+    if not report.folded:
+        return facts, report, ()  # a copy would only take memory
+    # Its outputs may be called otherwise: the artifact has the names of the model as given.
+    return replace(ModelFacts.of(folded), signature=facts.signature), report, ()
+
+
+def _precision_warning(facts: ModelFacts) -> tuple[str, ...]:
+    if not facts.half_policies:
+        return ()
+    policies = ", ".join(facts.half_policies)
+    return (f"the model computes in {policies}, the artifact in float32; it was compared with the model in float32",)

@@ -1,0 +1,67 @@
+"""The report and the certificate of an artifact that reproduces its model; an error for one that does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..artifact.hashes import array_sha256
+from ..errors import VerificationError
+from ..report.export_report import ExportReport
+from ..report.verify_report import VerifyReport
+from ..verification.certificate import certificate_path, write_certificate
+from .make import Made
+from .place import Place
+from .prepare import Prepared
+from .request import Request
+
+
+def publish(
+    prepared: Prepared, made: Made, verification: VerifyReport, request: Request, place: Place
+) -> ExportReport:
+    """The report of a verified artifact, which takes its final place when `place` is left.
+
+    Raises:
+        VerificationError: If the artifact does not reproduce its model; nothing takes its place then.
+    """
+    form = request.format
+    if not verification.ok:
+        raise VerificationError(
+            f"'{request.path}' was not written: the {form.name} file does not reproduce its model. "
+            f"{verification.failure()}"
+        )
+    report = ExportReport(
+        path=request.path,
+        format=form.name,
+        size_bytes=sum(file.stat().st_size for file in place.artifact.parent.iterdir()),  # with weights beside it
+        ops=form.op_counts(place.artifact),
+        fold=prepared.fold_report,
+        verification=verification,
+        warnings=prepared.warnings + made.warnings + _late_warnings(request, place),
+        certificate=certificate_path(request.path) if request.certificate else None,
+        xnnpack=form.delegate_report(place.artifact, request.options, prepared.facts.layer_names),
+    )
+    if place.certificate is not None:
+        options = _plain_options(request, prepared)
+        write_certificate(place.certificate, place.artifact, prepared.facts.model, report, options)
+    return report
+
+
+def _late_warnings(request: Request, place: Place) -> tuple[str, ...]:
+    found: tuple[str, ...] = ()
+    if request.mode and request.format.quantized_as(place.artifact) is None:
+        found += (f"nothing was quantized: the converter found no weights large enough for '{request.mode.name}'",)
+    beside = certificate_path(request.path)
+    if not request.certificate and beside.is_file():
+        found += (f"'{beside}' is the certificate of the file that was there before",)
+    return found
+
+
+def _plain_options(request: Request, prepared: Prepared) -> dict[str, Any]:
+    """The options as plain data, with calibration data by their hash."""
+    plain = request.options.to_dict()
+    if prepared.batches:
+        arrays = [np.concatenate(batch) for batch in zip(*prepared.batches, strict=True)]
+        plain["calibration"] = [{"shape": list(a.shape), "sha256": array_sha256(a)} for a in arrays]
+    return {**plain, "labels": prepared.labels}
