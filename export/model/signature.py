@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, wraps
 from numbers import Integral
 from typing import Any
@@ -38,8 +38,26 @@ class Signature:
 
     def call(self, model: keras.Model, flat: Sequence[Any]) -> list[Any]:
         """Run `model` in inference mode on the flat inputs; return the flat outputs."""
-        outputs = model(keras.tree.pack_sequence_as(self.structure, list(flat)), training=False)
-        return keras.tree.flatten(outputs)
+        outputs: list[Any] = keras.tree.flatten(
+            model(keras.tree.pack_sequence_as(self.structure, list(flat)), training=False)
+        )
+        return outputs
+
+    def with_batch(self, batch_size: int | None) -> Signature:
+        """The same with the first dimension of every input fixed at `batch_size`; unchanged where that is None.
+
+        Raises:
+            ExportError: If `batch_size` is not a positive integer, or if the model fixes another one.
+        """
+        if batch_size is None:
+            return self
+        if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
+            raise ExportError(f"batch_size must be a positive integer, or None to leave it free; got {batch_size!r}.")
+        return replace(self, inputs=tuple(_fix_batch(spec, int(batch_size)) for spec in self.inputs))
+
+    def with_free_batch(self) -> Signature:
+        """The same with the first dimension of every input free."""
+        return replace(self, inputs=tuple(replace(spec, shape=(None, *spec.shape[1:])) for spec in self.inputs))
 
 
 def signature(model: keras.Model, batch_size: int | None = None) -> Signature:
@@ -49,13 +67,9 @@ def signature(model: keras.Model, batch_size: int | None = None) -> Signature:
     layer get `_1`, `_2`, ... after the first.
 
     Raises:
-        ExportError: a batch size that is not positive or contradicts the model, or a subclassed model whose input
-            shapes are unknown because it was never called.
+        ExportError: If `batch_size` is not positive or contradicts the model, or if the input shapes of a subclassed
+            model are unknown because it was never called.
     """
-    if batch_size is not None:
-        if isinstance(batch_size, bool) or not isinstance(batch_size, Integral) or batch_size < 1:
-            raise ExportError(f"batch_size must be a positive integer, or None to leave it free; got {batch_size!r}.")
-        batch_size = int(batch_size)
     if isinstance(model, keras.Sequential):
         # A Sequential that was never given an Input keeps the batch of its first call; that is no wish of its author.
         inputs = tuple(Spec(x.name, (None, *x.shape[1:]), x.dtype) for x in _symbolic_inputs(model))
@@ -68,7 +82,7 @@ def signature(model: keras.Model, batch_size: int | None = None) -> Signature:
         inputs, structure = _recorded_inputs(model)
         outputs = _output_names(model, inputs, structure)
     _check_unique([spec.name for spec in inputs])
-    return Signature(tuple(_fix_batch(spec, batch_size) for spec in inputs), outputs, structure)
+    return Signature(inputs, outputs, structure).with_batch(batch_size)
 
 
 def _symbolic_inputs(model: keras.Model) -> tuple[Spec, ...]:
@@ -79,15 +93,15 @@ def _symbolic_inputs(model: keras.Model) -> tuple[Spec, ...]:
     )
 
 
-def _fix_batch(spec: Spec, batch_size: int | None) -> Spec:
-    if batch_size is None or not spec.shape:
+def _fix_batch(spec: Spec, batch_size: int) -> Spec:
+    if not spec.shape:
         return spec
     if spec.shape[0] not in (None, batch_size):
         raise ExportError(
             f"The model fixes the batch of input '{spec.name}' at {spec.shape[0]}, against batch_size={batch_size}. "
             "Leave batch_size out."
         )
-    return Spec(spec.name, (batch_size, *spec.shape[1:]), spec.dtype)
+    return replace(spec, shape=(batch_size, *spec.shape[1:]))
 
 
 def _recorded_inputs(model: keras.Model) -> tuple[tuple[Spec, ...], Any]:
