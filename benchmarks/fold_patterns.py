@@ -135,7 +135,7 @@ def leftovers(counts, needed):
 
 
 def tflite_ops(path):
-    from keras_norms.export.formats.tflite.tflite_format import op_counts
+    from keras_norms.export.formats.tflite.op_facts import op_counts
 
     return op_counts(path)
 

@@ -18,7 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from exported_norms import SHAPES, ready
-from keras_norms.export.formats.tflite.tflite_format import TFLiteRunner
+from keras_norms.export.formats.tflite.runtime import TFLiteRunner
 
 GROUPS, EPSILON = 32, 1e-3
 

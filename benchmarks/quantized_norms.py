@@ -27,12 +27,12 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from keras_norms.export import fold, to_onnx, to_tflite
-from keras_norms.export.formats.onnx.onnx_format import MODES as ONNX_MODES
-from keras_norms.export.formats.onnx.onnx_format import OnnxRunner
+from keras_norms.export.formats.onnx.onnx_format import OnnxFormat
+from keras_norms.export.formats.onnx.runtime import OnnxRunner
 from keras_norms.export.formats.tflite.quantize import calibrated as quantizer
 from keras_norms.export.formats.tflite.quantize import equalizing, rounding, sensitivity
 from keras_norms.export.formats.tflite.quantize.ranges import Histograms
-from keras_norms.export.formats.tflite.tflite_format import TFLiteRunner
+from keras_norms.export.formats.tflite.runtime import TFLiteRunner
 from keras_norms.export.model.signature import signature
 from keras_norms.export.saved_model.record import record
 from sklearn.datasets import load_digits, load_sample_images
@@ -243,7 +243,7 @@ def one_norm(name, model, calibration, images, work, options):
         return
     export = to_onnx if options.onnx else to_tflite
     for mode in options.modes:
-        if options.onnx and mode not in ONNX_MODES:
+        if options.onnx and mode not in OnnxFormat.modes:
             continue
         ours, theirs = work / ("ours.onnx" if options.onnx else "ours.tflite"), work / "theirs.tflite"
         given, quantize = (None if mode in ("float16", "dynamic") else calibration), mode.replace("rounded", "dynamic")

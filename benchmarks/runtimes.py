@@ -1,7 +1,7 @@
 """An artifact in its runtime, on a given number of threads, for the benchmarks that time it."""
 
-from keras_norms.export.formats.onnx.onnx_format import OnnxRunner
-from keras_norms.export.formats.tflite.tflite_format import TFLiteRunner
+from keras_norms.export.formats.onnx.runtime import OnnxRunner
+from keras_norms.export.formats.tflite.runtime import TFLiteRunner
 
 
 def runner(path, threads=1):

@@ -15,7 +15,7 @@ from .progress import Progress
 from .report.export_report import ExportReport
 
 
-def to_tflite(  # noqa: PLR0913  (what users choose between, each by its name)
+def to_tflite(
     model: keras.Model | str | os.PathLike,
     path: str | os.PathLike,
     *,
@@ -84,10 +84,15 @@ def to_tflite(  # noqa: PLR0913  (what users choose between, each by its name)
         target=target,
         allow_flex=allow_flex,
     )
-    return export(model, Request.of(path, ".tflite", options, calibration=calibration, labels=labels, certificate=certificate, progress=progress))
+    return export(
+        model,
+        Request.of(
+            path, ".tflite", options, calibration=calibration, labels=labels, certificate=certificate, progress=progress
+        ),
+    )
 
 
-def to_onnx(  # noqa: PLR0913  (as above)
+def to_onnx(
     model: keras.Model | str | os.PathLike,
     path: str | os.PathLike,
     *,
@@ -151,4 +156,9 @@ def to_onnx(  # noqa: PLR0913  (as above)
         norms=norms,
         layout=layout,
     )
-    return export(model, Request.of(path, ".onnx", options, calibration=calibration, labels=labels, certificate=certificate, progress=progress))
+    return export(
+        model,
+        Request.of(
+            path, ".onnx", options, calibration=calibration, labels=labels, certificate=certificate, progress=progress
+        ),
+    )

@@ -77,8 +77,8 @@ def fold(model: Path, out: Path, as_json: bool, show_traceback: bool) -> None:
     arguments.present(model, "model file")
     with session(show_traceback) as terminal:
         with terminal.status(f"folding {model}"):
+            from keras_norms.export import fold as fold_model
             from keras_norms.export.artifact.atomic_write import atomic_write, check_writable
-            from keras_norms.export.folding import fold as fold_model
             from keras_norms.export.loading.load_model import load_model
 
             check_writable(out)
@@ -197,9 +197,9 @@ def verify(
     arguments.present(artifact, "artifact")
     with session(show_traceback) as terminal:
         with terminal.status(f"comparing {artifact} with {model}"):
+            from keras_norms.export import verify as verify_artifact
             from keras_norms.export.loading.load_model import load_model
             from keras_norms.export.model.signature import signature
-            from keras_norms.export.verification import verify as verify_artifact
 
             loaded = load_model(model)
             given = arguments.arrays(inputs, [spec.name for spec in signature(loaded).inputs]) if inputs else None

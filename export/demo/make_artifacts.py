@@ -10,8 +10,8 @@ import keras
 
 from .. import to_onnx, to_tflite
 from ..artifact.atomic_write import atomic_write
-from ..formats.onnx.onnx_format import OnnxRunner
-from ..formats.tflite.tflite_format import TFLiteRunner
+from ..formats.onnx.runtime import OnnxRunner
+from ..formats.tflite.runtime import TFLiteRunner
 from ..report.export_report import ExportReport
 from . import training
 from .data import Digits

@@ -23,9 +23,9 @@ _JUDGED_EXAMPLES = 32
 
 def judge(prepared: Prepared, made: Made, request: Request, place: Place) -> VerifyReport:
     """Compare the artifact with the model as given, and where they differ look for the layer."""
-    facts, mode = prepared.facts, request.mode
-    cases = cases_to_try(facts, made.runners, request.path, _examples(prepared.batches), mode)
-    report = compare(facts, made.runners, request.path, cases, tolerance=request.options.tolerance, mode=mode)
+    model, mode = prepared.facts.model, request.mode
+    cases = cases_to_try(model, made.runners, request.path, _examples(prepared.batches), mode)
+    report = compare(model, made.runners, request.path, cases, tolerance=request.options.tolerance, mode=mode)
     report = replace(report, metadata=made.metadata)
     return report if report.ok else _with_diagnosis(report, prepared, made, request, place, cases)
 

@@ -17,9 +17,7 @@ from .prepare import Prepared
 from .request import Request
 
 
-def publish(
-    prepared: Prepared, made: Made, verification: VerifyReport, request: Request, place: Place
-) -> ExportReport:
+def publish(prepared: Prepared, made: Made, verification: VerifyReport, request: Request, place: Place) -> ExportReport:
     """The report of a verified artifact, which takes its final place when `place` is left.
 
     Raises:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras_norms.export import ExportError, to_onnx, to_tflite, verify
 from keras_norms.export.formats import target_of
-from keras_norms.export.formats.onnx.onnx_format import layer_norm_is_exact
+from keras_norms.export.formats.onnx.runtime_abilities import layer_norm_is_exact
 from models import NORMS, image_net, randomize, two_in_two_out
 
 import keras_norms
@@ -197,7 +197,7 @@ def test_norms_inside_custom_layers_and_subclassed_models_are_lowered(suffix, tm
 
 
 def test_onnx_opsets(tmp_path):
-    from keras_norms.export.formats.onnx.onnx_format import newest_opset
+    from keras_norms.export.formats.onnx.runtime_abilities import newest_opset
 
     onnx = pytest.importorskip("onnx")
     model = image_net(NORMS["GroupNormalization"])

@@ -5,7 +5,7 @@ import numpy as np
 import onnx
 import pytest
 from keras_norms.export import ExportError, to_onnx, to_tflite
-from keras_norms.export.formats.tflite import tflite_format as tflite
+from keras_norms.export.formats.tflite.runtime import TFLiteRunner
 from models import randomize
 
 import keras_norms
@@ -31,7 +31,7 @@ def test_slices_that_insert_dimensions_with_two_sizes_free(tmp_path):
     report = to_tflite(keras.Model(x, Slices(name="slices")(x)), tmp_path / "m.tflite")
     assert report.ops["EXPAND_DIMS"] == 7
     assert report.verification.relative == 0.0
-    runner = tflite.TFLiteRunner(tmp_path / "m.tflite")
+    runner = TFLiteRunner(tmp_path / "m.tflite")
     for batch, length in ((1, 5), (4, 2)):
         given = np.random.default_rng(0).normal(size=(batch, length, 3)).astype("float32")
         expected = Slices()(given)

@@ -42,13 +42,11 @@ class TFLiteFormat:
             )
         if options.allow_flex and options.quantize in ("int8", "int16x8"):
             raise ExportError(
-                "allow_flex goes with floats: quantize must be None, 'float16' or 'dynamic'; "
-                f"got {options.quantize!r}."
+                f"allow_flex goes with floats: quantize must be None, 'float16' or 'dynamic'; got {options.quantize!r}."
             )
         if options.allow_flex and calibrated:
             raise ExportError(
-                "calibration does not go with allow_flex: LiteRT cannot run such a file to look into it. "
-                "Leave one out."
+                "calibration does not go with allow_flex: LiteRT cannot run such a file to look into it. Leave one out."
             )
 
     def half_precision(self, options: TFLiteOptions) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from cli_models import save_all
 from click.testing import CliRunner
-from keras_norms.export.formats import TARGETS, target_of
+from keras_norms.export.formats import FORMATS, format_of
 from keras_norms.export.quantization.modes import MODES
 from keras_norms_cli import arguments
 from keras_norms_cli.commands import cli
@@ -151,7 +151,7 @@ def test_verify_says_no_to_another_models_artifact(files, tmp_path):
 
 def test_formats_and_modes_are_those_of_the_targets():
     """The command keeps a list of its own, to check its options without loading them."""
-    assert {suffix: target_of(Path(f"a{suffix}")).MODES for suffix, _ in TARGETS} == arguments.QUANTIZE
+    assert {suffix: format_of(Path(f"a{suffix}")).modes for suffix, _ in FORMATS} == arguments.QUANTIZE
     calibrated = tuple(name for name, mode in MODES.items() if mode.calibrated)
     assert calibrated == arguments.NEED_CALIBRATION
 

@@ -113,14 +113,16 @@ def test_a_refusal_ends_with_1_and_one_line(files, monkeypatch, line, text):
 @pytest.mark.parametrize("existing", [None, "precious"])
 def test_an_artifact_that_does_not_verify_is_not_written(files, tmp_path, monkeypatch, existing):
     """The converter is made to return the artifact of a model with another bias."""
-    from keras_norms.export.formats.tflite import tflite_format as tflite
+    from keras_norms.export.formats.tflite.tflite_format import TFLiteFormat
 
     model = build()
     model.get_layer("logits").bias.assign([1.0, 2.0, 3.0, 4.0, 5.0])
     model.save(tmp_path / "changed.keras")
     invoke(tmp_path, monkeypatch, "export changed.keras changed.tflite")
     artifact = (tmp_path / "changed.tflite").read_bytes()
-    monkeypatch.setattr(tflite, "convert", lambda saved_model, path, *_: Path(path).write_bytes(artifact) and None)
+    monkeypatch.setattr(
+        TFLiteFormat, "convert", lambda self, conversion, *_: (Path(conversion.path).write_bytes(artifact), ())[1]
+    )
     target = tmp_path / "a.tflite"
     if existing:
         target.write_text(existing)

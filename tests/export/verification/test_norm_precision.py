@@ -5,7 +5,7 @@ import numpy as np
 import oracles
 import pytest
 from keras_norms.export import to_tflite
-from keras_norms.export.formats.tflite.tflite_format import TFLiteRunner
+from keras_norms.export.formats.tflite.runtime import TFLiteRunner
 from models import randomize
 
 import keras_norms

@@ -50,7 +50,7 @@ def test_a_failed_export_leaves_the_old_pair(beside, tmp_path, monkeypatch):
     model = image_net(NORMS["GroupNormalization"], channels=16)
     to_onnx(model, beside)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    monkeypatch.setattr(target, "runners", lambda path: (_ for _ in ()).throw(ExportError("stop here")))
+    monkeypatch.setattr(target.runtime, "runners", lambda path: (_ for _ in ()).throw(ExportError("stop here")))
     with pytest.raises(ExportError, match="stop here"):
         to_onnx(randomize(model, seed=1), beside)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

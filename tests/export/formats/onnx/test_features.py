@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras_norms.export import to_onnx
-from keras_norms.export.formats.onnx.onnx_format import newest_opset
+from keras_norms.export.formats.onnx.runtime_abilities import newest_opset
 from models import randomize
 from onnx_files import chain, counted, passed, run_as_written
 

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from keras_norms.export import to_onnx, verify
-from keras_norms.export.formats.onnx import onnx_format as target
+from keras_norms.export.formats.onnx import metadata
 from models import NORMS, image_net, randomize
 from onnx_files import chain, counted
 
@@ -122,7 +122,7 @@ def test_channels_first_inputs_and_outputs_need_no_transpose(case, tmp_path):
     model, path = FLOWS[case][0](), tmp_path / "m.onnx"
     report = to_onnx(model, path, layout="nchw", batch_size=1)
     assert "Transpose" not in counted(path)
-    turned = json.loads(target.read_metadata(path)["keras_norms.channels_first"])
+    turned = json.loads(metadata.read_metadata(path)["keras_norms.channels_first"])
     assert report.warnings == (f"channels first, as layout='nchw' asks: {', '.join(turned)}",)
     image = onnx.load(path).graph.input[0]
     shape = tuple(size.dim_value for size in image.type.tensor_type.shape.dim)
@@ -151,7 +151,7 @@ def test_what_is_channels_first_already_stays(case, tmp_path):
     report = to_onnx(model, tmp_path / "m.onnx", layout="nchw", batch_size=1)
     shape = onnx.load(tmp_path / "m.onnx").graph.input[0].type.tensor_type.shape.dim
     assert tuple(size.dim_value for size in shape) == (1, *model.inputs[0].shape[1:])
-    assert "keras_norms.channels_first" not in target.read_metadata(tmp_path / "m.onnx")
+    assert "keras_norms.channels_first" not in metadata.read_metadata(tmp_path / "m.onnx")
     assert not report.warnings
 
 

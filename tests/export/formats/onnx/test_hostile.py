@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras_norms.export import to_onnx
-from keras_norms.export.formats.onnx import onnx_format as target
+from keras_norms.export.formats.onnx.runtime import runners
 from onnx_files import chain
 
 import keras_norms
@@ -13,7 +13,7 @@ L = keras.layers
 
 
 def outputs(path, x):
-    for name, runner in target.runners(path).items():
+    for name, runner in runners(path).items():
         yield name, next(iter(runner.run({"x": x}).values()))
 
 

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from keras_norms.export import ExportError, to_tflite
 from keras_norms.export.formats.tflite.flatbuffer_graph import Graph
+from keras_norms.export.formats.tflite.op_facts import op_counts
 from keras_norms.export.formats.tflite.quantize import equalizing, rounding, sensitivity
 from keras_norms.export.formats.tflite.quantize import int16x8 as sixteen
 from keras_norms.export.formats.tflite.quantize.observer import watch
 from keras_norms.export.formats.tflite.quantize.ranges import Extremes, Histograms
-from keras_norms.export.formats.tflite.tflite_format import TFLiteRunner, op_counts
+from keras_norms.export.formats.tflite.runtime import TFLiteRunner
 from models import randomize
 
 import keras_norms
