@@ -36,8 +36,8 @@ class OnnxFormat:
     """`protocol.Format` for .onnx files."""
 
     name = "ONNX"
-    modes = get_args(OnnxQuantization)
-    calibrated = ("int8",)
+    modes: tuple[str, ...] = get_args(OnnxQuantization)
+    calibrated: tuple[str, ...] = ("int8",)
     channels_first = True
     converter = "formats.onnx.convert.saved_model_to_onnx"
 

@@ -21,7 +21,7 @@ from .run_preserving import is_scaled, narrowed, widened
 class TFLiteRunner:
     """A .tflite file in LiteRT's interpreter, with or without the XNNPACK delegate."""
 
-    def __init__(self, path: str | os.PathLike, *, xnnpack: bool = True, threads: int = 1) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, xnnpack: bool = True, threads: int = 1) -> None:
         resolver = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
         try:
             with quiet_stderr():

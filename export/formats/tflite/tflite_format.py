@@ -25,8 +25,8 @@ class TFLiteFormat:
     """`protocol.Format` for .tflite files."""
 
     name = "TFLite"
-    modes = get_args(TFLiteQuantization)
-    calibrated = ("dynamic", "int8", "int16x8")
+    modes: tuple[str, ...] = get_args(TFLiteQuantization)
+    calibrated: tuple[str, ...] = ("dynamic", "int8", "int16x8")
     channels_first = False
     converter = "formats.tflite.convert.saved_model_to_tflite"
 
