@@ -1,5 +1,6 @@
-"""The child process that converts. It is a process of its own since the converters leak memory, print, and need Keras on
-TensorFlow.
+"""The child process that converts.
+
+It is a process of its own since the converters leak memory, print, and need Keras on TensorFlow.
 
 One child serves many jobs, since importing TensorFlow takes seconds; it is replaced after `_JOBS_PER_CHILD`, which
 bounds the leak. Requests and answers are lines of JSON on its standard input and on a private copy of its standard
