@@ -21,6 +21,7 @@ from .folding.fold import fold as fold_model
 from .formats import target_of
 from .formats.tflite.delegates.lint import xnnpack
 from .loading.load_model import load_model
+from .model.keras_graph import layers_below, layers_of
 from .model.precision import half_policies, half_weights
 from .model.signature import Signature, signature
 from .model.test_inputs import Arrays
@@ -117,7 +118,7 @@ def export(
             warnings += (f"'{certificate_path(path)}' is the certificate of the file that was there before",)
         report = _report(path, partial, target, fold_report, verification, warnings)
         if suffix == ".tflite" and not options.get("allow_flex"):
-            names = {layer.name for layer in model._flatten_layers(include_self=False)}
+            names = {layer.name for layer in layers_below(model)}
             report = replace(report, xnnpack=xnnpack(partial, names))
         if written is not None:
             report = replace(report, certificate=certificate_path(path))
@@ -144,7 +145,7 @@ def _options(asked: dict[str, Any], labels: dict[str, list[str]] | None, batches
 
 
 def _fold(model: keras.Model) -> tuple[keras.Model, FoldReport | None, tuple[str, ...]]:
-    missed = any(is_batch_norm(layer) for layer in model._flatten_layers())
+    missed = any(is_batch_norm(layer) for layer in layers_of(model))
     if stored := half_weights(model):
         why = f"nothing was folded: weights are stored in {stored}, to which merged ones would be rounded"
         return model, None, (why,) if missed else ()
@@ -157,7 +158,7 @@ def _fold(model: keras.Model) -> tuple[keras.Model, FoldReport | None, tuple[str
 
 def _in_doubles(model: keras.Model, target: Any, error: ExportError) -> ExportError:
     """The error, or what is behind it where a model of float64 failed."""
-    doubles = [layer.name for layer in model._flatten_layers(include_self=False) if layer.compute_dtype == "float64"]
+    doubles = [layer.name for layer in layers_below(model) if layer.compute_dtype == "float64"]
     if not doubles:
         return error
     return ExportError(
@@ -199,7 +200,7 @@ def _make(
     else:
         trace_in_child(model, saved_model, sig, target.CHANNELS_FIRST, half, work)
     say("calibrating and converting" if options.get("calibration") else "converting")
-    layers = {layer.name for layer in model._flatten_layers(include_self=False)}
+    layers = {layer.name for layer in layers_below(model)}
     return target.convert(saved_model, path, sig, {**options, "layers": layers, "model": model, "progress": say}) or ()
 
 

@@ -17,6 +17,7 @@ import keras
 
 import keras_norms
 
+from ..model.keras_graph import layers_of
 from ..model.layer_names import NORM_SCOPE
 from . import affine_norm, group_norm, half_safe, layer_norm, rms_norm, upsampling
 
@@ -61,7 +62,7 @@ def lowered(model: keras.Model, channels_first: bool = False, half: bool = False
     """Within the block every norm layer of `model`, however deep, runs its lowered form; then it is as before."""
     changed = []
     try:
-        for layer in model._flatten_layers():
+        for layer in layers_of(model):
             lower = lowering(layer, half) if layer.built else None
             call = lower(layer, channels_first) if lower is not None else None
             if call is not None:

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 from ..errors import ExportError
+from .keras_graph import layers_of, maker
 from .layer_names import names_apart
 from .precision import in_float32
 
@@ -73,10 +74,7 @@ def signature(model: keras.Model, batch_size: int | None = None) -> Signature:
 
 def _symbolic_inputs(model: keras.Model) -> tuple[Spec, ...]:
     """One spec an input, named by its InputLayer: an unnamed Input's tensor has a name of no use to anyone."""
-    return tuple(
-        Spec(x._keras_history.operation.name, tuple(x.shape), keras.backend.standardize_dtype(x.dtype))
-        for x in model.inputs
-    )
+    return tuple(Spec(maker(x).name, tuple(x.shape), keras.backend.standardize_dtype(x.dtype)) for x in model.inputs)
 
 
 def _fix_batch(spec: Spec, batch_size: int | None) -> Spec:
@@ -113,7 +111,7 @@ def _recorded_inputs(model: keras.Model) -> tuple[tuple[Spec, ...], Any]:
 
 def _looked_up(model: keras.Model, specs: Sequence[Spec], structure: Any) -> set[int]:
     """Which inputs embeddings look up: those are integers, though Keras records shapes alone."""
-    embeddings = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    embeddings = [layer for layer in layers_of(model) if isinstance(layer, keras.layers.Embedding)]
     fed: list[Any] = []
     found: set[int] = set()
 

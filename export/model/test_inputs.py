@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from ..errors import ExportError
+from .keras_graph import layers_of
 from .signature import Signature, Spec
 
 OFFSET = 1e4
@@ -139,7 +140,7 @@ def _accepted_size(model: keras.Model, sig: Signature) -> int:
 
 def _id_limit(model: keras.Model, spec: Spec) -> int:
     """One more than the largest integer to feed: the smallest vocabulary of the model's embeddings."""
-    vocabularies = [layer.input_dim for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    vocabularies = [layer.input_dim for layer in layers_of(model) if isinstance(layer, keras.layers.Embedding)]
     return min(vocabularies, default=10)
 
 

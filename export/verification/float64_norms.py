@@ -16,6 +16,7 @@ import numpy as np
 from keras import ops
 
 from ..lowerings.parameters import float64
+from ..model.keras_graph import layers_of
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def exact_norms(model: keras.Model) -> Iterator[bool]:
     """Within the block Keras' own norms in `model`, however deep, are exact; says whether there are any."""
     changed = []
     try:
-        for layer in model._flatten_layers():
+        for layer in layers_of(model):
             normalize = _normalize(layer) if layer.built else None
             if normalize is not None:
                 # Past Keras' attribute tracking: this is no state of the layer.
