@@ -16,10 +16,10 @@ from keras import tree
 
 from ..errors import FoldError
 from ..model.keras_graph import input_structure
-from ..model.random_inputs import check_shapes, is_free, random_input, shapes_to_try
 from .call_graph import Graph, Key, Value
 from .lockstep import EPSILON, Pairs, as_tensors, difference, inference, side_by_side
 from .symbolic_trace import left_as_found
+from .trial_inputs import check_shapes, is_free, random_input, shapes_to_try
 
 # Rounding of one layer in units of the last place: some thousand products summed in another order, weights cast once.
 ULPS = 64
