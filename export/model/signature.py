@@ -14,6 +14,7 @@ import keras
 from ..errors import ExportError
 from .keras_graph import layers_of, maker
 from .layer_names import names_apart
+from .patching import patched_calls
 from .precision import in_float32
 
 
@@ -125,14 +126,12 @@ def _looked_up(model: keras.Model, specs: Sequence[Spec], structure: Any) -> set
 
     if not embeddings:
         return found
-    with in_float32(model):  # which casts no inputs
-        try:
-            for layer, seen in ((model, enter), *((embedding, look) for embedding in embeddings)):
-                object.__setattr__(layer, "call", wraps(layer.call)(partial(seen, layer.call)))  # no state of the layer
-            _outputs(model, specs, structure)
-        finally:
-            for layer in (model, *embeddings):
-                layer.__dict__.pop("call", None)
+
+    def heard(layer: Any) -> Any:
+        return wraps(layer.call)(partial(enter if layer is model else look, layer.call))
+
+    with in_float32(model), patched_calls((model, *embeddings), heard):  # float32 casts no inputs
+        _outputs(model, specs, structure)
     return found
 
 

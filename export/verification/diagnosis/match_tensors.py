@@ -21,6 +21,7 @@ import numpy as np
 
 from ...lowerings import LOWERINGS
 from ...model.keras_graph import layers_below
+from ...model.patching import patched_calls
 from ...model.precision import in_float32
 from ...model.signature import signature
 from ...model.test_inputs import INFINITE, Arrays, Probe
@@ -104,7 +105,6 @@ def recording(model: keras.Model) -> Iterator[list[_Call]]:
     calls: list[_Call] = []
     made_by: dict[int, int] = {}
     kept: list[Any] = []  # the tensors stay alive: a freed one's id would be given to another
-    changed = []
 
     def record(layer: keras.Layer) -> Any:
         original = layer.call
@@ -124,14 +124,8 @@ def recording(model: keras.Model) -> Iterator[list[_Call]]:
 
         return call
 
-    try:
-        for layer in layers_below(model):
-            object.__setattr__(layer, "call", record(layer))  # past Keras' attribute tracking: no state of the layer
-            changed.append(layer)
+    with patched_calls(layers_below(model), record):
         yield calls
-    finally:
-        for layer in changed:
-            del layer.__dict__["call"]
 
 
 def _first_wrong(calls: list[_Call], values: Arrays, ruler: _Ruler) -> tuple[str | None, Loss | None]:
