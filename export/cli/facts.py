@@ -9,6 +9,7 @@ import keras
 from keras_norms.export.errors import FoldError
 from keras_norms.export.folding.fold import fold_plan
 from keras_norms.export.loading.load_model import load_model
+from keras_norms.export.model.keras_graph import children
 from keras_norms.export.model.signature import signature
 
 _PER_INPUT = "takes its statistics from each input"
@@ -67,7 +68,7 @@ def _is_norm(kind: str) -> bool:
 def _paths(part: keras.Layer, prefix: str = "") -> dict[str, keras.layers.Layer]:
     """Every layer by the path that a fold report calls it, the insides of nested models and custom layers too."""
     found = {}
-    for layer in part.layers if isinstance(part, keras.Model) else part._layers:
+    for layer in part.layers if isinstance(part, keras.Model) else children(part):
         found[f"{prefix}{layer.name}"] = layer
         if not type(layer).__module__.startswith("keras.src.layers."):
             found.update(_paths(layer, f"{prefix}{layer.name}/"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from ..model.keras_graph import unwrapped
+from ..model.keras_graph import children, unwrapped
 from .call_graph import Call, Graph
 from .rules import BATCH_NORMS
 
@@ -31,7 +31,7 @@ def candidates(graph: Graph) -> tuple[dict[Any, str], list[tuple[str, str]]]:
 
 
 def _norms_inside(layer: Any, prefix: str = "") -> Iterator[str]:
-    for inner in layer._layers:
+    for inner in children(layer):
         if is_batch_norm(inner):
             yield f"{prefix}{inner.name}"
         else:

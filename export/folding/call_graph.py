@@ -16,7 +16,18 @@ import keras
 from keras import tree
 
 from ..errors import FoldError
-from ..model.keras_graph import Opening, given, masked_by_itself, nodes, parts, unwrapped, why_no_graph
+from ..model.keras_graph import (
+    given,
+    input_structure,
+    inputs_of,
+    masked_by_itself,
+    nodes,
+    outputs_of,
+    parts,
+    standardized,
+    unwrapped,
+)
+from .traced_layers import Opening, why_no_graph
 
 # A tensor of a flat graph: the nested calls that lead to it, then its own symbolic tensor, by identity.
 Key = tuple[int, ...]
@@ -66,7 +77,7 @@ class Convert:
         self.model = model
 
     def __call__(self, *inputs: Any) -> list[Any]:
-        return self.model._standardize_inputs(tree.pack_sequence_as(self.model._inputs_struct, list(inputs)))
+        return standardized(self.model, list(inputs))
 
 
 class Graph:
@@ -87,7 +98,7 @@ class Graph:
         # The nested model, or opened layer, that each scope is the inside of.
         self.layer_at: dict[tuple[int, ...], Any] = {(): model}
         self._context: tuple[bool, str] | None = None
-        self.inputs = [self._value((), x, None) for x in core._inputs]
+        self.inputs = [self._value((), x, None) for x in inputs_of(core)]
         self.outputs = self._open(core, (), "", self.inputs, None)
 
     # Reading
@@ -102,7 +113,7 @@ class Graph:
         self, core: Any, scope: tuple[int, ...], prefix: str, inputs: list[Value], training: tuple[bool, str] | None
     ) -> list[Value]:
         self.cores[scope] = core
-        for tensor, value in zip(core._inputs, inputs, strict=True):
+        for tensor, value in zip(inputs_of(core), inputs, strict=True):
             self._alias((*scope, id(tensor)), value)
         for node in nodes(core):
             args, kwargs = (
@@ -112,7 +123,7 @@ class Graph:
             if isinstance(node.operation, keras.Layer) and masked_by_itself(node):
                 del kwargs["mask"]
             self._call(node, args, kwargs, scope, prefix, training)
-        outputs = [self.values[(*scope, id(x))] for x in core._outputs]
+        outputs = [self.values[(*scope, id(x))] for x in outputs_of(core)]
         for value in outputs:
             value.exposed.append((scope, prefix.rstrip("/") or self.name))
         return outputs
@@ -141,11 +152,11 @@ class Graph:
         self._add(call)
 
     def _converted(self, inner: Any, given: list[Value], scope: tuple[int, ...], path: str) -> list[Value]:
-        specs = [(len(x.shape), keras.backend.standardize_dtype(x.dtype)) for x in inner._inputs]
+        specs = [(len(x.shape), keras.backend.standardize_dtype(x.dtype)) for x in inputs_of(inner)]
         if all((len(v.shape), v.dtype) == spec for v, spec in zip(given, specs, strict=True)):
             return given
         call = Call(Convert(inner), path, scope, tuple(given), {}, [], False)
-        call.outputs = [self._value((*scope, 0), x, call) for x in inner._inputs]
+        call.outputs = [self._value((*scope, 0), x, call) for x in inputs_of(inner)]
         self._add(call)
         return call.outputs
 
@@ -236,8 +247,8 @@ def opens(inner: Any, args: Any, kwargs: dict[str, Any]) -> bool:
     return (
         len(args) == 1
         and all(isinstance(x, Value) for x in flat)
-        and len(flat) == len(inner._inputs)
-        and isinstance(args[0], dict) == isinstance(inner._inputs_struct, dict)
-        and (not isinstance(args[0], dict) or set(args[0]) == set(inner._inputs_struct))
+        and len(flat) == len(inputs_of(inner))
+        and isinstance(args[0], dict) == isinstance(input_structure(inner), dict)
+        and (not isinstance(args[0], dict) or set(args[0]) == set(input_structure(inner)))
         and all(name == "training" for name in kwargs)
     )

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from ..errors import FoldError
+from ..model.keras_graph import layers_of
 
 
 def from_config(layer: Any, config: dict[str, Any]) -> Any:
@@ -20,7 +21,7 @@ def from_config(layer: Any, config: dict[str, Any]) -> Any:
         clone = type(layer).from_config({**config, "activation": None})
         clone.activation = activation
         return clone
-    classes = {type(part).__name__: type(part) for part in layer._flatten_layers()}
+    classes = {type(part).__name__: type(part) for part in layers_of(layer)}
     with keras.saving.custom_object_scope(classes):
         return type(layer).from_config(config)
 

@@ -15,10 +15,11 @@ import numpy as np
 from keras import tree
 
 from ..errors import FoldError
-from ..model.random_inputs import check_shapes, is_free, random_input, shapes_to_try
+from ..model.keras_graph import input_structure
 from .call_graph import Graph, Key, Value
 from .lockstep import EPSILON, Pairs, as_tensors, difference, inference, side_by_side
 from .symbolic_trace import left_as_found
+from .trial_inputs import check_shapes, is_free, random_input, shapes_to_try
 
 # Rounding of one layer in units of the last place: some thousand products summed in another order, weights cast once.
 ULPS = 64
@@ -66,7 +67,7 @@ def _compare_with_python(original: Graph, traced: list[Any], inputs: list[Any], 
     """
     with inference(), left_as_found(model):
         given = [as_tensors(original, inputs)[id(v)] for v in original.inputs]
-        struct = original.opening.core(model)._inputs_struct
+        struct = input_structure(original.opening.core(model))
         outputs = tree.flatten(model(tree.pack_sequence_as(struct, given), training=False))
     if len(outputs) != len(traced):
         raise TracedWrong(f"{model.name!r} returns {len(outputs)} tensors, and returned {len(traced)} while traced.")

@@ -8,7 +8,7 @@ import keras
 from keras import tree
 
 from ..errors import FoldError
-from ..model.keras_graph import Opening, functional
+from ..model.keras_graph import functional, inputs_of
 from ..report.fold_report import Folded, FoldReport, Kept
 from .call_graph import Graph, Key
 from .equivalence import TracedWrong, errors, errors_on_random, pair
@@ -16,6 +16,7 @@ from .inlining import open_model
 from .plan import Plan
 from .planner import search
 from .rebuild import apply
+from .traced_layers import Opening
 
 
 class FoldResult(NamedTuple):
@@ -150,7 +151,7 @@ def _report(
 def _notes(model: keras.Model, opening: Opening) -> list[str]:
     notes = []
     if opening.holds(model):
-        takes = ", ".join(f"{x.name} {tuple(x.shape)}" for x in opening.cores[model]._inputs)
+        takes = ", ".join(f"{x.name} {tuple(x.shape)}" for x in inputs_of(opening.cores[model]))
         notes.append(
             f"{type(model).__name__} computes its output in Python code; its call was traced, as in inference, to a "
             f"graph of layers that takes {takes}"

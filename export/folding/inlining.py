@@ -17,17 +17,23 @@ from keras import tree
 
 from ..errors import FoldError
 from ..model.keras_graph import (
-    Opening,
     Traced,
+    children,
     functional,
     given,
+    input_structure,
+    inputs_of,
+    layers_of,
+    maker,
+    mask_of,
     masked_by_itself,
     nodes,
-    why_no_graph,
-    why_not_traced,
+    outputs_of,
+    own_weights,
 )
 from .rules import BATCH_NORMS
 from .symbolic_trace import TraceError, trace
+from .traced_layers import Opening, why_no_graph, why_not_traced
 
 _SITE = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -43,7 +49,7 @@ def open_model(model: Any, inputs: Any = None) -> Opening:
         if not isinstance(model, keras.Model) or type(model).call is keras.Sequential.call:
             raise FoldError(why_no_graph(model))
         opening.cores[model] = _trace_model(model, inputs)
-    if any(isinstance(layer, BATCH_NORMS) for layer in model._flatten_layers()):
+    if any(isinstance(layer, BATCH_NORMS) for layer in layers_of(model)):
         _open_parts(opening, opening.core(model))
     for core in opening.cores.values():
         _rename(opening, core)
@@ -62,7 +68,7 @@ def _trace_model(model: Any, inputs: Any) -> Traced:
     symbols = _symbols(model, inputs)
     try:
         core = trace(model, (symbols,), {})
-        tokens = [i for i, x in enumerate(core._inputs) if _looked_up(core, x)]
+        tokens = [i for i, x in enumerate(inputs_of(core)) if _looked_up(core, x)]
         if inputs is None and tokens:
             # Nothing records the dtype of what a model was built on.
             flat = tree.flatten(symbols)
@@ -90,8 +96,9 @@ def _symbols(model: Any, inputs: Any) -> Any:
         return tree.map_structure(
             lambda x: keras.KerasTensor((None, *x.shape[1:]), keras.backend.standardize_dtype(x.dtype)), arrays
         )
-    if hasattr(model, "_inputs_struct"):  # A class of functional models that has a call of its own.
-        return tree.map_structure(lambda x: keras.KerasTensor(x.shape, x.dtype), model._inputs_struct)
+    declared = input_structure(model)
+    if declared is not None:  # A class of functional models that has a call of its own.
+        return tree.map_structure(lambda x: keras.KerasTensor(x.shape, x.dtype), declared)
     shapes = model.get_build_config() or {}
     shapes = shapes.get("input_shape", shapes.get("shapes_dict"))
     if isinstance(shapes, Mapping) and len(shapes) == 1 and next(iter(shapes)).endswith("_shape"):
@@ -150,14 +157,14 @@ def _open_parts(opening: Opening, core: Any, seen: set[int] | None = None) -> No
 
 def custom(layer: Any) -> bool:
     """Whether a layer is the user's own and holds others, so that there is something to open."""
-    return bool(isinstance(layer, keras.Layer) and layer._layers and not type(layer).__module__.startswith("keras."))
+    return bool(isinstance(layer, keras.Layer) and children(layer) and not type(layer).__module__.startswith("keras."))
 
 
 def why_closed(layer: Any) -> str | None:
     """Why a layer cannot be opened, whatever its call does; None if it may be."""
     if type(layer).__call__ not in (keras.Layer.__call__, keras.Model.__call__):
         return "its class has a __call__ of its own"
-    weights = (*layer._trainable_variables, *layer._non_trainable_variables)
+    weights = own_weights(layer)
     if weights:
         return f"it has the weight {weights[0].name!r} of its own"
     if getattr(layer, "quantization_mode", None) is not None:
@@ -179,7 +186,7 @@ def _trace_part(layer: Any, calls: list[Any]) -> Traced:
         raise TraceError("its calls in the model differ in more than sizes")
     if not flat[0] or any(getattr(x, "sparse", False) or getattr(x, "ragged", False) for x in flat[0]):
         raise TraceError("it is called on something other than dense tensors")
-    if any(getattr(x, "_keras_mask", None) is not None for tensors in flat for x in tensors):
+    if any(mask_of(x) is not None for tensors in flat for x in tensors):
         raise TraceError("it is called on masked tensors")
     shapes = [[tuple(x.shape) for x in tensors] for tensors in flat]
     merged = [
@@ -189,9 +196,9 @@ def _trace_part(layer: Any, calls: list[Any]) -> Traced:
     symbols = {id(x): keras.KerasTensor(shape, x.dtype) for x, shape in zip(flat[0], merged, strict=True)}
     traced = trace(layer, *tree.map_structure(lambda x: symbols.get(id(x), x), (args, kwargs)))
     expected = [(len(x.shape), x.dtype) for x in calls[0].outputs]
-    if [(len(x.shape), x.dtype) for x in traced._outputs] != expected:
+    if [(len(x.shape), x.dtype) for x in outputs_of(traced)] != expected:
         raise TraceError("its call returns other tensors than the model recorded")
-    if any(getattr(x, "_keras_mask", None) is not None for x in traced._outputs):
+    if any(mask_of(x) is not None for x in outputs_of(traced)):
         raise TraceError("its call hands on a mask")
     return traced
 
@@ -214,12 +221,12 @@ def _same_options(a: _SITE, b: _SITE) -> bool:
 
 
 def _alike(a: Traced, b: Traced) -> bool:
-    return [(x.shape, x.dtype) for x in a._inputs] == [(x.shape, x.dtype) for x in b._inputs]
+    return [(x.shape, x.dtype) for x in inputs_of(a)] == [(x.shape, x.dtype) for x in inputs_of(b)]
 
 
 def _rename(opening: Opening, core: Traced) -> None:
     """Give what was made while tracing, and layers of the same name, names that are unique in their graph."""
-    taken = {x._keras_history.operation.name for x in core._inputs}
+    taken = {maker(x).name for x in inputs_of(core)}
     operations = list(dict.fromkeys(node.operation for node in core.nodes))
     layers = [o for o in operations if isinstance(o, keras.Layer)]
     for operation in (*layers, *(o for o in operations if not isinstance(o, keras.Layer))):

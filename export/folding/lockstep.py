@@ -12,6 +12,7 @@ import numpy as np
 from keras import tree
 
 from ..errors import FoldError
+from ..model.keras_graph import mask_of, set_mask, takes_training
 from .call_graph import Call, Graph, Value
 
 # Where subnormal terms, which some kernels flush to zero, are no longer far below a sum's rounding.
@@ -42,7 +43,7 @@ def _run(call: Call, tensors: Mapping[int, Any], jiggle: np.random.Generator | N
         return tensor if jiggle is None else _jiggled(tensor, jiggle)
 
     args, kwargs = tree.map_structure(fill, call.args), tree.map_structure(fill, call.kwargs)
-    if isinstance(call.layer, keras.Layer) and "training" in call.layer._call_context_args:
+    if takes_training(call.layer):
         kwargs = {**kwargs, "training": False}
     return tree.flatten(call.layer(*args, **kwargs))
 
@@ -53,9 +54,9 @@ def _jiggled(tensor: Any, rng: np.random.Generator) -> Any:
         return tensor
     noise = 1.0 + EPSILON[dtype] * rng.choice((-1.0, 1.0), tuple(tensor.shape))
     moved = keras.ops.convert_to_tensor(np.asarray(keras.ops.convert_to_numpy(tensor), "float64") * noise, dtype=dtype)
-    mask = getattr(tensor, "_keras_mask", None)
+    mask = mask_of(tensor)
     if mask is not None:
-        moved._keras_mask = mask
+        set_mask(moved, mask)
     return moved
 
 

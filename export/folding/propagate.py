@@ -8,7 +8,7 @@ from typing import Any
 
 from keras import tree
 
-from ..model.keras_graph import unwrapped
+from ..model.keras_graph import takes_training, unwrapped
 from .affine import Affine
 from .call_graph import Call, Convert, Graph, Value
 from .plan import Plan
@@ -94,7 +94,7 @@ def _site(plan: Plan, call: Call) -> Site | Skip:
     if rule_of(call.layer) is None:
         kind = "a conversion of its input" if isinstance(call.layer, Convert) else type(call.layer).__name__
         return Skip(f"{call.path!r} ({kind}) is not linear, or not known to be")
-    if call.training and "training" in getattr(call.layer, "_call_context_args", ()):
+    if call.training and takes_training(call.layer):
         return Skip(f"{call.path!r} runs in training mode (training=True)")
     if any(isinstance(x, Value) for x in tree.flatten(call.kwargs)):
         return Skip(f"{call.path!r} is called with keyword tensors")

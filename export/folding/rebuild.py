@@ -6,7 +6,6 @@ The given model is only read. Layers, inputs and outputs keep their names; neste
 from __future__ import annotations
 
 import contextlib
-import copy
 from typing import Any
 
 import keras
@@ -14,9 +13,25 @@ import numpy as np
 from keras import tree
 
 from ..errors import FoldError
-from ..model.keras_graph import Opening, creation_order, given, nodes, unwrapped
+from ..model.keras_graph import (
+    children,
+    creation_order,
+    declared_output_shape,
+    functional,
+    given,
+    input_structure,
+    inputs_of,
+    is_used,
+    maker,
+    nodes,
+    output_structure,
+    outputs_of,
+    uncalled_copy,
+    unwrapped,
+)
 from .copy_layer import constructs, copy_state, from_config
 from .plan import Plan
+from .traced_layers import Opening
 
 # (the functional graph, its symbolic tensor), by identity, to the tensor of the new model
 Tensors = dict[tuple[int, int], Any]
@@ -56,8 +71,8 @@ class _Rebuild:
         return new
 
     def _sequential(self, model: Any, core: Any) -> Any:
-        leaves = [x._keras_history.operation for x in core._outputs]
-        first = model._layers[0]
+        leaves = [maker(x) for x in outputs_of(core)]
+        first = children(model)[0]
         layers = [] if not isinstance(first, keras.layers.InputLayer) else [self._copy_input(first)]
         for layer in model.layers:
             if unwrapped(layer) not in self.plan.removed:
@@ -66,9 +81,10 @@ class _Rebuild:
                 layers.append(self._stand_in(layer))
         cls = type(model) if constructs(model, "layers") else keras.Sequential
         new = cls(layers, name=self.opening.name(model))
-        fresh = iter(nodes(new._functional))
-        current = new._functional._inputs
-        self._map(core, core._inputs, current)
+        built = functional(new)
+        fresh = iter(nodes(built))
+        current = inputs_of(built)
+        self._map(core, inputs_of(core), current)
         for node in nodes(core):
             if self._goes(core, node):
                 self._map(core, node.outputs, current)
@@ -78,8 +94,8 @@ class _Rebuild:
         return new
 
     def _functional(self, model: Any, core: Any) -> Any:
-        inputs = tree.map_structure(self._input, core._inputs_struct)
-        self._map(core, core._inputs, tree.flatten(inputs))
+        inputs = tree.map_structure(self._input, input_structure(core))
+        self._map(core, inputs_of(core), tree.flatten(inputs))
         for node in creation_order(core):
             args, kwargs = (
                 tree.map_structure(lambda x: self.tensors.get((id(core), id(x)), x), part)
@@ -99,15 +115,15 @@ class _Rebuild:
             else:
                 outputs = tree.flatten(self.layer(operation)(*args, **kwargs))
             self._map(core, node.outputs, outputs)
-        outputs = tree.map_structure(lambda x: self.tensors[(id(core), id(x))], core._outputs_struct)
+        outputs = tree.map_structure(lambda x: self.tensors[(id(core), id(x))], output_structure(core))
         for x in tree.flatten(inputs):
-            if not x._keras_history.operation._outbound_nodes:
+            if not is_used(maker(x)):
                 keras.layers.Identity()(x)  # Keras 3.12 makes no model with an input that nothing uses
         keeps_class = constructs(model, "inputs", "outputs") and not self.opening.holds(model)
         return (type(model) if keeps_class else keras.Model)(inputs, outputs, name=self.opening.name(model))
 
     def _input(self, tensor: Any) -> Any:
-        origin = tensor._keras_history.operation
+        origin = maker(tensor)
         if isinstance(origin, keras.layers.InputLayer):
             return self._copy_input(origin).output
         return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
@@ -121,7 +137,7 @@ class _Rebuild:
 
     def _goes(self, core: Any, node: Any) -> bool:
         """Whether a call vanishes. A norm that names an output of its model leaves a linear activation of its name."""
-        outputs = [x._keras_history.operation for x in core._outputs]
+        outputs = [maker(x) for x in outputs_of(core)]
         return unwrapped(node.operation) in self.plan.removed and node.operation not in outputs
 
     def _map(self, core: Any, old: Any, new: Any) -> None:
@@ -149,10 +165,7 @@ class _Rebuild:
 
     def _clone(self, layer: Any) -> Any:
         if not isinstance(layer, keras.Layer):
-            # An operation has no weights; a copy with no calls of its own is a new operation.
-            clone = copy.copy(layer)
-            clone._inbound_nodes, clone._outbound_nodes = [], []
-            return clone
+            return uncalled_copy(layer)
         name = self.opening.name(layer)
         if layer in self.plan.standalone:
             return keras.layers.DepthwiseConv2D(1, data_format="channels_last", name=name, dtype=layer.dtype_policy)
@@ -165,7 +178,7 @@ class _Rebuild:
                 # Its function is here already: to go through its byte code would need unsafe deserialization.
                 return keras.layers.Lambda(
                     layer.function,
-                    output_shape=layer._output_shape,
+                    output_shape=declared_output_shape(layer),
                     mask=layer.mask,
                     arguments=layer.arguments,
                     name=name,

@@ -7,7 +7,6 @@ outside of a layer, and nothing depended on values. The layers are left as they 
 from __future__ import annotations
 
 import inspect
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,13 +14,19 @@ from typing import Any
 import keras
 from keras import tree
 
-# Keras has no public access to the counters behind its automatic names.
-from keras.src.backend.common import global_state
-
-from ..model.keras_graph import Traced, given, in_creation_order
+from ..model.keras_graph import (
+    Traced,
+    automatic_names_apart,
+    calls_forgotten,
+    calls_to,
+    casts_inputs,
+    given,
+    history,
+    in_creation_order,
+    layers_of,
+    set_build,
+)
 from .call_graph import AUGMENTATION
-
-_COUNTERS = "object_name_uids"
 
 
 class TraceError(Exception):
@@ -34,7 +39,7 @@ def trace(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
     Raises:
         TraceError: the call is no graph of layers; says why.
     """
-    with left_as_found(layer), _names_of_its_own():
+    with left_as_found(layer), automatic_names_apart():
         flat, struct = given(args, kwargs, keras.KerasTensor), args[0] if len(args) == 1 and not kwargs else None
         names = _input_names(flat, struct)
         inputs = [
@@ -68,7 +73,7 @@ def _input_names(flat: list[Any], struct: Any) -> list[str]:
 def _cast(layer: Any, x: Any) -> Any:
     """The input as the layer's own `__call__` hands it to its `call`."""
     floats = keras.backend.is_float_dtype(x.dtype)
-    if not (layer.autocast and floats and layer._convert_input_args) or x.dtype == layer.input_dtype:
+    if not (floats and casts_inputs(layer)) or x.dtype == layer.input_dtype:
         return x
     return keras.layers.Identity(dtype=layer.compute_dtype, name=f"cast_{x.name}")(x)
 
@@ -116,10 +121,10 @@ def _reached(inputs: list[Any], outputs: Any) -> list[Any]:
         x = todo.pop()
         if id(x) in sources:
             continue
-        operation, index, _ = getattr(x, "_keras_history", (None, 0, 0))
+        operation, index, _ = history(x)
         if operation is None or isinstance(operation, keras.layers.InputLayer):
             raise TraceError("its call uses a symbolic tensor from elsewhere")
-        node = operation._inbound_nodes[index]
+        node = calls_to(operation)[index]
         if id(node) not in found:
             found[id(node)] = node
             todo += node.input_tensors[::-1]
@@ -150,21 +155,9 @@ def _trains_by_default(layer: Any) -> bool:
 
 
 @contextmanager
-def _names_of_its_own() -> Iterator[None]:
-    """Automatic names that depend on nothing before, and leave those after as they would have been."""
-    before = global_state.get_global_attribute(_COUNTERS)
-    global_state.set_global_attribute(_COUNTERS, defaultdict(int))
-    try:
-        yield
-    finally:
-        global_state.set_global_attribute(_COUNTERS, before)
-
-
-@contextmanager
 def left_as_found(layer: Any) -> Iterator[None]:
     """Takes back what a call leaves in layers: records of symbolic calls, attributes. Refuses to make weights."""
-    layers = layer._flatten_layers()
-    records = [(part, len(part._inbound_nodes), len(part._outbound_nodes)) for part in layers]
+    layers = layers_of(layer)
     attributes = [(part, dict(vars(part))) for part in layers]
     # TensorFlow wraps a user's dict.
     values = [getattr(x, "__wrapped__", x) for part in layers for x in vars(part).values()]
@@ -178,13 +171,11 @@ def left_as_found(layer: Any) -> Iterator[None]:
 
     for part in layers:
         if not part.built:
-            object.__setattr__(part, "_maybe_build", refuse(part))
+            set_build(part, refuse(part))
     try:
-        yield
+        with calls_forgotten(layers):
+            yield
     finally:
-        for part, inbound, outbound in records:
-            del part._inbound_nodes[inbound:]
-            del part._outbound_nodes[outbound:]
         for part, before in attributes:
             now = vars(part)
             for name in [name for name in now if name not in before]:

@@ -17,7 +17,9 @@ import keras
 
 import keras_norms
 
+from ..model.keras_graph import layers_of
 from ..model.layer_names import NORM_SCOPE
+from ..model.patching import patched_calls
 from . import affine_norm, group_norm, half_safe, layer_norm, rms_norm, upsampling
 
 Lowering = Callable[..., Callable[..., Any] | None]
@@ -59,19 +61,14 @@ def lowering(layer: keras.layers.Layer, half: bool = False) -> Lowering | None:
 @contextmanager
 def lowered(model: keras.Model, channels_first: bool = False, half: bool = False) -> Iterator[None]:
     """Within the block every norm layer of `model`, however deep, runs its lowered form; then it is as before."""
-    changed = []
-    try:
-        for layer in model._flatten_layers():
-            lower = lowering(layer, half) if layer.built else None
-            call = lower(layer, channels_first) if lower is not None else None
-            if call is not None:
-                # Past Keras' attribute tracking: this is no state of the layer.
-                object.__setattr__(layer, "call", _unless_masked(layer, call))
-                changed.append(layer)
+
+    def lowered_form(layer: keras.layers.Layer) -> Callable[..., Any] | None:
+        lower = lowering(layer, half) if layer.built else None
+        call = lower(layer, channels_first) if lower is not None else None
+        return None if call is None else _unless_masked(layer, call)
+
+    with patched_calls(layers_of(model), lowered_form):
         yield
-    finally:
-        for layer in changed:
-            del layer.__dict__["call"]
 
 
 def _unless_masked(layer: keras.layers.Layer, lowered_call: Callable[..., Any]) -> Callable[..., Any]:

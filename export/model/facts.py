@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import keras
 
+from .keras_graph import layers_below
 from .precision import half_policies, half_weights
 from .signature import Signature, signature
 
@@ -39,7 +40,7 @@ class ModelFacts:
             model=model,
             signature=declared.with_batch(batch_size),
             declared=declared,
-            layer_names=frozenset(layer.name for layer in model._flatten_layers(include_self=False)),
+            layer_names=frozenset(layer.name for layer in layers_below(model)),
             half_policies=half_policies(model),
             half_weights=half_weights(model),
         )

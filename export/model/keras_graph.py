@@ -1,15 +1,27 @@
-"""Keras' own record of a functional graph, read: its nodes, their order, its masks. Nothing here is changed."""
+"""What Keras records of a model: its layers, its calls, their order, their tensors and masks.
+
+The only module that reads Keras' private attributes; tests/export/model/test_keras_graph.py names each, so that a
+version of Keras without one fails there. Everything here reads, but for the functions at the end, which say so.
+"""
 
 from __future__ import annotations
 
+import copy
 import itertools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from keras import tree
+
+# Keras has no public access to the counters behind its automatic names.
+from keras.src.backend.common import global_state
+
+_COUNTERS = "object_name_uids"
 
 
 def functional(model: Any) -> Any:
@@ -24,38 +36,118 @@ def functional(model: Any) -> Any:
 
 @dataclass(eq=False)
 class Traced:
-    """What a `call` that is Python code did with symbolic tensors, in the attributes of a functional graph."""
+    """The graph of what a `call` that is Python code did with symbolic tensors."""
 
     name: str
-    _inputs: list[Any]
-    _outputs: list[Any]
-    _inputs_struct: Any
-    _outputs_struct: Any
+    inputs: list[Any]
+    outputs: list[Any]
+    input_structure: Any
+    output_structure: Any
     nodes: list[Any]
 
 
-@dataclass(eq=False)
-class Opening:
-    """The layers whose call is Python code: those whose calls were traced, and why others were not."""
+# The layers below a layer
 
-    cores: dict[Any, Traced] = field(default_factory=dict)
-    refused: dict[Any, str] = field(default_factory=dict)
-    # New names for layers that would stand beside another of their name.
-    names: dict[Any, str] = field(default_factory=dict)
 
-    def core(self, model: Any) -> Any:
-        """The graph behind a layer or model, or None where there is none."""
-        return self.cores[model] if self.holds(model) else functional(model)
+def layers_of(layer: Any) -> list[Any]:
+    """A layer or model and every layer below it, however deep."""
+    return layer._flatten_layers()
 
-    def holds(self, layer: Any) -> bool:
-        return isinstance(layer, keras.Layer) and layer in self.cores
 
-    def name(self, layer: Any) -> str:
-        return self.names.get(layer, layer.name) if isinstance(layer, keras.Layer) else layer.name
+def layers_below(layer: Any) -> list[Any]:
+    """Every layer below a layer or model, however deep."""
+    return layer._flatten_layers(include_self=False)
 
-    def only(self, layers: Iterable[Any]) -> Opening:
-        """The same with no other layers opened than these."""
-        return Opening({layer: self.cores[layer] for layer in layers}, self.refused, self.names)
+
+def children(layer: Any) -> list[Any]:
+    """The layers that a layer or model holds itself; of a model also its input layers."""
+    return layer._layers
+
+
+def parts(operation: Any) -> list[Any]:
+    """The layers below an operation: none if it is no layer."""
+    return layers_below(operation) if isinstance(operation, keras.Layer) else []
+
+
+def unwrapped(layer: Any) -> Any:
+    """The layer whose weights a call uses: the one inside TimeDistributed."""
+    return layer.layer if type(layer) is keras.layers.TimeDistributed else layer
+
+
+# What one layer is
+
+
+def own_weights(layer: Any) -> list[Any]:
+    """The weights that a layer holds itself, without those of the layers below it."""
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+def takes_training(operation: Any) -> bool:
+    """Whether an operation is a layer, whose calls know a training flag."""
+    return isinstance(operation, keras.Layer) and "training" in operation._call_context_args
+
+
+def casts_inputs(layer: Any) -> bool:
+    """Whether a layer casts the floats that it is called with to its own dtype."""
+    return bool(layer.autocast and layer._convert_input_args)
+
+
+def declared_output_shape(layer: keras.layers.Lambda) -> Any:
+    """The `output_shape` that a Lambda layer was made with."""
+    return layer._output_shape
+
+
+# A functional graph and its tensors
+
+
+def inputs_of(core: Any) -> list[Any]:
+    """The symbolic inputs of a functional graph, as a flat list."""
+    return core.inputs if isinstance(core, Traced) else core._inputs
+
+
+def outputs_of(core: Any) -> list[Any]:
+    """The symbolic outputs of a functional graph, as a flat list."""
+    return core.outputs if isinstance(core, Traced) else core._outputs
+
+
+def input_structure(core: Any) -> Any:
+    """The symbolic inputs of a functional graph in the structure in which it takes them; None if nothing tells it."""
+    return core.input_structure if isinstance(core, Traced) else getattr(core, "_inputs_struct", None)
+
+
+def output_structure(core: Any) -> Any:
+    """The symbolic outputs of a functional graph in the structure in which it returns them."""
+    return core.output_structure if isinstance(core, Traced) else core._outputs_struct
+
+
+def standardized(core: Any, flat: list[Any]) -> list[Any]:
+    """The inputs of a functional graph as it hands them on: in the dtypes and ranks that its Inputs declare."""
+    return core._standardize_inputs(tree.pack_sequence_as(core._inputs_struct, flat))
+
+
+def history(tensor: Any) -> tuple[Any, int, int]:
+    """The operation that made a symbolic tensor, which of its calls, which output; None, 0, 0 if nothing records it."""
+    return getattr(tensor, "_keras_history", (None, 0, 0))
+
+
+def maker(tensor: Any) -> Any:
+    """The operation that made a symbolic tensor: for an input of a model its input layer."""
+    return history(tensor)[0]
+
+
+def calls_to(operation: Any) -> list[Any]:
+    """The recorded calls of a layer or operation, oldest first."""
+    return operation._inbound_nodes
+
+
+def is_used(operation: Any) -> bool:
+    """Whether some recorded call takes an output of a layer or operation."""
+    return bool(operation._outbound_nodes)
+
+
+def mask_of(tensor: Any) -> Any:
+    """The mask that a tensor carries, or None."""
+    return getattr(tensor, "_keras_mask", None)
 
 
 def given(args: Any, kwargs: dict[str, Any], kind: type) -> list[Any]:
@@ -87,7 +179,7 @@ def in_creation_order(found: list[Any]) -> list[Any]:
     members = {id(node) for node in found}
     earlier: dict[int, Any] = {}
     for operation in dict.fromkeys(node.operation for node in found):
-        calls = [node for node in operation._inbound_nodes if id(node) in members]
+        calls = [node for node in calls_to(operation) if id(node) in members]
         earlier |= {id(later): node for node, later in itertools.pairwise(calls)}
     order: list[Any] = []
     started: set[int] = set()
@@ -111,23 +203,13 @@ def in_creation_order(found: list[Any]) -> list[Any]:
     return order
 
 
-def unwrapped(layer: Any) -> Any:
-    """The layer whose weights a call uses: the one inside TimeDistributed."""
-    return layer.layer if type(layer) is keras.layers.TimeDistributed else layer
-
-
-def parts(layer: Any) -> list[Any]:
-    """The layers inside a layer that is not opened."""
-    return layer._flatten_layers(include_self=False) if isinstance(layer, keras.Layer) else []
-
-
 def masked_by_itself(node: Any) -> bool:
     """Whether a recorded `mask` argument is only what Keras fills in: the mask that the first tensor carries."""
     if "mask" not in node.arguments.kwargs:
         return False
     mask = node.arguments.kwargs["mask"]
     tensors = tree.flatten(node.arguments.args)
-    return mask is None or (bool(tensors) and _same(mask, getattr(tensors[0], "_keras_mask", None)))
+    return mask is None or (bool(tensors) and _same(mask, mask_of(tensors[0])))
 
 
 def _same(a: Any, b: Any) -> bool:
@@ -136,29 +218,52 @@ def _same(a: Any, b: Any) -> bool:
         return not isinstance(a, keras.KerasTensor) and not isinstance(b, keras.KerasTensor) and bool(np.all(a == b))
     if a is b:
         return True
-    (one, i, m), (other, j, n) = a._keras_history, b._keras_history
+    (one, i, m), (other, j, n) = history(a), history(b)
     if one is None or isinstance(one, keras.Layer) or type(one) is not type(other) or m != n:
         return False
-    left, right = one._inbound_nodes[i].arguments, other._inbound_nodes[j].arguments
+    left, right = calls_to(one)[i].arguments, calls_to(other)[j].arguments
     ours, theirs = tree.flatten((left.args, left.kwargs)), tree.flatten((right.args, right.kwargs))
     return len(ours) == len(theirs) and all(_same(x, y) for x, y in zip(ours, theirs, strict=True))
 
 
-def why_no_graph(model: Any) -> str:
-    if not isinstance(model, keras.Model):
-        return f"fold needs a keras.Model; received {type(model).__name__}."
-    if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call:
-        return (
-            f"fold needs a built model; received the Sequential model {model.name!r}, whose input shape is unknown. "
-            "Give it a keras.Input first, or call it once."
-        )
-    return why_not_traced(model, "it was not traced")
+# What changes Keras' records
 
 
-def why_not_traced(model: Any, reason: str) -> str:
-    return (
-        "fold needs a model that is a graph of layers, or whose call can be traced to one on symbolic tensors; "
-        f"received {model.name!r}, whose class {type(model).__name__} computes its output in Python code, and "
-        f"{reason}. "
-        "Write its call with layers and keras.ops alone, or rebuild it with keras.Model(inputs, outputs)."
-    )
+def set_mask(tensor: Any, mask: Any) -> None:
+    """Let a tensor carry a mask."""
+    tensor._keras_mask = mask
+
+
+def uncalled_copy(operation: Any) -> Any:
+    """A copy of an operation that is no layer, and so has no weights, with no calls of its own."""
+    clone = copy.copy(operation)
+    clone._inbound_nodes, clone._outbound_nodes = [], []
+    return clone
+
+
+@contextmanager
+def calls_forgotten(layers: Iterable[Any]) -> Iterator[None]:
+    """After the block the layers have no records of the calls that were made within it."""
+    before = [(layer, len(layer._inbound_nodes), len(layer._outbound_nodes)) for layer in layers]
+    try:
+        yield
+    finally:
+        for layer, inbound, outbound in before:
+            del layer._inbound_nodes[inbound:]
+            del layer._outbound_nodes[outbound:]
+
+
+def set_build(layer: Any, build: Callable[[Any], None]) -> None:
+    """Let `build(call_spec)` run where a call would make the layer's weights; past Keras' attribute tracking."""
+    object.__setattr__(layer, "_maybe_build", build)
+
+
+@contextmanager
+def automatic_names_apart() -> Iterator[None]:
+    """Within the block automatic names count from the beginning; those after it are as if the block had not been."""
+    before = global_state.get_global_attribute(_COUNTERS)
+    global_state.set_global_attribute(_COUNTERS, defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(_COUNTERS, before)

@@ -11,12 +11,14 @@ from contextlib import contextmanager
 
 import keras
 
+from .keras_graph import layers_of
+
 _HALF = ("float16", "bfloat16")
 
 
 def half_policies(model: keras.Model) -> tuple[str, ...]:
     """The names of the dtype policies in `model` that compute in half precision."""
-    policies = (layer.dtype_policy for layer in model._flatten_layers())
+    policies = (layer.dtype_policy for layer in layers_of(model))
     return tuple(dict.fromkeys(policy.name for policy in policies if policy.compute_dtype in _HALF))
 
 
@@ -28,7 +30,7 @@ def half_weights(model: keras.Model) -> str | None:
 @contextmanager
 def in_float32(model: keras.Model) -> Iterator[None]:
     """Within the block every layer of `model` computes in float32; then each has its own policy again."""
-    changed = [(layer, layer.dtype_policy) for layer in model._flatten_layers() if layer.compute_dtype in _HALF]
+    changed = [(layer, layer.dtype_policy) for layer in layers_of(model) if layer.compute_dtype in _HALF]
     try:
         for layer, _ in changed:
             layer.dtype_policy = "float32"

@@ -12,7 +12,9 @@ from typing import Any
 import keras
 
 from ..errors import ExportError
+from .keras_graph import layers_of, maker
 from .layer_names import names_apart
+from .patching import patched_calls
 from .precision import in_float32
 
 
@@ -87,10 +89,7 @@ def signature(model: keras.Model, batch_size: int | None = None) -> Signature:
 
 def _symbolic_inputs(model: keras.Model) -> tuple[Spec, ...]:
     """One spec an input, named by its InputLayer: an unnamed Input's tensor has a name of no use to anyone."""
-    return tuple(
-        Spec(x._keras_history.operation.name, tuple(x.shape), keras.backend.standardize_dtype(x.dtype))
-        for x in model.inputs
-    )
+    return tuple(Spec(maker(x).name, tuple(x.shape), keras.backend.standardize_dtype(x.dtype)) for x in model.inputs)
 
 
 def _fix_batch(spec: Spec, batch_size: int) -> Spec:
@@ -127,7 +126,7 @@ def _recorded_inputs(model: keras.Model) -> tuple[tuple[Spec, ...], Any]:
 
 def _looked_up(model: keras.Model, specs: Sequence[Spec], structure: Any) -> set[int]:
     """Which inputs embeddings look up: those are integers, though Keras records shapes alone."""
-    embeddings = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    embeddings = [layer for layer in layers_of(model) if isinstance(layer, keras.layers.Embedding)]
     fed: list[Any] = []
     found: set[int] = set()
 
@@ -141,14 +140,12 @@ def _looked_up(model: keras.Model, specs: Sequence[Spec], structure: Any) -> set
 
     if not embeddings:
         return found
-    with in_float32(model):  # which casts no inputs
-        try:
-            for layer, seen in ((model, enter), *((embedding, look) for embedding in embeddings)):
-                object.__setattr__(layer, "call", wraps(layer.call)(partial(seen, layer.call)))  # no state of the layer
-            _outputs(model, specs, structure)
-        finally:
-            for layer in (model, *embeddings):
-                layer.__dict__.pop("call", None)
+
+    def heard(layer: Any) -> Any:
+        return wraps(layer.call)(partial(enter if layer is model else look, layer.call))
+
+    with in_float32(model), patched_calls((model, *embeddings), heard):  # float32 casts no inputs
+        _outputs(model, specs, structure)
     return found
 
 

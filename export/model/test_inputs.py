@@ -18,14 +18,15 @@ import keras
 import numpy as np
 
 from ..errors import ExportError
+from .keras_graph import layers_of
 from .signature import Signature, Spec
+from .sizes import FREE_SIZES
 
 OFFSET = 1e4
 CONSTANT = 1234.0
 TINY = 1e-3
 INFINITE = "one infinity"
 _FREE_BATCHES = (1, 3)
-_FREE_SIZES = (16, 32, 64, 128, 224)
 
 Arrays = list[np.ndarray]
 
@@ -123,7 +124,7 @@ def _accepted_size(model: keras.Model, sig: Signature) -> int:
     if all(None not in spec.shape[1:] for spec in sig.inputs):
         return 1
     last: Exception | None = None
-    for size in _FREE_SIZES:
+    for size in FREE_SIZES:
         symbols = [keras.KerasTensor((1, *concrete_shape(spec, 1, size)[1:]), spec.dtype) for spec in sig.inputs]
         try:
             outputs = model.compute_output_spec(keras.tree.pack_sequence_as(sig.structure, symbols))
@@ -133,13 +134,13 @@ def _accepted_size(model: keras.Model, sig: Signature) -> int:
         if all(0 not in y.shape for y in keras.tree.flatten(outputs)):
             return size
     raise ExportError(
-        f"No size of {_FREE_SIZES} for the free dimensions suits the model ({last}). Give inputs= to verify with."
+        f"No size of {FREE_SIZES} for the free dimensions suits the model ({last}). Give inputs= to verify with."
     )
 
 
 def _id_limit(model: keras.Model, spec: Spec) -> int:
     """One more than the largest integer to feed: the smallest vocabulary of the model's embeddings."""
-    vocabularies = [layer.input_dim for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)]
+    vocabularies = [layer.input_dim for layer in layers_of(model) if isinstance(layer, keras.layers.Embedding)]
     return min(vocabularies, default=10)
 
 

@@ -12,6 +12,7 @@ from ..artifact.metadata import entries
 from ..errors import ExportError
 from ..formats.protocol import Conversion, Runner
 from ..model.facts import ModelFacts
+from ..model.keras_graph import layers_below
 from ..progress import Progress, silent
 from ..quantization.modes import save_batches
 from ..saved_model.remote import record_in_child
@@ -76,7 +77,7 @@ def record_and_convert(
 
 def _blame_float64(model: keras.Model, format_name: str, error: ExportError) -> ExportError:
     """The error, or what is behind it where a model of float64 failed."""
-    doubles = [layer.name for layer in model._flatten_layers(include_self=False) if layer.compute_dtype == "float64"]
+    doubles = [layer.name for layer in layers_below(model) if layer.compute_dtype == "float64"]
     if not doubles:
         return error
     return ExportError(

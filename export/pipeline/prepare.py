@@ -13,6 +13,7 @@ from ..folding.batch_norms import is_batch_norm
 from ..folding.fold import fold
 from ..loading.load_model import load_model
 from ..model.facts import ModelFacts
+from ..model.keras_graph import layers_of
 from ..model.signature import Signature
 from ..model.test_inputs import Arrays
 from ..quantization.modes import calibration_batches, calibration_warnings
@@ -61,7 +62,7 @@ def _check_numbers(sig: Signature) -> None:
 
 def _fold(facts: ModelFacts) -> tuple[ModelFacts, FoldReport | None, tuple[str, ...]]:
     """The facts of the folded model, and why nothing was folded where a batch norm stays for that reason."""
-    missed = any(is_batch_norm(layer) for layer in facts.model._flatten_layers())
+    missed = any(is_batch_norm(layer) for layer in layers_of(facts.model))
     if facts.half_weights:
         why = f"nothing was folded: weights are stored in {facts.half_weights}, to which merged ones would be rounded"
         return facts, None, (why,) if missed else ()

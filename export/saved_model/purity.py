@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from ..errors import ExportError, first_words
+from ..model.keras_graph import layers_below
 from ..model.layer_names import layer_of
 
 Node = Any  # of TensorFlow's graphs
@@ -25,7 +26,7 @@ def check_repeatable(model: keras.Model, concrete: Any, changed: list[Any]) -> N
     Raises:
         ExportError: If they do; it names the layer and says what to do.
     """
-    layers = {layer.name for layer in model._flatten_layers(include_self=False)}
+    layers = {layer.name for layer in layers_below(model)}
     definition = concrete.graph.as_graph_def()
     functions = {function.signature.name: function.node_def for function in definition.library.function}
     needed = _behind([output.op.name for output in concrete.outputs], definition.node, functions)

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 
 from ..errors import ExportError
+from ..model.keras_graph import layers_of
 from ..model.signature import Signature, signature
 from ..worker.client import run_job
 
@@ -36,7 +37,7 @@ def record_in_child(
 
 def _own_classes(model: keras.Model) -> list[tuple[str, str]]:
     """(module, name) of the classes in the model that neither Keras nor this package defines."""
-    found = {(type(layer).__module__, type(layer).__qualname__) for layer in model._flatten_layers()}
+    found = {(type(layer).__module__, type(layer).__qualname__) for layer in layers_of(model)}
     own = sorted((module, name) for module, name in found if module.split(".")[0] not in ("keras", "keras_norms"))
     for module, name in own:
         if module == "__main__" or "<locals>" in name:

@@ -16,23 +16,20 @@ import numpy as np
 from keras import ops
 
 from ..lowerings.parameters import float64
+from ..model.keras_graph import layers_of
+from ..model.patching import patched_calls
 
 
 @contextmanager
 def exact_norms(model: keras.Model) -> Iterator[bool]:
     """Within the block Keras' own norms in `model`, however deep, are exact; says whether there are any."""
-    changed = []
-    try:
-        for layer in model._flatten_layers():
-            normalize = _normalize(layer) if layer.built else None
-            if normalize is not None:
-                # Past Keras' attribute tracking: this is no state of the layer.
-                object.__setattr__(layer, "call", _in_float64(layer, normalize))
-                changed.append(layer)
+
+    def exact(layer: Any) -> Callable[..., Any] | None:
+        normalize = _normalize(layer) if layer.built else None
+        return None if normalize is None else _in_float64(layer, normalize)
+
+    with patched_calls(layers_of(model), exact) as changed:
         yield bool(changed)
-    finally:
-        for layer in changed:
-            del layer.__dict__["call"]
 
 
 def _normalize(layer: Any) -> Callable[[np.ndarray, Any], np.ndarray] | None:

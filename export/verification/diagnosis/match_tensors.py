@@ -20,6 +20,8 @@ import keras
 import numpy as np
 
 from ...lowerings import LOWERINGS
+from ...model.keras_graph import layers_below
+from ...model.patching import patched_calls
 from ...model.precision import in_float32
 from ...model.signature import signature
 from ...model.test_inputs import INFINITE, Arrays, Probe
@@ -84,7 +86,7 @@ def divergence_inside(
         found = [_first_wrong(_record(model, probe.arrays), values, ruler) for model in models]
     except Exception:  # the artifact is broken: whatever else is wrong with it must not hide that
         return None, None
-    order = [layer.name for layer in models[0]._flatten_layers(include_self=False)]
+    order = [layer.name for layer in layers_below(models[0])]
     known = [(layer, loss) for layer, loss in found if layer in order]
     # Where one search goes wrong it stops too early, at a layer that was merged away.
     return max(known, key=lambda pair: order.index(str(pair[0])), default=(None, None))
@@ -103,7 +105,6 @@ def recording(model: keras.Model) -> Iterator[list[_Call]]:
     calls: list[_Call] = []
     made_by: dict[int, int] = {}
     kept: list[Any] = []  # the tensors stay alive: a freed one's id would be given to another
-    changed = []
 
     def record(layer: keras.Layer) -> Any:
         original = layer.call
@@ -123,14 +124,8 @@ def recording(model: keras.Model) -> Iterator[list[_Call]]:
 
         return call
 
-    try:
-        for layer in model._flatten_layers(include_self=False):
-            object.__setattr__(layer, "call", record(layer))  # past Keras' attribute tracking: no state of the layer
-            changed.append(layer)
+    with patched_calls(layers_below(model), record):
         yield calls
-    finally:
-        for layer in changed:
-            del layer.__dict__["call"]
 
 
 def _first_wrong(calls: list[_Call], values: Arrays, ruler: _Ruler) -> tuple[str | None, Loss | None]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ....errors import ExportError
 from ....loading.load_model import load_model
+from ....model.keras_graph import layers_below
 from ....model.layer_names import layer_of
 from ....model.signature import Signature
 from ....model.test_inputs import Arrays, user_cases
@@ -49,7 +50,7 @@ def lint(
         raise ExportError(f"Delegates are a matter of .tflite files; got '{path.name}'. Export one.")
     if not path.is_file():
         raise ExportError(f"There is no artifact '{path}'. Export the model first.")
-    layers = None if model is None else {layer.name for layer in load_model(model)._flatten_layers(include_self=False)}
+    layers = None if model is None else {layer.name for layer in layers_below(load_model(model))}
     runner = next(iter(target_of(path).runners(path).values()))
     from ..flex_runner import flex_ops
 

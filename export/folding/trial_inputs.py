@@ -1,4 +1,4 @@
-"""Random inputs that a model is likely to accept, as small as they can be."""
+"""Random inputs on which a folded model is compared with its original, as small as the model is likely to accept."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import keras
 import numpy as np
 from keras import tree
 
-from ..folding.call_graph import Convert, Graph, Value
+from ..model.sizes import FREE_SIZES, IMAGE_SIZES
+from .call_graph import Convert, Graph, Value
 
-# Sizes for dimensions that are free, and smaller ones for images that are large: a convolution does not mind.
-SIZES = (32, 80, 160, 331)
-IMAGE_SIZES = (96, 160)
+# At 16 pixels most convolutions of a deep network see one pixel and padding: the smallest sizes come last.
+_SMALLEST = 32
 
 
 def is_free(graph: Graph) -> bool:
@@ -24,7 +24,7 @@ def shapes_to_try(graph: Graph) -> Iterator[tuple[list[list[int]], bool]]:
     """Shapes of one sample for every input, and whether they are the declared ones."""
     declared = [v.shape[1:] for v in graph.inputs]
     if is_free(graph):
-        for size in SIZES:
+        for size in sorted(FREE_SIZES, key=lambda size: size < _SMALLEST):
             yield [[size if n is None else n for n in shape] for shape in declared], False
         return
     fixed = [[int(n or 0) for n in shape] for shape in declared]
