@@ -6,10 +6,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, get_args
 
-import keras
 import numpy as np
 
 from ...errors import ExportError
+from ...model.facts import ModelFacts
 from ...options import IoDtype, Target, TFLiteOptions, TFLiteQuantization
 from ...progress import Progress
 from ...report.delegate_report import XnnpackReport
@@ -53,7 +53,7 @@ class TFLiteFormat:
         return options.target == "gpu"
 
     def convert(
-        self, conversion: Conversion, options: TFLiteOptions, model: keras.Model, layers: Collection[str], say: Progress
+        self, conversion: Conversion, options: TFLiteOptions, facts: ModelFacts, say: Progress
     ) -> tuple[str, ...]:
         try:
             stayed = run_job(
@@ -63,7 +63,7 @@ class TFLiteFormat:
                 options=options.to_dict(),
             )
         except ConversionError as failure:
-            raise ExportError(explain(failure, layers)) from failure
+            raise ExportError(explain(failure, facts.layer_names)) from failure
         return flex_warning(Path(conversion.path)) + float_note(stayed)
 
     def runners(self, path: Path) -> dict[str, Runner]:
