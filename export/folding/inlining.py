@@ -127,11 +127,11 @@ def _looked_up(core: Traced, tensor: Any) -> bool:
 # Layers in a model
 
 
-def _open_parts(opening: Opening, core: Any, seen: set[int] | None = None) -> None:
+def _open_parts(opening: Opening, core: Any, seen: set[Any] | None = None) -> None:
     seen = seen if seen is not None else set()
-    if id(core) in seen:
+    if core in seen:
         return
-    seen.add(id(core))
+    seen.add(core)
     sites: dict[Any, list[Any]] = defaultdict(list)
     for node in nodes(core):
         if isinstance(node.operation, keras.Layer):
