@@ -208,9 +208,9 @@ class _Search:
             name = calls[0].path
             if layer is norm:
                 return Skip(f"{name!r} is applied again to its own output")
-            if len(set(map(id, calls))) < len(calls):
+            if len(set(calls)) < len(calls):
                 return Skip(f"{name!r} would have to take it in twice")
-            if {id(c) for c in calls} != {id(c) for c in self.graph.calls_of[layer]}:
+            if set(calls) != set(self.graph.calls_of[layer]):
                 return Skip(f"{name!r} is shared: it is also called where this norm does not follow or precede it")
             if not all(hits[0][1].same(map_) for _, map_, _ in hits[1:]):
                 return Skip(f"{name!r} is shared, and its calls would need different weights")
@@ -234,7 +234,7 @@ class _Search:
 
 def _without_tail(norm: Any) -> Absorb:
     """The norm without gamma and beta."""
-    return Absorb(norm, ("gamma", "beta"), lambda w: {"gamma": None, "beta": None}, {"center": False, "scale": False})
+    return Absorb(norm, ("gamma", "beta"), lambda _w: {"gamma": None, "beta": None}, {"center": False, "scale": False})
 
 
 def _elements(calls: list[Call]) -> int | None:

@@ -81,15 +81,15 @@ def _backward(plan: Plan, call: Call, map_: Affine) -> Absorb | Pass | Skip:
 
 
 def _forward(plan: Plan, call: Call, index: int, map_: Affine) -> Absorb | Pass | Skip:
-    site = _site(plan, call)
+    site = _site(plan, call, index)
     if isinstance(site, Skip):
         return site
     if call.inputs[index].dtype != call.outputs[0].dtype:
         return Skip(f"{call.path!r} also casts from {call.inputs[index].dtype} to {call.outputs[0].dtype}")
-    return rule_of(call.layer).forward(site, index, map_)  # type: ignore[union-attr]
+    return rule_of(call.layer).forward(site, map_)  # type: ignore[union-attr]
 
 
-def _site(plan: Plan, call: Call) -> Site | Skip:
+def _site(plan: Plan, call: Call, index: int = 0) -> Site | Skip:
     """The call as its rule may see it; why no rule applies to it, if none does."""
     if rule_of(call.layer) is None:
         kind = "a conversion of its input" if isinstance(call.layer, Convert) else type(call.layer).__name__
@@ -103,6 +103,7 @@ def _site(plan: Plan, call: Call) -> Site | Skip:
         name=call.path,
         inputs=tuple(v.shape for v in call.inputs),
         outputs=tuple(v.shape for v in call.outputs),
+        index=index,
         args=call.args,
         kwargs=call.kwargs,
         config=plan.config,

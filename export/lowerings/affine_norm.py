@@ -20,7 +20,7 @@ from .parameters import broadcast, float64
 _LARGEST_HARMLESS_SHIFT = 100.0
 
 
-def lower(layer: Any, channels_first: bool = False) -> Callable[[Any], Any]:
+def lower(layer: Any, _channels_first: bool = False) -> Callable[[Any], Any]:
     mean, variance = float64(layer.moving_mean), float64(layer.moving_variance)
     s = 1.0 / np.sqrt(variance + layer.epsilon)
     if layer.scale:

@@ -176,31 +176,28 @@ def creation_order(core: Any) -> list[Any]:
 
 
 def in_creation_order(found: list[Any]) -> list[Any]:
-    members = {id(node) for node in found}
-    earlier: dict[int, Any] = {}
+    """These calls, each after those that it takes tensors of, and those of each layer in the order of their indices."""
+    members = set(found)
+    earlier: dict[Any, Any] = {}
     for operation in dict.fromkeys(node.operation for node in found):
-        calls = [node for node in calls_to(operation) if id(node) in members]
-        earlier |= {id(later): node for node, later in itertools.pairwise(calls)}
-    order: list[Any] = []
-    started: set[int] = set()
-    done: set[int] = set()
+        calls = [node for node in calls_to(operation) if node in members]
+        earlier |= {later: node for node, later in itertools.pairwise(calls)}
+    order: dict[Any, None] = {}
+    started: set[Any] = set()
     for root in found:
         stack = [root]
         while stack:
             node = stack[-1]
-            started.add(id(node))
-            waits = [n for n in node.parent_nodes if id(n) in members and id(n) not in done]
-            before = earlier.get(id(node))
-            if before is not None and id(before) not in started:
+            started.add(node)
+            waits = [n for n in node.parent_nodes if n in members and n not in order]
+            before = earlier.get(node)
+            if before is not None and before not in started:
                 waits.append(before)
             if waits:
                 stack += waits
                 continue
-            stack.pop()
-            if id(node) not in done:
-                done.add(id(node))
-                order.append(node)
-    return order
+            order.setdefault(stack.pop())
+    return list(order)
 
 
 def masked_by_itself(node: Any) -> bool:
