@@ -62,8 +62,9 @@ def record(
             raise ExportError(no_graph(model, error)) from error
     check_repeatable(model, concrete, changed)
     module.variables_of_model = [*(variable.value for variable in model.variables), *concrete.graph.variables]
+    without_gradients = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # the converters read none
     try:
-        tf.saved_model.save(module, os.fspath(directory), signatures=concrete)
+        tf.saved_model.save(module, os.fspath(directory), signatures=concrete, options=without_gradients)
     except ValueError as error:  # a variable called as its layer is, by a name that TensorFlow does not allow
         raise ExportError(no_graph(model, error)) from error
     except tf.errors.OpError as error:  # no room, mostly

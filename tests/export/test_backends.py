@@ -18,6 +18,8 @@ from models import NORMS, image_net, two_in_two_out
 from own_layers import Doubled
 from keras_norms.export import ExportError, to_onnx, to_tflite, verify
 
+pytestmark = pytest.mark.runtime
+
 folder = pathlib.Path(sys.argv[2])
 
 class InTheScript(keras.layers.Layer):

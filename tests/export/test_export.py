@@ -10,6 +10,8 @@ from models import NORMS, image_net, randomize, two_in_two_out
 
 import keras_norms
 
+pytestmark = pytest.mark.runtime
+
 EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 SHAPE_PLUMBING = {"SHAPE", "STRIDED_SLICE", "PACK", "GATHER", "Shape", "Concat", "Gather"}
 

@@ -14,6 +14,8 @@ from own_layers import Doubled
 
 import keras_norms
 
+pytestmark = pytest.mark.runtime
+
 L = keras.layers
 EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 
