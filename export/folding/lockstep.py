@@ -45,7 +45,7 @@ def _run(call: Call, tensors: Mapping[Value, Any], jiggle: np.random.Generator |
     args, kwargs = tree.map_structure(fill, call.args), tree.map_structure(fill, call.kwargs)
     if takes_training(call.layer):
         kwargs = {**kwargs, "training": False}
-    return tree.flatten(call.layer(*args, **kwargs))
+    return list(tree.flatten(call.layer(*args, **kwargs)))
 
 
 def _jiggled(tensor: Any, rng: np.random.Generator) -> Any:

@@ -191,7 +191,8 @@ class _Search:
         if why is not None:
             return why
         into = tuple(hits[0][0].path for hits in trace.taken.values())
-        kinds = dict.fromkeys(rule_of(hits[0][0].layer).name for hits in trace.taken.values())  # type: ignore[union-attr]
+        rules = [rule_of(hits[0][0].layer) for hits in trace.taken.values()]
+        kinds = dict.fromkeys(rule.name for rule in rules if rule is not None)
         index = len(self.plan.folds)
         path = self.graph.calls_of[norm][0].path
         self.plan.folds.append(Fold(path, into, f"{where} {' and '.join(kinds)}", shows_at))

@@ -78,7 +78,7 @@ def _cast(layer: Any, x: Any) -> Any:
     return keras.layers.Identity(dtype=layer.compute_dtype, name=f"cast_{x.name}")(x)
 
 
-class _Reads(keras.StatelessScope):
+class _Reads(keras.StatelessScope):  # type: ignore[misc]  # Keras has no types
     """Notes which variables are read, and keeps all from being changed."""
 
     def __init__(self) -> None:

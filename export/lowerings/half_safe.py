@@ -44,7 +44,10 @@ def lower_group(layer: Any, _channels_first: bool = False) -> Callable[[Any], An
         if x.ndim == 5 and None not in shape[1:]:  # volumes as pictures: delegates have no fifth dimension
             merged = (shape[1], shape[2] * shape[3], shape[4]) if axis == 1 else (shape[1] * shape[2], *shape[3:])
             x, axis = ops.reshape(x, (-1, *merged)), 1 if axis == 1 else axis - 1
-        each = lambda value, reduce: _over_groups(value, reduce, axis, groups)  # noqa: E731
+
+        def each(value: Any, reduce: Callable[..., Any]) -> Any:
+            return _over_groups(value, reduce, axis, groups)
+
         y = _scaled(x, each, layer.epsilon)
         y = y if gamma is None else y * broadcast(gamma, axis, x.ndim)
         y = y if beta is None else y + broadcast(beta, axis, x.ndim)

@@ -51,17 +51,17 @@ class Traced:
 
 def layers_of(layer: Any) -> list[Any]:
     """A layer or model and every layer below it, however deep."""
-    return layer._flatten_layers()
+    return list(layer._flatten_layers())
 
 
 def layers_below(layer: Any) -> list[Any]:
     """Every layer below a layer or model, however deep."""
-    return layer._flatten_layers(include_self=False)
+    return list(layer._flatten_layers(include_self=False))
 
 
 def children(layer: Any) -> list[Any]:
     """The layers that a layer or model holds itself; of a model also its input layers."""
-    return layer._layers
+    return list(layer._layers)
 
 
 def parts(operation: Any) -> list[Any]:
@@ -122,7 +122,7 @@ def output_structure(core: Any) -> Any:
 
 def standardized(core: Any, flat: list[Any]) -> list[Any]:
     """The inputs of a functional graph as it hands them on: in the dtypes and ranks that its Inputs declare."""
-    return core._standardize_inputs(tree.pack_sequence_as(core._inputs_struct, flat))
+    return list(core._standardize_inputs(tree.pack_sequence_as(core._inputs_struct, flat)))
 
 
 def history(tensor: Any) -> tuple[Any, int, int]:
@@ -137,7 +137,7 @@ def maker(tensor: Any) -> Any:
 
 def calls_to(operation: Any) -> list[Any]:
     """The recorded calls of a layer or operation, oldest first."""
-    return operation._inbound_nodes
+    return list(operation._inbound_nodes)
 
 
 def is_used(operation: Any) -> bool:
