@@ -146,3 +146,12 @@ def test_importing_export_loads_no_converter_and_no_runtime(outside):
 @pytest.mark.runtime
 def test_the_top_level_export_package_does_not_exist_outside_the_repository(outside):
     assert outside["export"] == "None"
+
+
+def test_a_test_without_the_marker_starts_no_process():
+    from keras_norms.export.worker.client import start_child
+
+    with pytest.raises(pytest.fail.Exception, match="starts a process .* mark this test runtime"):
+        subprocess.run([sys.executable, "-c", "pass"])
+    with pytest.raises(pytest.fail.Exception, match="mark this test runtime"):
+        start_child("formats.onnx.convert.saved_model_to_onnx")  # even where one serves already, of another test
