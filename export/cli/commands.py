@@ -143,11 +143,11 @@ def export(
     if certificate:
         arguments.distinct(model, [path for out in outs for path in (out, out.with_name(f"{out.name}.json"))])
     arguments.present(model, "model file")
+    arguments.present(calibration, "file")
     with session(show_traceback) as terminal:
         from keras_norms.export import to_onnx, to_tflite
         from keras_norms.export.artifact.atomic_write import check_writable
         from keras_norms.export.loading.load_model import load_model
-        from keras_norms.export.model.signature import signature
 
         for out in outs:
             check_writable(out)
@@ -159,11 +159,9 @@ def export(
             "fold": not no_fold,
             "tolerance": tolerance,
             "certificate": certificate,
+            "calibration": calibration,
             "labels": arguments.lines(labels) if labels else None,
         }
-        if calibration is not None:
-            names = [spec.name for spec in signature(loaded).inputs]
-            options["calibration"] = arguments.arrays(calibration, names)
         reports = []
         for out in outs:
             with terminal.status(f"{out}: starting") as update:
@@ -195,15 +193,12 @@ def verify(
     arguments.artifact(artifact, "ARTIFACT")
     arguments.present(model, "model file")
     arguments.present(artifact, "artifact")
+    arguments.present(inputs, "file")
     with session(show_traceback) as terminal:
         with terminal.status(f"comparing {artifact} with {model}"):
             from keras_norms.export import verify as verify_artifact
-            from keras_norms.export.loading.load_model import load_model
-            from keras_norms.export.model.signature import signature
 
-            loaded = load_model(model)
-            given = arguments.arrays(inputs, [spec.name for spec in signature(loaded).inputs]) if inputs else None
-            report = verify_artifact(loaded, artifact, inputs=given, tolerance=tolerance)
+            report = verify_artifact(model, artifact, inputs=inputs, tolerance=tolerance)
         if as_json:
             terminal.json(report.to_dict())
         else:
@@ -226,18 +221,13 @@ def lint(artifact: Path, model: Path | None, calibration: Path | None, as_json: 
     if artifact.suffix != ".tflite":
         raise click.BadParameter(f"'{artifact}' must end in .tflite.", param_hint="'ARTIFACT'")
     arguments.present(artifact, "artifact")
-    if model is not None:
-        arguments.present(model, "model file")
+    arguments.present(model, "model file")
+    arguments.present(calibration, "file")
     with session(show_traceback) as terminal:
         with terminal.status(f"looking at {artifact}"):
             from keras_norms.export import lint as lint_artifact
-            from keras_norms.export.formats import target_of
 
-            given = None
-            if calibration is not None:
-                runner = next(iter(target_of(artifact).runners(artifact).values()))
-                given = arguments.arrays(calibration, [spec.name for spec in runner.inputs])
-            report = lint_artifact(artifact, model=model, calibration=given)
+            report = lint_artifact(artifact, model=model, calibration=calibration)
         if as_json:
             terminal.json(report.to_dict())
         else:
