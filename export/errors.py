@@ -1,4 +1,9 @@
-"""The errors of the export package: each states the invariant, what was received, and what to do."""
+"""The errors of the export package: each states what must hold, what was received, and what to do.
+
+`reason_of` takes the one line that a person needs from the exception of a library.
+"""
+
+from __future__ import annotations
 
 import re
 
@@ -15,9 +20,39 @@ class VerificationError(RuntimeError):
     """An artifact that does not reproduce its model; it has not been written."""
 
 
-def first_words(error: Exception) -> str:
-    """What a library's error says in its first line, behind the name of the layer where Keras gives one."""
-    text = re.sub(r"\x1b\[\d*m", "", str(error))
-    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
-    where = re.match(r"Exception encountered when calling (.+)\.$", lines[0])
-    return f"{where[1]}: {lines[1][:300]}" if where and len(lines) > 1 else lines[0][:300]
+_LONGEST = 300
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
+# What libraries write around the error of a layer: Keras before it, or between the layer's name and the arguments of
+# its call; TensorFlow's AutoGraph before it, the stack.
+_BEFORE = re.compile(r".*(?:Error|Exception) encountered(?: during deserialization)?:\s*", re.DOTALL)
+_CALLING = re.compile(
+    r"\s*Exception encountered when calling (.+?)\.\n(.*?)(?:\nArguments received by .*)?\Z", re.DOTALL
+)
+_STACK = re.compile(r"\s*in user code:.*\n {4}[\w.]+: ", re.DOTALL)
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of what an error says, or its class where it says nothing; at most 300 characters.
+
+    What Keras and TensorFlow write around the error of a layer is left out; the layer's name stays in front, where
+    Keras gives it.
+    """
+    where, text = "", _COLOURS.sub("", str(error))
+    while True:  # one may stand around the other
+        if calling := _CALLING.match(text):
+            where, text = f"{calling[1]}: ", calling[2]
+        elif before := _BEFORE.match(text):
+            text = text[before.end() :]
+        else:
+            break
+    lines = [line.strip() for line in _STACK.sub("", text, count=1).splitlines() if line.strip()]
+    return f"{where}{lines[0] if lines else type(error).__name__}"[:_LONGEST]
+
+
+def kind_and_reason(error: BaseException, kind: str | None = None) -> str:
+    """`reason_of` behind the class of the error, as Python writes it.
+
+    `kind` is that class where another process raised the error.
+    """
+    kind, reason = kind or type(error).__name__, reason_of(error)
+    return kind if reason == kind else f"{kind}: {reason}"

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import click
-import numpy as np
-import numpy.typing as npt
 
 # The quantization modes of each format. They stand here too, since importing the formats imports Keras; a test compares
 # the two.
@@ -19,13 +15,10 @@ QUANTIZE = {
 }
 NEED_CALIBRATION = ("int8", "int16x8")
 
-Array = npt.NDArray[Any]
-Arrays = dict[str, Array] | list[Array] | Array
 
-
-def present(path: Path, what: str) -> None:
-    """Refuse a missing file at once, before the libraries take seconds to load."""
-    if not path.exists():
+def present(path: Path | None, what: str) -> None:
+    """Say at once that a file that was asked for is missing: the libraries take seconds to load."""
+    if path is not None and not path.exists():
         raise click.ClickException(f"There is no {what} '{path}'. Check the path.")
 
 
@@ -94,33 +87,3 @@ def lines(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise click.ClickException(f"'{path}' cannot be read as text in UTF-8. Write a name a line.") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def arrays(path: Path, names: Sequence[str]) -> Arrays:
-    """Read the arrays for a model's inputs from an .npz file: by input name, or in order (`arr_0`, `arr_1`, ...).
-
-    Nothing in the file is run: pickled objects are refused.
-    """
-    if not path.exists():
-        raise click.ClickException(f"There is no file '{path}'. Write one with np.savez(path, array).")
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if isinstance(archive, np.ndarray):
-            raise click.ClickException(f"'{path}' holds one bare array. Write it with np.savez(path, array).")
-        with archive:
-            found = {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        reason = "holds pickled objects, which are not read from an untrusted file"
-        if "allow_pickle" not in str(error) or not zipfile.is_zipfile(path):
-            reason = "is damaged, or no .npz file"
-        raise click.ClickException(f"'{path}' {reason}. Write plain arrays with np.savez(path, array).") from error
-    if set(found) == set(names):
-        return {name: found[name] for name in names}
-    ordered = [f"arr_{i}" for i in range(len(names))]
-    if set(found) == set(ordered):
-        listed = [found[key] for key in ordered]
-        return listed[0] if len(listed) == 1 else listed
-    raise click.ClickException(
-        f"'{path}' must hold one array for each input of the model, {', '.join(map(repr, names))} (or as many unnamed "
-        f"ones, in order); it holds {', '.join(map(repr, found)) or 'nothing'}. Write it with np.savez(path, **arrays)."
-    )

@@ -61,8 +61,9 @@ def _refuse(error: Exception) -> NoReturn:
     elif errors and isinstance(error, (errors.FoldError, errors.ExportError, errors.VerificationError)):
         text = str(error)
     else:
-        first = next(iter(str(error).strip().splitlines()), "")
-        text = f"{type(error).__name__}: {first[:500]} (--traceback shows where it came from)"
+        # Without the module, keras_norms.export itself could not be imported.
+        told = errors.kind_and_reason(error) if errors else f"{type(error).__name__}: {' '.join(str(error).split())}"
+        text = f"{told[:500]} (--traceback shows where it came from)"
     raise click.ClickException(text) from error
 
 

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from ..errors import FoldError
+from ..errors import FoldError, reason_of
 from ..model.keras_graph import input_structure
 from .call_graph import Graph, Key, Value
 from .lockstep import EPSILON, Pairs, as_tensors, difference, inference, side_by_side
@@ -124,14 +124,14 @@ def errors_on_random(original: Graph, folded: Graph, pairs: Pairs, model: keras.
                 raise
         except Exception as error:  # Whatever a layer raises on a size or on numbers that mean nothing to it.
             failure = error
+    reason = reason_of(failure) if failure else "no size was tried"
     if original.opening.cores:
-        first = next(iter(str(failure).strip().splitlines()), type(failure).__name__)
         raise TracedWrong(
             f"The Python code of {original.name!r} is no graph of layers: "
-            f"traced on symbolic tensors, it does not run on real ones: {first[:200]}"
+            f"traced on symbolic tensors, it does not run on real ones: {reason}"
         ) from failure
     tried = ", ".join(f"{v.dtype}{list(v.shape)}" for v in original.inputs)
     raise FoldError(
         f"fold checks its result on random inputs; the model {original.name!r} accepts none of those tried ({tried}): "
-        f"{failure}\nGive fold inputs that the model accepts: fold(model, inputs=...)."
+        f"{reason}. Give fold inputs that the model accepts: fold(model, inputs=...)."
     ) from failure

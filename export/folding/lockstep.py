@@ -13,6 +13,7 @@ from keras import tree
 
 from ..errors import FoldError
 from ..model.keras_graph import mask_of, set_mask, takes_training
+from ..model.relative_error import absolute_errors, largest, relative, scale
 from .call_graph import Call, Graph, Value
 
 # Where subnormal terms, which some kernels flush to zero, are no longer far below a sum's rounding.
@@ -195,10 +196,4 @@ def difference(ours: Any, theirs: Any) -> float:
     if a.dtype.kind in "biu":
         return np.inf
     smallest = SMALLEST.get(str(a.dtype), 0.0)
-    a, b = a.astype("float64"), b.astype("float64")
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    gap = np.max(np.abs(np.subtract(b, a, out=np.zeros_like(a), where=~same)), initial=0.0)
-    scale = np.max(np.abs(a), where=np.isfinite(a), initial=0.0)
-    if gap == 0.0:
-        return 0.0
-    return float(gap / max(scale, smallest)) if np.isfinite(gap) and max(scale, smallest) > 0.0 else np.inf
+    return relative(largest(absolute_errors(a, b)), max(scale(a.astype("float64")), smallest))

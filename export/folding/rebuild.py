@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import tree
 
-from ..errors import FoldError
+from ..errors import FoldError, reason_of
 from ..model.keras_graph import (
     children,
     creation_order,
@@ -188,7 +188,7 @@ class _Rebuild:
         except Exception as error:  # whatever a layer's own get_config and from_config raise
             raise FoldError(
                 f"fold builds every layer anew from its get_config(); the layer {layer.name!r} "
-                f"({type(layer).__name__}) does not come back from it: {_in_a_line(error)}"
+                f"({type(layer).__name__}) does not come back from it: {reason_of(error)}"
             ) from error
 
     def _quick(self, clone: Any) -> Any:
@@ -235,9 +235,3 @@ class _Rebuild:
             before = getattr(old, name)
             if variable is not None and before is not None and variable.trainable != before.trainable:
                 variable.trainable = before.trainable
-
-
-def _in_a_line(error: Exception) -> str:
-    """What went wrong, without the advice and the configuration that Keras puts around it."""
-    text = str(error).rpartition("Exception encountered: ")[2]
-    return next((line.strip()[:200] for line in text.splitlines() if line.strip()), type(error).__name__)

@@ -14,6 +14,7 @@ from typing import Any
 import keras
 from keras import tree
 
+from ..errors import reason_of
 from ..model.keras_graph import (
     Traced,
     automatic_names_apart,
@@ -101,8 +102,7 @@ def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         except TraceError:
             raise
         except Exception as error:  # Whatever a call raises on symbolic tensors.
-            first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise TraceError(f"its call cannot run on symbolic tensors: {first[:200]}") from error
+            raise TraceError(f"its call cannot run on symbolic tensors: {reason_of(error)}") from error
     if scope.read:
         name = getattr(scope.read[0], "path", "") or getattr(scope.read[0], "name", "a weight")
         raise TraceError(f"its call uses the weight {name!r} outside of a layer")

@@ -16,7 +16,7 @@ import keras
 
 import keras_norms  # noqa: F401  (registers the layers that a file may name)
 
-from ..errors import ExportError
+from ..errors import ExportError, reason_of
 from .keras2_arguments import readable
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -122,5 +122,5 @@ def _explain(error: Exception) -> str:
     if "safe_mode" in text or "unsafe" in text.lower():
         lambdas = "it holds a Lambda layer or another piece of Python code, which is not run from an untrusted file. "
         return lambdas + "If you trust it, load it in Python with keras.models.load_model(path, safe_mode=False)."
-    first = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
-    return f"{first[:300]} ({type(error).__name__}). The file is damaged, or was written by an incompatible version."
+    told = f"{reason_of(error)} ({type(error).__name__})"
+    return f"{told}. The file is damaged, or was written by an incompatible version."

@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from ..errors import ExportError
+from ..errors import ExportError, reason_of
 from .keras_graph import layers_of, maker
 from .layer_names import names_apart
 from .patching import patched_calls
@@ -153,10 +153,9 @@ def _outputs(model: keras.Model, specs: Sequence[Spec], structure: Any) -> Any:
     try:
         return model.compute_output_spec(keras.tree.pack_sequence_as(structure, symbols))
     except Exception as error:  # whatever the user's call raises
-        reason = str(error).splitlines()[-1]
         raise ExportError(
             f"The call of '{model.name}' must take one tensor, list or dict, as Keras recorded it "
-            f"({', '.join(map(str, specs))}), and run on symbolic tensors; it does not: {reason[:300]}"
+            f"({', '.join(map(str, specs))}), and run on symbolic tensors; it does not: {reason_of(error)}"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Inputs that an artifact is tried on: random ones, those that break norms, and whatever the user gives.
+"""Inputs that an artifact is tried on whatever the user gives: random ones, and those that break norms.
 
 Random inputs alone miss what breaks norms: a constant input has no variance, a large offset cancels, a tiny variance
 shows a wrong epsilon, and one infinity shows what leaks from a group or a sample into the others.
@@ -6,29 +6,23 @@ shows a wrong epsilon, and one infinity shows what leaks from a group or a sampl
 
 from __future__ import annotations
 
-import os
-import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
-from ..errors import ExportError
+from ..errors import ExportError, reason_of
 from .keras_graph import layers_of
 from .signature import Signature, Spec
 from .sizes import FREE_SIZES
+from .user_inputs import Arrays
 
 OFFSET = 1e4
 CONSTANT = 1234.0
 TINY = 1e-3
 INFINITE = "one infinity"
 _FREE_BATCHES = (1, 3)
-
-Arrays = list[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -133,8 +127,9 @@ def _accepted_size(model: keras.Model, sig: Signature) -> int:
             continue
         if all(0 not in y.shape for y in keras.tree.flatten(outputs)):
             return size
+    reason = reason_of(last) if last else "an output is empty"
     raise ExportError(
-        f"No size of {FREE_SIZES} for the free dimensions suits the model ({last}). Give inputs= to verify with."
+        f"No size of {FREE_SIZES} for the free dimensions suits the model ({reason}). Give inputs= to verify with."
     )
 
 
@@ -142,87 +137,3 @@ def _id_limit(model: keras.Model, spec: Spec) -> int:
     """One more than the largest integer to feed: the smallest vocabulary of the model's embeddings."""
     vocabularies = [layer.input_dim for layer in layers_of(model) if isinstance(layer, keras.layers.Embedding)]
     return min(vocabularies, default=10)
-
-
-def user_cases(inputs: Any, sig: Signature, what: str = "inputs") -> list[tuple[str, Arrays]]:
-    """Turn what a user gives (array, list, dict, .npz file, or an iterable of batches of these) into named cases.
-
-    Raises:
-        ExportError: a name, a number of arrays, a shape or a dtype that the model does not take, or nothing at all.
-    """
-    if isinstance(inputs, (str, os.PathLike)):
-        inputs = read_npz(Path(inputs), sig, what)
-    batches: Iterable = [inputs] if is_batch(inputs, sig) else inputs
-    if not isinstance(batches, Iterable):
-        raise ExportError(
-            f"{what} must be an array, a list or dict of arrays, or batches of these; got {type(inputs).__name__}."
-        )
-    cases = [(f"given, batch {i}" if i else "given", _conform(batch, sig, what)) for i, batch in enumerate(batches)]
-    if not cases or any(array.shape[:1] == (0,) for _, arrays in cases for array in arrays):
-        raise ExportError(f"{what} must hold at least one example; it is empty.")
-    return cases
-
-
-def read_npz(path: Path, sig: Signature, what: str) -> Any:
-    """The arrays of a file by name, or, if they have none, in order."""
-    if not path.is_file():
-        raise ExportError(f"There is no {what} file '{path}'. Write one with np.savez(path, array).")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, AttributeError, TypeError, zipfile.BadZipFile) as error:
-        raise ExportError(
-            f"{what} file '{path}' is no .npz file of plain arrays. Write it with np.savez(path, array)."
-        ) from error
-    unnamed = [f"arr_{i}" for i in range(len(sig.inputs))]
-    return [found[name] for name in unnamed] if set(found) == set(unnamed) else found
-
-
-def is_batch(inputs: Any, sig: Signature) -> bool:
-    """Whether `inputs` is one batch, not an iterable of batches."""
-    return isinstance(inputs, Mapping) or hasattr(inputs, "__array__") or _is_flat_list(inputs, sig)
-
-
-def _is_flat_list(inputs: Any, sig: Signature) -> bool:
-    if not isinstance(inputs, (list, tuple)) or not inputs:
-        return False
-    if not all(hasattr(x, "shape") for x in inputs) or len(inputs) != len(sig.inputs):
-        return False
-    return len(sig.inputs) > 1 or np.ndim(inputs[0]) == len(sig.inputs[0].shape)
-
-
-def _conform(batch: Any, sig: Signature, what: str) -> Arrays:
-    names = [spec.name for spec in sig.inputs]
-    if isinstance(batch, Mapping):
-        unknown, missing = sorted(set(batch) - set(names)), sorted(set(names) - set(batch))
-        if unknown or missing:
-            raise ExportError(f"{what} must name the model's inputs {names}; got {sorted(batch)}.")
-        flat = [batch[name] for name in names]
-    else:
-        flat = list(batch) if isinstance(batch, (list, tuple)) and len(names) > 1 else [batch]
-        if isinstance(batch, (list, tuple)) and len(names) == 1 and len(batch) == 1:
-            flat = list(batch)
-        if len(flat) != len(names):
-            raise ExportError(f"{what} must hold one array for each of {names}; got {len(flat)}.")
-    return [_checked(np.asarray(array), spec, what) for array, spec in zip(flat, sig.inputs, strict=True)]
-
-
-def _checked(array: np.ndarray, spec: Spec, what: str) -> np.ndarray:
-    fits = len(array.shape) == len(spec.shape) and all(
-        expected in (None, got) for expected, got in zip(spec.shape, array.shape, strict=True)
-    )
-    if not fits:
-        raise ExportError(
-            f"{what} for '{spec.name}' must have the shape {list(spec.shape)} (None is free), got {list(array.shape)}. "
-            "Check the batch dimension and the layout."
-        )
-    try:
-        return array.astype(
-            spec.dtype, casting="same_kind" if array.dtype.kind == np.dtype(spec.dtype).kind else "safe"
-        )
-    except TypeError:
-        if array.dtype.kind in "iu" and spec.dtype.startswith("float"):
-            return array.astype(spec.dtype)
-        raise ExportError(
-            f"{what} for '{spec.name}' must be {spec.dtype}, got {array.dtype}. Convert it first."
-        ) from None

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from ..model.facts import ModelFacts
-from ..model.test_inputs import Arrays, Probe
+from ..model.test_inputs import Probe
+from ..model.user_inputs import Arrays
 from ..report.verify_report import VerifyReport
+from ..verification.cases import cases_to_try
+from ..verification.compare import compare
 from ..verification.diagnosis.expose_outputs import first_divergence
 from ..verification.diagnosis.match_tensors import divergence_inside
-from ..verification.verify import cases_to_try, compare
 from .make import Made, record_and_convert
 from .place import Place
 from .prepare import Prepared
@@ -23,9 +24,9 @@ _JUDGED_EXAMPLES = 32
 
 def judge(prepared: Prepared, made: Made, request: Request, place: Place) -> VerifyReport:
     """Compare the artifact with the model as given, and where they differ look for the layer."""
-    model, mode = prepared.facts.model, request.mode
-    cases = cases_to_try(model, made.runners, request.path, _examples(prepared.batches), mode)
-    report = compare(model, made.runners, request.path, cases, tolerance=request.options.tolerance, mode=mode)
+    facts, mode = prepared.facts, request.mode
+    cases = cases_to_try(facts, made.runners, request.path, _examples(prepared.batches), mode)
+    report = compare(facts, made.runners, request.path, cases, tolerance=request.options.tolerance, mode=mode)
     report = replace(report, metadata=made.metadata)
     return report if report.ok else _with_diagnosis(report, prepared, made, request, place, cases)
 
@@ -37,12 +38,12 @@ def _with_diagnosis(
     layer, loss = None, None
     if request.mode is None:
         layer = first_divergence(
-            prepared.folded.model,
-            lambda part, to: record_and_convert(ModelFacts.of(part), request, place, to, made.calibration),
+            prepared.folded,
+            lambda part, to: record_and_convert(part, request, place, to, made.calibration),
             request.path.suffix,
         )
     if layer is None:
-        models = [prepared.facts.model, prepared.folded.model]
+        models = [prepared.facts, prepared.folded]
         layer, loss = divergence_inside(models, request.format, place.artifact, report, cases)
     return replace(report, first_divergence=layer, largest_loss=loss)
 

@@ -14,7 +14,7 @@ from ..formats.protocol import Conversion, Runner
 from ..model.facts import ModelFacts
 from ..model.keras_graph import layers_below
 from ..progress import Progress, silent
-from ..quantization.modes import save_batches
+from ..quantization.calibration import save_batches
 from ..saved_model.remote import record_in_child
 from .place import Place
 from .prepare import Prepared

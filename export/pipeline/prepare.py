@@ -15,8 +15,8 @@ from ..loading.load_model import load_model
 from ..model.facts import ModelFacts
 from ..model.keras_graph import layers_of
 from ..model.signature import Signature
-from ..model.test_inputs import Arrays
-from ..quantization.modes import calibration_batches, calibration_warnings
+from ..model.user_inputs import Arrays
+from ..quantization.calibration import calibration_batches, calibration_warnings
 from ..report.fold_report import FoldReport
 from .request import Request
 

@@ -42,7 +42,7 @@ def publish(prepared: Prepared, made: Made, verification: VerifyReport, request:
     )
     if place.certificate is not None:
         options = _plain_options(request, prepared)
-        write_certificate(place.certificate, place.artifact, prepared.facts.model, report, options)
+        write_certificate(place.certificate, place.artifact, prepared.facts, report, options)
     return report
 
 

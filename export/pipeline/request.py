@@ -16,7 +16,7 @@ from ..options import ExportOptions
 from ..progress import Progress, silent
 from ..quantization.modes import Mode, check_mode
 from ..verification.certificate import Certificate, certificate_path
-from ..verification.verify import check_tolerance
+from ..verification.tolerance import check_tolerance
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ..artifact.hashes import array_sha256
 from .certificate_report import CertificateReport
 from .strict_json import strict_json
 from .text_table import table
@@ -46,12 +45,6 @@ class Tried:
     seed: int | None
     shapes: dict[str, list[int]]
     sha256: dict[str, str]
-
-    @classmethod
-    def of(cls, probe: Any, names: list[str]) -> Tried:
-        shapes = {name: list(array.shape) for name, array in zip(names, probe.arrays, strict=True)}
-        hashes = {name: array_sha256(array) for name, array in zip(names, probe.arrays, strict=True)}
-        return cls(probe.name, probe.formula, probe.seed, shapes, hashes)
 
 
 @dataclass(frozen=True)

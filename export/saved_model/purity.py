@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from ..errors import ExportError, first_words
+from ..errors import ExportError, reason_of
 from ..model.keras_graph import layers_below
 from ..model.layer_names import layer_of
 
@@ -82,7 +82,7 @@ def no_graph(model: keras.Model, error: Exception) -> str:
             f"'{name[1]}' is no name that TensorFlow, through which models are exported, allows: letters, digits and "
             "_.-/ only, and no _ in front. Give the layer another name."
         )
-    return f"'{model.name}' cannot be traced as a TensorFlow graph, as model.predict does too: {first_words(error)}"
+    return f"'{model.name}' cannot be traced as a TensorFlow graph, as model.predict does too: {reason_of(error)}"
 
 
 def _layer(node: Node, layers: Collection[str]) -> str:

@@ -15,7 +15,7 @@ import keras
 
 from ..artifact.hashes import artifact_sha256, config_sha256, model_sha256, versions, weights_sha256
 from ..errors import ExportError
-from ..model.signature import signature
+from ..model.facts import ModelFacts
 from ..report.certificate_report import CertificateReport
 from ..report.export_report import ExportReport
 from ..report.strict_json import strict_json
@@ -34,10 +34,10 @@ def certificate_path(path: Path) -> Path:
 
 
 def write_certificate(
-    file: Path, artifact: Path, model: keras.Model, report: ExportReport, options: dict[str, Any]
+    file: Path, artifact: Path, facts: ModelFacts, report: ExportReport, options: dict[str, Any]
 ) -> None:
     """Write the certificate of `report` to `file`; the artifact lies at `artifact` until it goes to `report.path`."""
-    sig = signature(model)
+    model, sig = facts.model, facts.declared
     data = {
         "kind": _KIND,
         "schema": SCHEMA,
@@ -72,7 +72,7 @@ def write_certificate(
 
 
 def _rounded(record: dict[str, Any]) -> dict[str, Any]:
-    """Four digits: more say nothing about an error."""
+    """The record with its floats rounded to four digits: more say nothing about an error."""
     return {k: float(f"{v:.{_DIGITS - 1}e}") if isinstance(v, float) else v for k, v in record.items()}
 
 
@@ -85,10 +85,10 @@ class Certificate:
 
     @classmethod
     def beside(cls, artifact: Path) -> Certificate | None:
-        """The certificate beside `artifact`, if there is one.
+        """Read the certificate beside `artifact`; None if there is none.
 
         Raises:
-            ExportError: a file of that name which is no certificate, or one of a newer kind.
+            ExportError: If a file of that name is no certificate, or one of a newer schema.
         """
         path = certificate_path(artifact)
         if not path.is_file():
@@ -108,7 +108,11 @@ class Certificate:
         return cls(path, data)
 
     def recheck(self, model: keras.Model, artifact: Path, report: VerifyReport) -> CertificateReport:
-        """Hold the certificate against the artifact, the model and the figures measured now."""
+        """Compare the certificate with the artifact, the model and the figures measured now.
+
+        Raises:
+            ExportError: If the certificate lacks an entry or holds one of another kind.
+        """
         try:
             return self._recheck(model, artifact, report)
         except (KeyError, TypeError, AttributeError) as error:

@@ -1,42 +1,61 @@
 """What rounding alone may do to an output, where an artifact is further from its model than the tolerance.
 
-A model that answers one rounding step of its input and weights with more than the tolerance cannot be held to the
-tolerance there: what is allowed grows with that response, and an input on which the response is large says nothing and
-is set aside, by name. The same holds for the rounding of Keras' own norms.
+Where one rounding step of input and weights moves the model's own output by more than the tolerance, an artifact cannot
+be held to the tolerance. There the limit grows with that movement, and an input that moves the output too far is
+skipped, by name. The same holds for the rounding of Keras' own norms.
 """
 
 from __future__ import annotations
 
-import keras
+from numbers import Real
 
-from ..model.signature import Signature
+from ..errors import ExportError
+from ..model.facts import ModelFacts
 from ..model.test_inputs import Probe
-from .reference import Reference, distance, in_exact_norms, off_by
+from .reference import Reference, outputs_of_exact_norms
 
-SAYS_NOTHING = 1e-2
+DEFAULT_TOLERANCE = 1e-4
+MOST_MOVED = 1e-2  # an output that rounding alone moves by a larger share of its scale cannot be judged
 _ROUNDING_FACTOR = 16
-# Thousands of times beyond what a model was made for, its layers round more than a step of the input tells.
+# Inputs of magnitude 1e4 round more inside the layers than one step of the input shows, so these get a larger factor.
 _FAR = ("constant", "offset", "steps")
 _FAR_FACTOR = 64
 
 
+def check_tolerance(tolerance: float | None) -> float:
+    """The tolerance that holds where the user asks for `tolerance`.
+
+    Raises:
+        ExportError: If it is no number between 0 and 1.
+    """
+    if tolerance is None:
+        return DEFAULT_TOLERANCE
+    if isinstance(tolerance, bool) or not isinstance(tolerance, Real) or not 0 < tolerance < 1:
+        raise ExportError(f"tolerance must be a share of the output's scale, between 0 and 1; got {tolerance!r}.")
+    return float(tolerance)
+
+
 def limits_of(
-    model: keras.Model, sig: Signature, case: Probe, expected: Reference, largest: list[float], allowed: float
+    facts: ModelFacts, case: Probe, expected: Reference, reached: list[float], allowed: float
 ) -> tuple[list[float], str | None]:
-    """What each output may be off by, as a share of its scale, at least `allowed`; why that is too much to judge by."""
-    pairs = zip(expected.outputs, expected.moved, largest, strict=True)
-    shifts = [distance(expected.part(i, y), expected.part(i, m), top)[1] for i, (y, m, top) in enumerate(pairs)]
-    if max(shifts) > SAYS_NOTHING:
+    """The largest error of each output, as a share of its scale, at least `allowed`; or why nothing can be judged.
+
+    `reached` is the scale of each output on ordinary inputs.
+    """
+    shifts = expected.relative_errors(expected.moved, reached)
+    if max(shifts) > MOST_MOVED:
         return (
             shifts,
             f"one rounding step of input and weights moves the model's output by {max(shifts):.0e} of its scale",
         )
-    off = off_by(expected, None if ordinary(case) else in_exact_norms(model, sig, case), largest)
-    if max(off) > SAYS_NOTHING:
+    exact = None if ordinary(case) else outputs_of_exact_norms(facts, case)
+    off = [0.0] * len(reached) if exact is None else expected.relative_errors(exact, reached)
+    if max(off) > MOST_MOVED:
         return off, f"Keras' own norms are off by {max(off):.0e} of the output's scale there"
     factor = _FAR_FACTOR if case.name in _FAR and not case.given else _ROUNDING_FACTOR
     return [max(allowed, factor * s, 2 * o) for s, o in zip(shifts, off, strict=True)], None
 
 
 def ordinary(case: Probe) -> bool:
+    """Whether an input is random or the user's own, not one that is made to break norms."""
     return case.given or case.name.startswith("random")

@@ -108,7 +108,8 @@ class _Child:
         if answer.get("kind") == "OSError":
             raise ExportError(f"The converter could not write its file: {answer['error']}.")
         if "error" in answer:
-            raise ConversionError(answer["error"], answer["kind"], answer["traceback"], self._printed_since(start))
+            message = answer["error"] or answer["kind"]  # a MemoryError, say, has no message
+            raise ConversionError(message, answer["kind"], answer["traceback"], self._printed_since(start))
         return answer["result"]
 
     def _answer(self, progress: Callable[[str], object] | None) -> dict[str, Any] | None:

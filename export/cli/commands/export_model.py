@@ -98,22 +98,17 @@ def _write_all(request: ExportRequest, terminal: Terminal, quiet: bool) -> list[
     """Load the model once and write every target; show each report as its file is done, unless `quiet`."""
     from keras_norms.export.artifact.atomic_write import check_writable
     from keras_norms.export.loading.load_model import load_model
-    from keras_norms.export.model.signature import signature
 
     for out in request.outs:
         check_writable(out)
     with terminal.status(f"reading {request.model}"):
         model = load_model(request.model)
     labels = arguments.lines(request.labels) if request.labels else None
-    calibration = None
-    if request.calibration is not None:
-        names = [spec.name for spec in signature(model).inputs]
-        calibration = arguments.arrays(request.calibration, names)
     reports: list[ExportReport] = []
     for out in request.outs:
         with terminal.status(f"{out}: starting") as update:
             progress = partial(_show_stage, update, out)
-            reports.append(request.write(model, out, labels=labels, calibration=calibration, progress=progress))
+            reports.append(request.write(model, out, labels=labels, progress=progress))
         if not quiet:
             tables.export(terminal, reports[-1], first=len(reports) == 1)
     return reports

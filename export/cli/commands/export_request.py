@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -56,6 +56,7 @@ class ExportRequest:
             written = [path for out in self.outs for path in (out, out.with_name(f"{out.name}.json"))]
             arguments.distinct(self.model, written)
         arguments.present(self.model, "model file")
+        arguments.present(self.calibration, "file")
 
     def write(
         self,
@@ -63,10 +64,9 @@ class ExportRequest:
         out: Path,
         *,
         labels: list[str] | None,
-        calibration: Any,
         progress: Callable[[str], object],
     ) -> ExportReport:
-        """Write the loaded model as `out`; `labels` and `calibration` are what their files hold."""
+        """Write the loaded model as `out`; `labels` are what their file holds."""
         from keras_norms.export import to_onnx, to_tflite
 
         if out.suffix == ".onnx":
@@ -78,7 +78,7 @@ class ExportRequest:
                 norms=self.norms or "fast",
                 layout=self.layout or "keras",
                 quantize=self.quantize,
-                calibration=calibration,
+                calibration=self.calibration,
                 batch_size=self.batch_size,
                 fold=not self.no_fold,
                 tolerance=self.tolerance,
@@ -93,7 +93,7 @@ class ExportRequest:
             target=self.target,
             allow_flex=self.allow_flex,
             quantize=self.quantize,
-            calibration=calibration,
+            calibration=self.calibration,
             batch_size=self.batch_size,
             fold=not self.no_fold,
             tolerance=self.tolerance,

@@ -25,18 +25,13 @@ def lint(artifact: Path, model: Path | None, calibration: Path | None, as_json: 
     if artifact.suffix != ".tflite":
         raise click.BadParameter(f"'{artifact}' must end in .tflite.", param_hint="'ARTIFACT'")
     arguments.present(artifact, "artifact")
-    if model is not None:
-        arguments.present(model, "model file")
+    arguments.present(model, "model file")
+    arguments.present(calibration, "file")
     with session(show_traceback) as terminal:
         with terminal.status(f"looking at {artifact}"):
             from keras_norms.export import lint as lint_artifact
-            from keras_norms.export.formats import format_of
 
-            given = None
-            if calibration is not None:
-                runner = next(iter(format_of(artifact).runners(artifact).values()))
-                given = arguments.arrays(calibration, [spec.name for spec in runner.inputs])
-            report = lint_artifact(artifact, model=model, calibration=given)
+            report = lint_artifact(artifact, model=model, calibration=calibration)
         if as_json:
             terminal.json(report.to_dict())
         else:

@@ -25,15 +25,12 @@ def verify(
     arguments.artifact(artifact, "ARTIFACT")
     arguments.present(model, "model file")
     arguments.present(artifact, "artifact")
+    arguments.present(inputs, "file")
     with session(show_traceback) as terminal:
         with terminal.status(f"comparing {artifact} with {model}"):
             from keras_norms.export import verify as verify_artifact
-            from keras_norms.export.loading.load_model import load_model
-            from keras_norms.export.model.signature import signature
 
-            loaded = load_model(model)
-            given = arguments.arrays(inputs, [spec.name for spec in signature(loaded).inputs]) if inputs else None
-            report = verify_artifact(loaded, artifact, inputs=given, tolerance=tolerance)
+            report = verify_artifact(model, artifact, inputs=inputs, tolerance=tolerance)
         if as_json:
             terminal.json(report.to_dict())
         else:

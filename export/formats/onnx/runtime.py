@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from ...errors import ExportError
+from ...errors import ExportError, reason_of
 from ...model.signature import Spec
 from ..protocol import Runner
 from .external_data import check_data, data_path
@@ -40,8 +40,7 @@ class OnnxRunner:
         try:
             self._session = open_session(os.fspath(path), level, threads)
         except Exception as error:  # onnxruntime's own exceptions share no base class of a public name
-            first = str(error).splitlines()[0]
-            raise ExportError(f"'{path}' is no ONNX file that ONNX Runtime can run: {first}") from error
+            raise ExportError(f"'{path}' is no ONNX file that ONNX Runtime can run: {reason_of(error)}") from error
         self.inputs = tuple(Spec(x.name, _shape(x.shape), _dtype(x.type)) for x in self._session.get_inputs())
         self.outputs = tuple(y.name for y in self._session.get_outputs())
 

@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
 
-from ...errors import ExportError
+from ...errors import ExportError, reason_of
 from ...model.signature import Spec
 from ...worker.quiet import quiet_stderr
 from ..protocol import Runner
@@ -30,9 +30,7 @@ class TFLiteRunner:
                 )
                 self._read_interface()
         except (ValueError, RuntimeError) as error:
-            raise ExportError(
-                f"'{path}' is no TFLite file that LiteRT can run: {str(error).splitlines()[0]}."
-            ) from error
+            raise ExportError(f"'{path}' is no TFLite file that LiteRT can run: {reason_of(error)}.") from error
 
     def _read_interface(self) -> None:
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
@@ -99,5 +97,5 @@ def _check_readable(path: Path) -> None:
         flatbuffer_utils.read_model(os.fspath(path))
     except Exception as error:  # whatever the damaged part made the reader stumble over
         raise ExportError(
-            f"'{path}' is no TFLite file that LiteRT can run: {error}. Export the model again."
+            f"'{path}' is no TFLite file that LiteRT can run: {reason_of(error)}. Export the model again."
         ) from error

@@ -8,30 +8,31 @@ from pathlib import Path
 
 import keras
 
-from ...formats import target_of
-from ...model.signature import signature
-from ..verify import cases_to_try, compare
+from ...formats import format_of
+from ...model.facts import ModelFacts
+from ..cases import cases_to_try
+from ..compare import compare
+from .ignored_failure import failure_ignored
 
 
-def first_divergence(model: keras.Model, make: Callable[[keras.Model, Path], object], suffix: str) -> str | None:
-    """Convert `model` once more with every layer's output exposed and name the first that is off.
+def first_divergence(facts: ModelFacts, make: Callable[[ModelFacts, Path], object], suffix: str) -> str | None:
+    """Convert the model once more with every layer's output exposed, and name the first layer whose output differs.
 
-    Exposed outputs keep a converter from merging layers, so a fault that needs the merge does not show again: then, and
-    where the model is no graph of layers, the answer is None.
+    Exposed outputs keep a converter from merging layers. So the answer is None where a fault needs the merge, and where
+    the model is no graph of layers.
     """
-    exposed = _exposed(model)
+    exposed = _exposed(facts.model)
     if exposed is None:
         return None
-    with tempfile.TemporaryDirectory() as folder:
+    with failure_ignored(), tempfile.TemporaryDirectory() as folder:  # a second failure must not hide the first
         path = Path(folder) / f"exposed{suffix}"
-        try:
-            make(exposed, path)
-            runners = target_of(path).runners(path)
-            report = compare(exposed, runners, path, cases_to_try(exposed, runners, path))
-        except Exception:  # a second failure must not hide the first
-            return None
-    layers = dict(zip(signature(exposed).outputs, exposed.output_names, strict=True))
-    return next((layers[name] for name, output in report.outputs.items() if not output.ok), None)
+        known = ModelFacts.of(exposed)
+        make(known, path)
+        runners = format_of(path).runners(path)
+        report = compare(known, runners, path, cases_to_try(known, runners, path))
+        layers = dict(zip(known.declared.outputs, exposed.output_names, strict=True))
+        return next((layers[name] for name, output in report.outputs.items() if not output.ok), None)
+    return None
 
 
 def _exposed(model: keras.Model) -> keras.Model | None:
@@ -44,7 +45,7 @@ def _exposed(model: keras.Model) -> keras.Model | None:
             continue
         try:
             output = operation.output
-        except (AttributeError, ValueError):  # called more than once: no single output to speak of
+        except (AttributeError, ValueError):  # called more than once, so it has no single output
             continue
         if isinstance(output, keras.KerasTensor) and output.dtype.startswith("float"):
             outputs.append(output)

@@ -3,8 +3,9 @@
 A converter merges layers, so many outputs stand nowhere in the file. But a layer is right when its output is found, or
 when that of a layer further on that depends on it is; the first layer of which neither holds is where the fault begins.
 
-How near the nearest value is counts in dB: in a float32 file by the largest error, in a quantized one by the noise, and
-there it grows from layer to layer. So two layers tell: the first below what is asked, and the one that loses most.
+How near the nearest value is, is told in dB: in a float32 file by the largest error, in a quantized one by the noise.
+Noise grows from layer to layer, so two layers are named there: the first below what is asked, and the one that loses
+most.
 """
 
 from __future__ import annotations
@@ -19,14 +20,19 @@ from typing import Any
 import keras
 import numpy as np
 
+from ...formats.protocol import Format
 from ...lowerings import LOWERINGS
+from ...model.facts import ModelFacts
 from ...model.keras_graph import layers_below
 from ...model.patching import patched_calls
 from ...model.precision import in_float32
-from ...model.signature import signature
-from ...model.test_inputs import INFINITE, Arrays, Probe
+from ...model.relative_error import scale
+from ...model.test_inputs import INFINITE, Probe
+from ...model.user_inputs import Arrays
 from ...report.verify_report import Check, Loss, VerifyReport
-from ..reference import distance, scale
+from ..interface import first_of
+from ..metrics import distance
+from .ignored_failure import failure_ignored
 
 _SAME = 1e-4
 _CAP = 100.0  # dB: nearer is the same
@@ -36,7 +42,7 @@ _NORMS = tuple(kind for kind, _ in LOWERINGS if kind.__name__.endswith("Normaliz
 
 @dataclass
 class _Call:
-    """One call of a layer: its float outputs and the earlier calls whose results it took."""
+    """One call of a layer: its float outputs, and which earlier calls made what it takes."""
 
     layer: str
     is_norm: bool
@@ -46,7 +52,7 @@ class _Call:
 
 @dataclass(frozen=True)
 class _Ruler:
-    """How near a value is to a layer's output, in dB, and the least that is right."""
+    """Measures how near a value is to a layer's output, in dB; `least` is the smallest figure that counts as right."""
 
     least: float
     by_noise: bool
@@ -60,14 +66,14 @@ class _Ruler:
         return cls(check.floor_db, True)
 
     def nearness(self, y: np.ndarray, other: np.ndarray) -> float:
-        _, relative, sqnr = distance(y, other, 0.0)
-        return min(_CAP, sqnr if self.by_noise else -20 * np.log10(max(relative, 1e-30)))
+        found = distance(y, other, 0.0)
+        return min(_CAP, found.sqnr_db if self.by_noise else float(-20 * np.log10(max(found.relative, 1e-30))))
 
 
 def divergence_inside(
-    models: list[keras.Model], target: Any, path: Path, report: VerifyReport, tried: list[Probe]
+    models: list[ModelFacts], form: Format[Any], path: Path, report: VerifyReport, tried: list[Probe]
 ) -> tuple[str | None, Loss | None]:
-    """The first layer whose output the file at `path` does not compute, or None if that cannot be told; of a quantized
+    """The first layer whose output the file at `path` does not compute, or None if that cannot be told; for a quantized
     file also the layer that loses most.
 
     `models` compute the same: a layer that was folded differently in one of them may be found by way of another.
@@ -76,26 +82,28 @@ def divergence_inside(
     probe = next((probe for probe in tried if probe.name in failed and probe.name != INFINITE), None)
     if probe is None:
         return None, None
-    try:
-        sig = signature(models[0])
-        names = [spec.name for spec in next(iter(target.runners(path).values())).inputs]
-        ours = [spec.name for spec in sig.inputs]
-        names = ours if set(names) == set(ours) else names
-        values = [value for _, value in target.tensors(path, dict(zip(names, probe.arrays, strict=True)))]
+    found: list[tuple[str | None, Loss | None]] = []
+    with failure_ignored():  # the artifact is broken: whatever else is wrong with it must not hide that
+        values = _values_inside(models[0], form, path, probe)
         ruler = _Ruler.of(failed[probe.name], report.quantized)
-        found = [_first_wrong(_record(model, probe.arrays), values, ruler) for model in models]
-    except Exception:  # the artifact is broken: whatever else is wrong with it must not hide that
-        return None, None
-    order = [layer.name for layer in layers_below(models[0])]
+        found = [_first_wrong(_record(facts, probe.arrays), values, ruler) for facts in models]
+    order = [layer.name for layer in layers_below(models[0].model)]
     known = [(layer, loss) for layer, loss in found if layer in order]
-    # Where one search goes wrong it stops too early, at a layer that was merged away.
+    # A search that goes wrong stops too early, at a layer that was merged away.
     return max(known, key=lambda pair: order.index(str(pair[0])), default=(None, None))
 
 
-def _record(model: keras.Model, arrays: Arrays) -> list[_Call]:
-    sig = signature(model)
-    with in_float32(model), recording(model) as calls:
-        sig.call(model, arrays)
+def _values_inside(facts: ModelFacts, form: Format[Any], path: Path, probe: Probe) -> Arrays:
+    """What the operations of the artifact compute from an input."""
+    names = [spec.name for spec in first_of(form.runners(path)).inputs]
+    ours = [spec.name for spec in facts.declared.inputs]
+    names = ours if set(names) == set(ours) else names
+    return [value for _, value in form.tensors(path, dict(zip(names, probe.arrays, strict=True)))]
+
+
+def _record(facts: ModelFacts, arrays: Arrays) -> list[_Call]:
+    with in_float32(facts.model), recording(facts.model) as calls:
+        facts.declared.call(facts.model, arrays)
     return calls
 
 

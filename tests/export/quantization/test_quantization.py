@@ -8,7 +8,8 @@ from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflit
 from keras_norms.export.formats import target_of
 from keras_norms.export.model.layer_names import NORM_SCOPE
 from keras_norms.export.model.signature import signature
-from keras_norms.export.quantization.modes import MODES, calibration_batches, calibration_warnings
+from keras_norms.export.quantization.calibration import calibration_batches, calibration_warnings
+from keras_norms.export.quantization.modes import MODES
 from models import image_net, randomize
 
 import keras_norms

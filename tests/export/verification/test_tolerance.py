@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
-from keras_norms.export.model.signature import signature
+from keras_norms.export.model.facts import ModelFacts
+from keras_norms.export.model.relative_error import scale
 from keras_norms.export.model.test_inputs import Probe
-from keras_norms.export.verification.reference import distance, reference, scale
+from keras_norms.export.verification.metrics import distance
+from keras_norms.export.verification.reference import reference
 from keras_norms.export.verification.tolerance import limits_of
 
 L = keras.layers
@@ -23,10 +25,10 @@ def network():
 
 
 def limit(model, x, name="zeros"):
-    sig = signature(model, 1)
+    facts = ModelFacts.of(model, 1)
     probe = Probe(name, [x], "")
-    expected = reference(model, sig, probe)
-    (found,), reason = limits_of(model, sig, probe, expected, [scale(expected.outputs[0])], TOLERANCE)
+    expected = reference(facts, probe)
+    (found,), reason = limits_of(facts, probe, expected, [scale(expected.outputs[0])], TOLERANCE)
     return expected, found, reason
 
 

@@ -102,7 +102,7 @@ def test_a_path_that_cannot_be_is_refused(case, tmp_path, monkeypatch):
 
 def test_a_converter_that_cannot_write_is_no_fault_of_its_own():
     with pytest.raises(ExportError, match="^The converter could not write its file: .*File name too long"):
-        run_job("quantization.modes:load_batches", path="x" * 300)
+        run_job("quantization.calibration:load_batches", path="x" * 300)
 
 
 def test_inputs_to_verify_on_come_in_a_file_too(tmp_path):

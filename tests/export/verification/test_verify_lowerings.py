@@ -7,12 +7,13 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from keras_norms.export import VerificationError, lowerings, pipeline, to_onnx, to_tflite
+from keras_norms.export import VerificationError, lowerings, to_onnx, to_tflite
+from keras_norms.export.verification import compare as comparing
 from models import randomize
 
 import keras_norms
 
-verifying = sys.modules["keras_norms.export.verification.verify"]  # the package has the function under this name
+judging = sys.modules["keras_norms.export.pipeline.judge"]  # the package has the function under this name
 L, SIZE, GROUPS = keras.layers, 8, 4  # rows, columns and channels alike, so that a wrong axis has a shape that fits
 NORMS = {
     "pack_group": lambda **kw: keras_norms.GroupNormalization(GROUPS, **kw),
@@ -155,14 +156,14 @@ def report(request, tmp_path_factory):
         seen.append(compare(*args, **kwargs))
         return seen[-1]
 
-    compare = pipeline.compare
+    compare = judging.compare
     export, suffix = request.param
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lowerings, "LOWERINGS", [(k, partial(lower, right=right)) for k, right in lowerings.LOWERINGS])
-        patch.setattr(pipeline, "compare", keep)
-        patch.setattr(pipeline, "first_divergence", lambda *args: None)  # the searches take longer than all the rest
-        patch.setattr(pipeline, "divergence_inside", lambda *args: (None, None))
-        patch.setattr(verifying, "_swapped", lambda *args: None)  # it compares every output with every other
+        patch.setattr(judging, "compare", keep)
+        patch.setattr(judging, "first_divergence", lambda *args: None)  # the searches take longer than all the rest
+        patch.setattr(judging, "divergence_inside", lambda *args: (None, None))
+        patch.setattr(comparing, "_swapped", lambda *args: None)  # it compares every output with every other
         with pytest.raises(VerificationError, match="was not written"):
             export(model, tmp_path_factory.mktemp("norms") / f"norms{suffix}")
     return seen[0]

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
+from ....errors import kind_and_reason
 from ....model.layer_names import layer_of
 from ....worker.client import ConversionError
 
@@ -45,7 +46,7 @@ def naming_failures() -> Iterator[None]:
     except Exception as error:
         if not (nodes := _nodes(records)):
             raise
-        raise UnconvertibleError(nodes, f"{type(error).__name__}: {_first_line(error)}") from error
+        raise UnconvertibleError(nodes, kind_and_reason(error)) from error
     finally:
         logger.removeHandler(handler)
     if nodes := _nodes(records):
@@ -65,15 +66,11 @@ def _nodes(records: list[logging.LogRecord]) -> list[tuple[str, str]]:
     return failed or unknown
 
 
-def _first_line(error: Exception | str) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
-
-
 def explain(failure: ConversionError, layers: Collection[str]) -> str:
     """One sentence for a person on why there is no file, and what to do."""
     if failure.kind != UnconvertibleError.__name__:
         return (
-            f"The ONNX converter failed, by a fault of its own: {failure.kind}: {_first_line(str(failure))}. "
+            f"The ONNX converter failed, by a fault of its own: {kind_and_reason(failure, failure.kind)}. "
             "Please report it with the model's config; export to .tflite, or leave layers out to find the one it is."
         )
     told = json.loads(str(failure))

@@ -15,7 +15,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 
 from ....model.layer_names import NORM_SCOPE
 from ....progress import Progress, counted, silent
-from ....quantization.modes import load_batches
+from ....quantization.calibration import load_batches
 
 _WEIGHTED = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 

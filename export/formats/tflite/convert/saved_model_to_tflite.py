@@ -12,7 +12,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from ....options import TFLiteOptions
 from ....progress import Progress, silent
-from ....quantization.modes import load_batches
+from ....quantization.calibration import load_batches
 from ...protocol import Conversion
 from ..quantize.calibrated import quantize
 from ..quantize.dynamic_range import round_kernels

@@ -15,7 +15,7 @@ from ....loading.load_model import load_model
 from ....model.keras_graph import layers_below
 from ....model.layer_names import layer_of
 from ....model.signature import Signature
-from ....model.test_inputs import Arrays, user_cases
+from ....model.user_inputs import Arrays, user_cases
 from ....report.delegate_report import DelegateReport, Finding, XnnpackReport
 from ... import target_of
 from .static_checks import look_at

@@ -26,7 +26,7 @@ from tensorflow.lite.python import convert
 from tensorflow.lite.python.optimize.calibrator import Calibrator
 
 from ....model.layer_names import NORM_SCOPE
-from ....model.test_inputs import Arrays
+from ....model.user_inputs import Arrays
 from ....progress import Progress, counted, silent
 from ..flatbuffer_graph import Graph
 from . import equalizing, rounding, sensitivity

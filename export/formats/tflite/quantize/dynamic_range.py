@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from ....model.test_inputs import Arrays
+from ....model.user_inputs import Arrays
 from ....progress import Progress, counted, silent
 from ..flatbuffer_graph import Graph, Quantized
 from . import rounding

@@ -8,7 +8,7 @@ from contextlib import suppress
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
-from ....model.test_inputs import Arrays
+from ....model.user_inputs import Arrays
 
 
 def watch(
