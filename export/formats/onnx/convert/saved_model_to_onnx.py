@@ -13,6 +13,7 @@ import onnx_ir as ir
 from ....progress import Progress, silent
 from ..external_data import CHANNELS_FIRST, DATA_HASH, data_path
 from ..passes.norm_forms import UnavailableNormError
+from ..passes.pass_types import PassOptions
 from ..passes.run_passes import optimize
 from ..passes.tidy_names import tidy
 from ..quantize.ort_quantizer import quantize
@@ -47,17 +48,17 @@ def convert_saved_model(
     beside = sum(array.nbytes for array in weights.values()) > data_above
     if beside and mode is not None:
         raise ValueError(f"quantize={mode!r} is for models of less than {data_above:,} bytes; leave it out")
-    options = {
-        "channels_first_io": channels_first_io,
-        "channels_first_model": channels_first_model,
-        "standard_norms": standard_norms,
-        "layer_norm": layer_norm,
-        "norms_in_either_layout": mode is None,  # channels last they have products, which would be quantized
-    }
+    options = PassOptions(
+        channels_first_io=channels_first_io,
+        channels_first_model=channels_first_model,
+        standard_norms=standard_norms,
+        layer_norm_is_exact=layer_norm,
+        norms_in_either_layout=mode is None,  # channels last they have products, which would be quantized
+    )
     while True:
         model = _lifted(source, wanted, weights)
         try:
-            turned = optimize(model, **options)
+            turned = optimize(model, options)
             break
         except UnavailableNormError as error:
             if opset is not None or error.since > newest_opset:
