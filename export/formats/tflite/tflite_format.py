@@ -17,7 +17,7 @@ from ...worker.client import ConversionError, run_job
 from ..protocol import Conversion, Format, Runner
 from . import metadata, op_facts, runtime
 from .convert.explain_failure import explain, flex_warning, float_note
-from .delegates.lint import xnnpack
+from .delegates.xnnpack import xnnpack_report
 from .tensors import tensors
 
 
@@ -80,7 +80,7 @@ class TFLiteFormat:
 
     def delegate_report(self, path: Path, options: TFLiteOptions, layers: Collection[str]) -> XnnpackReport | None:
         """None for a file that may hold Flex operations: LiteRT alone cannot prepare it."""
-        return None if options.allow_flex else xnnpack(path, layers)
+        return None if options.allow_flex else xnnpack_report(path, layers)
 
     def write_metadata(self, path: Path, entries: dict[str, str]) -> None:
         metadata.write_metadata(path, entries)
