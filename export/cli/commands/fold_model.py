@@ -25,12 +25,12 @@ def fold(model: Path, out: Path, as_json: bool, show_traceback: bool) -> None:
     with session(show_traceback) as terminal:
         with terminal.status(f"folding {model}"):
             from keras_norms.export import fold as fold_model
-            from keras_norms.export.artifact.atomic_write import check_writable, placing
+            from keras_norms.export.artifact.atomic_write import atomic_write, check_writable
             from keras_norms.export.loading.load_model import load_model
 
             check_writable(out)
             folded, report = fold_model(load_model(model))
-            with placing(out) as partial:
+            with atomic_write(out) as partial:
                 folded.save(partial)
         if as_json:
             terminal.json({"path": str(out), **report.to_dict()})
