@@ -37,9 +37,10 @@ def _gains(node: ir.Node) -> bool:
     if rank_of(node.inputs[0]) != SERIES or kernel is None or not liftable(node):
         skip(node, "it is not of one dimension, or its kernel is computed")
         return False
-    gains = kernel.shape[0] % _BLOCK == 0 or integer(node, "group", 1) == kernel.shape[0]
+    channels = len(kernel)
+    gains = channels % _BLOCK == 0 or integer(node, "group", 1) == channels
     if not gains:
-        skip(node, f"its {kernel.shape[0]} channels do not fill blocks of {_BLOCK}")
+        skip(node, f"its {channels} channels do not fill blocks of {_BLOCK}")
     return gains
 
 

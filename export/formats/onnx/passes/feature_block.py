@@ -92,12 +92,7 @@ def steps(block: Block, node: ir.Node, i: int | None, place: Place) -> list[Plac
     rank = rank_of(value)
     if whole is None or not FLAT <= rank <= STEPS or other is None:
         return None
-    if node.op_type in _IN_TIME:
-        handler = _IN_TIME[node.op_type]
-    elif rank == FLAT:
-        handler = _FLAT.get(node.op_type)
-    else:
-        handler = None
+    handler = _IN_TIME.get(node.op_type) or (_FLAT.get(node.op_type) if rank == FLAT else None)
     return handler(_Visit(block, node, i, value, start, whole, other)) if handler is not None else None
 
 

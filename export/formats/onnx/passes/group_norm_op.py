@@ -41,7 +41,7 @@ from .ir_utils import (
 from .pass_types import PassOptions
 from .skips import skip
 
-GROUPS, DOMAIN = "Groups", "keras_norms"
+GROUPS, DOMAIN = "GroupNorm", "keras_norms"
 LAST_COSTS = 0.6  # more than channels first, in transposes of its tensor
 _WORTHWHILE = 1 << 16  # elements: below, the many small operations take longer than two transposes
 _NARROW, _WIDE = 256, 2048

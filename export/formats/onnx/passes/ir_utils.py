@@ -118,7 +118,9 @@ def operand(node: ir.Node, op_type: str) -> tuple[ir.Node, ir.Value] | None:
 
 def with_constant(node: ir.Node | None) -> tuple[ir.Value, NDArray[Any]] | None:
     """The computed and the constant operand of a binary node with one of each."""
-    for i in (0, 1) if node is not None and len(node.inputs) > 1 else ():
+    if node is None or len(node.inputs) < 2:
+        return None
+    for i in (0, 1):
         array, other = constant(node.inputs[i]), node.inputs[1 - i]
         if array is not None and other is not None and constant(other) is None:
             return other, array

@@ -84,6 +84,8 @@ class Homes:
                 continue
             if turnable(node, rank) or leaves(node, rank, perm_to(FIRST, rank)):
                 found[node] = rank
+            elif node.op_type in _CONVOLUTIONAL:
+                skip(node, "it runs with channels first only")
             else:
                 skip(node, "it is not known how to run it in the other layout")
         return found

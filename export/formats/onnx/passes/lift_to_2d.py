@@ -101,8 +101,8 @@ def _lift_axis(node: ir.Node, row: int) -> None:
 
 def _lift_widths(node: ir.Node, row: int) -> None:
     widths = array_of(node.inputs[1]).reshape(-1, SERIES)
-    widths = np.insert(widths, row, 0 if node.op_type == "Pad" else 1, axis=1).reshape(-1)
-    node.replace_input_with(1, new_constant(graph_of(node), widths, f"{node.name}/widths"))
+    lifted = np.insert(widths, row, 0 if node.op_type == "Pad" else 1, axis=1).reshape(-1)
+    node.replace_input_with(1, new_constant(graph_of(node), lifted, f"{node.name}/widths"))
 
 
 def _lift_slice(node: ir.Node, row: int) -> None:

@@ -34,7 +34,7 @@ def optimize(model: ir.Model, options: PassOptions, passes: tuple[Pass, ...] = P
     channels_first: tuple[str, ...] = ()
     for row in passes:
         before = len(model.graph)
-        result, skipped = _listed(row, model, options) if log else (_apply(row, model, options), [])
+        result, skipped = _listed(row, model, options) if log else (apply_pass(row, model, options), [])
         channels_first += result.channels_first
         if log:
             _write(Path(log), row, (before, len(model.graph)), skipped)
@@ -43,7 +43,8 @@ def optimize(model: ir.Model, options: PassOptions, passes: tuple[Pass, ...] = P
     return channels_first
 
 
-def _apply(row: Pass, model: ir.Model, options: PassOptions) -> PassResult:
+def apply_pass(row: Pass, model: ir.Model, options: PassOptions) -> PassResult:
+    """One pass, and what its row says is done behind it."""
     result = row.rewrite(model, options) or PassResult()
     while row.repeat and result.changed:
         remove_unused(model)
@@ -58,7 +59,7 @@ def _apply(row: Pass, model: ir.Model, options: PassOptions) -> PassResult:
 
 def _listed(row: Pass, model: ir.Model, options: PassOptions) -> tuple[PassResult, list[Skipped]]:
     with collected_skips() as skipped:
-        return _apply(row, model, options), skipped
+        return apply_pass(row, model, options), skipped
 
 
 def _write(path: Path, row: Pass, nodes: tuple[int, int], skipped: list[Skipped]) -> None:
