@@ -8,6 +8,8 @@ from cli_models import save_all
 from click.testing import CliRunner
 from keras_norms_cli.commands import cli
 
+pytestmark = pytest.mark.runtime
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):

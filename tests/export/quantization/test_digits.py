@@ -9,6 +9,7 @@ from keras_norms.export.demo import data, training
 from keras_norms.export.formats import format_of
 
 pytest.importorskip("onnx")
+pytestmark = pytest.mark.runtime
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Quantized artifacts: each mode converts, runs, is recognized, is judged by its noise, and norms stay in float."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -51,25 +53,45 @@ def images():
 FLOOR = {"float16": 60, "dynamic": 35, "int8": 35, "int16x8": 40}
 
 
+@pytest.fixture(scope="module")
+def models():
+    """{name: model}, each built once; an export does not change it."""
+    return {name: build() for name, build in NETS.items()}
+
+
+@pytest.fixture(scope="module")
+def exported(models, images, tmp_path_factory):
+    """(suffix, mode, norms) -> path and report of the file, which is made when a test first asks for it."""
+    folder = tmp_path_factory.mktemp("quantized")
+
+    @functools.cache
+    def made(suffix, mode, norms):
+        path, export = folder / f"{mode}_{norms}{suffix}", TARGETS[suffix][0]
+        calibration = images if MODES[mode].calibrated else None
+        return path, export(models[norms], path, quantize=mode, calibration=calibration)
+
+    return made
+
+
+@pytest.mark.runtime
 @pytest.mark.parametrize("norms", NETS)
 @pytest.mark.parametrize(("suffix", "mode"), CASES)
-def test_every_mode_serves_every_norm(suffix, mode, norms, images, tmp_path):
-    model, path = NETS[norms](), tmp_path / f"m{suffix}"
-    export, calibration = TARGETS[suffix][0], images if MODES[mode].calibrated else None
-    report = export(model, path, quantize=mode, calibration=calibration)
+def test_every_mode_serves_every_norm(suffix, mode, norms, images, models, exported):
+    path, report = exported(suffix, mode, norms)
     assert report.verification.outputs["logits"].sqnr_db > FLOOR[mode]
     if report.fold and norms == "others":
         assert {kept.norm for kept in report.fold.kept} == {"stays_0", "stays_1"}
     assert format_of(path).quantized_as(path) == mode
-    again = verify(model, path, inputs=images[:8])
+    again = verify(models[norms], path, inputs=images[:8])
     assert again.ok
     assert again.quantized == mode
     assert again.outputs["logits"].sqnr_db > FLOOR[mode]
 
 
-def test_norms_stay_in_float_in_int8(images, tmp_path):
-    to_tflite(image_net(NORMS["group"]), tmp_path / "m.tflite", quantize="int8", calibration=images)
-    model = flatbuffer_utils.read_model(str(tmp_path / "m.tflite"))
+@pytest.mark.runtime
+def test_norms_stay_in_float_in_int8(exported):
+    path, _ = exported(".tflite", "int8", "group")
+    model = flatbuffer_utils.read_model(str(path))
     graph = model.subgraphs[0]
     casts = {i for i, code in enumerate(model.operatorCodes) if code.builtinCode in (6, 114)}  # (DE)QUANTIZE
     made = [graph.tensors[i] for op in graph.operators if op.opcodeIndex not in casts for i in op.outputs]
@@ -81,9 +103,10 @@ def test_norms_stay_in_float_in_int8(images, tmp_path):
     assert "INT8" in convolution
 
 
-def test_norms_in_an_int8_onnx_file_read_what_a_layer_computed(images, tmp_path):
-    to_onnx(image_net(NORMS["group"], channels=16), tmp_path / "m.onnx", quantize="int8", calibration=images)
-    nodes = onnx.load(tmp_path / "m.onnx").graph.node
+@pytest.mark.runtime
+def test_norms_in_an_int8_onnx_file_read_what_a_layer_computed(exported):
+    path, _ = exported(".onnx", "int8", "group")
+    nodes = onnx.load(path).graph.node
     made = {name: node for node in nodes for name in node.output}
     norms = [node for node in nodes if f"/{NORM_SCOPE}/" in node.name]
     read = [made[name] for node in norms for name in node.input if name in made]
@@ -93,6 +116,7 @@ def test_norms_in_an_int8_onnx_file_read_what_a_layer_computed(images, tmp_path)
     assert [node.op_type for node in nodes].count("QuantizeLinear") > 1
 
 
+@pytest.mark.runtime
 def test_an_artifact_below_the_floor_is_not_written(images, tmp_path):
     """Calibrated on inputs a hundred times too small, everything real is clipped."""
     model, path = image_net(NORMS["batch"]), tmp_path / "m.tflite"
@@ -112,12 +136,23 @@ def two_inputs():
     return randomize(keras.Model([a, b], keras.layers.Dense(3, name="y")(keras.layers.Concatenate()([a, b]))))
 
 
+@pytest.mark.runtime
 def test_calibration_in_every_shape_it_comes_in(tmp_path):
     rng, path = np.random.default_rng(0), tmp_path / "m.tflite"
     a, b = rng.normal(size=(10, 4)).astype("float32"), rng.normal(size=(10, 6)).astype("float32")
-    for data in ([a, b], {"b": b, "a": a}, ({"a": a[i : i + 5], "b": b[i : i + 5]} for i in (0, 5)), [[a[:3], b[:3]]]):
-        assert to_tflite(two_inputs(), path, quantize="int8", calibration=data).verification.ok
-    assert to_tflite(two_inputs(), path, quantize="int8", calibration=[a, b], batch_size=4).verification.ok
+    model = two_inputs()
+    for rows, data in (
+        (10, [a, b]),
+        (10, {"b": b, "a": a}),
+        (10, ({"a": a[i : i + 5], "b": b[i : i + 5]} for i in (0, 5))),
+        (3, [[a[:3], b[:3]]]),
+    ):
+        batches = calibration_of(data, model=model)
+        for k, array in enumerate((a, b)):
+            np.testing.assert_array_equal(np.concatenate([batch[k] for batch in batches]), array[:rows])
+        assert {array.shape[0] for batch in batches for array in batch} == {1}, "single examples"
+    assert to_tflite(model, path, quantize="int8", calibration={"b": b, "a": a}).verification.ok
+    assert to_tflite(model, path, quantize="int8", calibration=[a, b], batch_size=4).verification.ok
 
 
 def calibration_of(data, batch_size=None, model=None):
@@ -180,6 +215,7 @@ def test_reading_calibration_data_is_counted(kind, images):
     assert said == [f"calibration data read: {count}" for count in expected]
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize(("suffix", "mode"), [(".tflite", "int8"), (".tflite", "int16x8"), (".onnx", "int8")])
 def test_calibrating_is_counted(suffix, mode, images, tmp_path):
     """The child process runs the examples, the caller hears of each in its turn."""
@@ -193,6 +229,7 @@ def test_calibrating_is_counted(suffix, mode, images, tmp_path):
     assert [stage for stage in said if stage in stages] == stages
 
 
+@pytest.mark.runtime
 def test_a_progress_that_raises_ends_the_export(images, tmp_path):
     """And the next export does not get the answer to this one."""
 
@@ -213,6 +250,7 @@ def test_constant_calibration_is_warned_of():
     assert not calibration_warnings([*batches, [batches[0][0] + 1]], signature(image_net(NORMS["batch"])))
 
 
+@pytest.mark.runtime
 def test_a_model_too_small_to_quantize_says_so(tmp_path):
     report = to_tflite(image_net(NORMS["batch"], channels=4), tmp_path / "m.tflite", quantize="dynamic")
     assert "nothing was quantized" in report.warnings[0]

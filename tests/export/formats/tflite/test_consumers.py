@@ -11,6 +11,8 @@ from ai_edge_litert.interpreter import Interpreter
 from keras_norms.export import to_tflite
 from models import NORMS, image_net
 
+pytestmark = pytest.mark.runtime
+
 
 @pytest.mark.parametrize("quantize", [None, "int8"])
 def test_interpreter_and_compiled_model_run_it(quantize, tmp_path):

@@ -1,5 +1,6 @@
 """What delegates take of a file: XNNPACK asked itself, a GPU's rules, and half precision emulated."""
 
+import functools
 import json
 
 import keras
@@ -13,6 +14,7 @@ from models import NORMS, image_net, randomize
 import keras_norms
 
 GROUP = NORMS["GroupNormalization"]
+runtime = pytest.mark.runtime
 
 
 def norm_alone(norm, shape=(8, 8, 16)):
@@ -39,6 +41,7 @@ def found_in(findings, kind):
     return [finding for finding in findings if finding.kind == kind]
 
 
+@runtime
 def test_a_clean_file_has_no_finding(files):
     report = lint(files / "gpu.tflite", model=files / "net.keras")
     assert report.ok, str(report)
@@ -48,6 +51,7 @@ def test_a_clean_file_has_no_finding(files):
     assert "give calibration data" in report.inputs
 
 
+@runtime
 def test_the_export_says_what_xnnpack_took(tmp_path):
     x = keras.Input((4, 4, 4, 2), name="x", batch_size=1)
     y = keras.layers.Conv3D(3, 2, name="volume")(x)
@@ -64,6 +68,7 @@ def test_the_export_says_what_xnnpack_took(tmp_path):
     assert "rank 5" in found(linted, "rank")[0].reason
 
 
+@runtime
 def test_a_free_batch_is_a_dynamic_shape(files):
     (finding,) = found(lint(files / "free.tflite"), "dynamic shape")
     assert finding.layer == "image"
@@ -71,6 +76,7 @@ def test_a_free_batch_is_a_dynamic_shape(files):
     assert not found(lint(files / "default.tflite"), "dynamic shape")
 
 
+@runtime
 def test_free_sizes_need_more_than_a_batch(tmp_path):
     x = keras.Input((None, None, 3), name="x")
     model = keras.Model(x, keras.layers.GlobalAveragePooling2D()(x))
@@ -82,6 +88,7 @@ def test_free_sizes_need_more_than_a_batch(tmp_path):
     )
 
 
+@runtime
 def test_a_loop_and_an_index_are_named_with_what_helps(tmp_path):
     x = keras.Input((5, 4), name="x")
     y = keras.layers.LSTM(3, name="rolled")(x)
@@ -99,6 +106,7 @@ def test_a_loop_and_an_index_are_named_with_what_helps(tmp_path):
     assert any("x[:, :1]" in finding.remedy for finding in findings)
 
 
+@runtime
 def test_what_stays_in_float_is_told_of_a_quantized_file_alone(tmp_path):
     images = np.random.default_rng(0).normal(size=(8, 12, 12, 3)).astype("float32")
     model = image_net(GROUP)
@@ -115,6 +123,7 @@ def test_what_stays_in_float_is_told_of_a_quantized_file_alone(tmp_path):
     assert "quantize='int8' or 'float16'" in finding.remedy
 
 
+@runtime
 def test_large_inputs_overflow_in_the_default_form_and_not_in_the_gpus(files):
     """Deviations above 256 have squares that a half cannot hold."""
     images = (1000 * np.random.default_rng(0).normal(size=(4, 12, 12, 3))).astype("float32")
@@ -142,25 +151,46 @@ HALF_NORMS = {
 }
 
 
-@pytest.mark.parametrize("name", HALF_NORMS)
-def test_every_norm_has_a_form_for_half_precision(name, tmp_path):
-    """Inputs from 1e-3 to 30,000: each within a half's own resolution of the norm in single precision."""
-    model = norm_alone(HALF_NORMS[name].__class__.from_config(HALF_NORMS[name].get_config()))
-    to_tflite(model, tmp_path / "gpu.tflite", target="gpu", batch_size=1, fold=False)
-    to_tflite(model, tmp_path / "default.tflite", batch_size=1, fold=False)
+@pytest.fixture(scope="module")
+def in_half(tmp_path_factory):
+    """Norm after norm, all in one model: (form, input) -> {norm: its output in single and in half precision}."""
+    folder, x = tmp_path_factory.mktemp("half"), keras.Input((8, 8, 16), name="x")
+    outputs = {name: layer.__class__.from_config(layer.get_config())(x) for name, layer in HALF_NORMS.items()}
+    model = randomize(keras.Model(x, outputs, name="norms"))
+    to_tflite(model, folder / "gpu.tflite", target="gpu", batch_size=1, fold=False)
+    to_tflite(model, folder / "default.tflite", batch_size=1, fold=False)
+
+    @functools.cache
+    def run(form, factor):
+        given = half_inputs(factor)
+        found = run_in_half(folder / f"{form}.tflite", {"x": given})
+        return {result.name: (result.single, result.half) for result in found}, model(given, training=False)
+
+    return run
+
+
+def half_inputs(factor):
+    """Random numbers up to `factor`, or a constant if it is None."""
     x = np.random.default_rng(0).uniform(-1, 1, size=(1, 8, 8, 16)).astype("float32")
+    return np.full_like(x, 1234.0) if factor is None else factor * x
+
+
+@runtime
+@pytest.mark.parametrize("name", HALF_NORMS)
+def test_every_norm_has_a_form_for_half_precision(name, in_half):
+    """Inputs from 1e-3 to 30,000: each within a half's own resolution of the norm in single precision."""
     for scale in (1e-3, 1.0, 300.0, 30_000.0):
-        y = np.asarray(model(scale * x, training=False))
-        *_, (_, _, single, half) = run_in_half(tmp_path / "gpu.tflite", {"x": scale * x})
+        found, expected = in_half("gpu", scale)
+        (single, half), y = found[name], np.asarray(expected[name])
         np.testing.assert_allclose(single, y, atol=2e-5 * np.abs(y).max())
         assert np.abs(half - y).max() <= 6e-3 * np.abs(y).max(), scale
-    *_, (_, _, _, half) = run_in_half(tmp_path / "default.tflite", {"x": 30_000 * x})
+    _, half = in_half("default", 30_000.0)[0][name]
     assert not np.abs(half - y).max() <= 0.1 * np.abs(y).max(), "the default form is of no use here"
-    constant = np.full_like(x, 1234.0)
-    *_, (_, _, _, half) = run_in_half(tmp_path / "gpu.tflite", {"x": constant})
+    _, half = in_half("gpu", None)[0][name]
     assert np.isfinite(half).all()
 
 
+@runtime
 def test_a_tiny_epsilon_and_tiny_inputs_are_named(tmp_path):
     model = norm_alone(keras.layers.GroupNormalization(4, epsilon=1e-7, name="small"))
     to_tflite(model, tmp_path / "m.tflite", batch_size=1)
@@ -175,6 +205,7 @@ def test_a_tiny_epsilon_and_tiny_inputs_are_named(tmp_path):
     assert lint(tmp_path / "gpu.tflite", model=model, calibration=tiny).ok
 
 
+@runtime
 def test_the_target_is_checked(tmp_path):
     model = norm_alone(keras_norms.InstanceNormalization())
     with pytest.raises(ExportError, match="target must be None or 'gpu'; got 'npu'"):

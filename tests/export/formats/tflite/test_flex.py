@@ -8,6 +8,8 @@ from keras_norms.export import ExportError, to_tflite, verify
 from keras_norms.export.formats.tflite.flex_runner import flex_ops
 from models import randomize
 
+pytestmark = pytest.mark.runtime
+
 
 @pytest.fixture(scope="module")
 def model():

@@ -14,6 +14,8 @@ from keras_norms.export.artifact.hashes import model_sha256
 from keras_norms.export.formats.tflite.metadata import read_metadata, write_metadata
 from models import NORMS, image_net, two_in_two_out
 
+pytestmark = pytest.mark.runtime
+
 # Offsets in the tables of metadata_schema.fbs, as its generated readers have them: 4 and 2 for each field before.
 MODEL = {"name": 4, "description": 6, "version": 8, "subgraph_metadata": 10, "min_parser_version": 18}
 SUBGRAPH = {"input_tensor_metadata": 8, "output_tensor_metadata": 10}

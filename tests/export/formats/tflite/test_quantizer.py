@@ -12,8 +12,11 @@ from keras_norms.export.formats.tflite.quantize.observer import watch
 from keras_norms.export.formats.tflite.quantize.ranges import Extremes, Histograms
 from keras_norms.export.formats.tflite.runtime import TFLiteRunner
 from models import randomize
+from tflite_files import Op, flatbuffer
 
 import keras_norms
+
+runtime = pytest.mark.runtime
 
 
 def net(groups, channels=16, size=12):
@@ -51,6 +54,7 @@ def flatbuffers(tmp_path_factory):
     return made
 
 
+@runtime
 @pytest.mark.parametrize("case", [(4, 12), (16, 12), (4, 40)])
 def test_equalizing_changes_no_output(case, flatbuffers, tmp_path):
     x, rng = images(1, case[1]), np.random.default_rng(0)
@@ -63,6 +67,7 @@ def test_equalizing_changes_no_output(case, flatbuffers, tmp_path):
     np.testing.assert_allclose(run(graph.bytes(), x, tmp_path), expected, atol=2e-5 * np.abs(expected).max())
 
 
+@runtime
 def test_a_convolution_that_anything_else_reads_is_left_alone(tmp_path):
     inputs = keras.Input((12, 12, 3), name="x")
     x = keras.layers.Conv2D(8, 3)(inputs)
@@ -76,6 +81,7 @@ def to_grid(kernel):
     return np.round(kernel / scale) * scale
 
 
+@runtime
 def test_kernels_are_rounded_for_their_output_and_stay_on_the_grid(flatbuffers, tmp_path):
     x = images()
     noise = {}
@@ -99,11 +105,13 @@ def test_kernels_are_rounded_for_their_output_and_stay_on_the_grid(flatbuffers, 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("strides", [1, 2])
-def test_patches_are_what_the_convolution_multiplies(padding, strides, tmp_path):
+def test_patches_are_what_the_convolution_multiplies(padding, strides):
     model = keras.Sequential([keras.Input((7, 8, 2), name="x"), keras.layers.Conv2D(3, (3, 2), strides, padding)])
-    to_tflite(randomize(model), tmp_path / "m.tflite", batch_size=1)
-    graph, x = Graph((tmp_path / "m.tflite").read_bytes()), np.random.default_rng(0).normal(size=(1, 7, 8, 2))
-    (op,) = rounding.layers(graph)
+    kernel, bias = randomize(model).layers[-1].get_weights()
+    options = {"padding": int(padding == "valid"), "strideH": strides, "strideW": strides}
+    op = Op("CONV_2D", ["x", "w", "b"], "y", (1, *model.output_shape[1:]), options)
+    graph = Graph(flatbuffer({"x": (1, 7, 8, 2)}, {"w": kernel.transpose(3, 0, 1, 2), "b": bias}, [op], ["y"]))
+    (op,), x = rounding.layers(graph), np.random.default_rng(0).normal(size=(1, 7, 8, 2))
     patches = rounding.Patches(graph, op, 1)
     rows = patches._windows(x)
     kernel = graph.constant(int(op.inputs[1])).reshape(3, -1)
@@ -124,6 +132,7 @@ def test_a_range_is_clipped_where_that_loses_less():
     assert (extremes.low[0], extremes.high[0]) == (values.min(), 40.0)
 
 
+@runtime
 def test_the_layer_that_eight_bits_hurt_is_found(flatbuffers):
     """A range far too wide for a convolution's output leaves nothing of it."""
     flatbuffer, x = flatbuffers[4, 12], [[one[None]] for one in images(4)]
@@ -140,6 +149,7 @@ def test_the_layer_that_eight_bits_hurt_is_found(flatbuffers):
     assert large[0] not in sensitivity.most_sensitive(flatbuffer, ranges, x)
 
 
+@runtime
 def test_sixteen_bits_lose_next_to_nothing(flatbuffers, tmp_path):
     """With kernels that 8 bits hold exactly, what is left is the rounding of 16-bit activations."""
     x, graph = images(1), Graph(flatbuffers[4, 12])
@@ -157,6 +167,7 @@ def test_sixteen_bits_lose_next_to_nothing(flatbuffers, tmp_path):
     assert np.square(got - expected).mean() < 1e-7 * np.square(expected).mean()
 
 
+@runtime
 def test_int8_keeps_little_contrast_and_says_what_stays_in_float(tmp_path):
     """One 8-bit range for channels that differ a hundredfold would keep nothing of the small ones."""
     x = images(32)
@@ -166,6 +177,7 @@ def test_int8_keeps_little_contrast_and_says_what_stays_in_float(tmp_path):
     assert "2 norms, whose statistics" in note
 
 
+@runtime
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_integer_inputs_and_outputs_on_request(norm, tmp_path):
     made = {"batch": keras.layers.BatchNormalization, "group": lambda: keras_norms.GroupNormalization(4)}[norm]
@@ -183,6 +195,7 @@ def test_integer_inputs_and_outputs_on_request(norm, tmp_path):
     assert np.square(got - expected).mean() < 10**-2.5 * np.square(expected).mean()
 
 
+@runtime
 @pytest.mark.parametrize("groups", [4, 16])
 def test_dynamic_kernels_are_rounded_for_what_the_layers_get(groups, tmp_path):
     """The same operations and sizes, less noise: by at least a decibel, where the layers' inputs are correlated."""
@@ -205,6 +218,7 @@ def test_calibration_of_a_file_that_needs_tensorflows_kernels_is_refused(tmp_pat
         to_tflite(net(4), tmp_path / "m.tflite", quantize="dynamic", calibration=images(), allow_flex=True)
 
 
+@runtime
 def test_an_epsilon_that_a_half_cannot_hold_stays_whole(tmp_path):
     """As a half, 1e-8 is zero, and a constant sample would be 0 / 0."""
     x = keras.Input((6, 6, 16), name="x")
