@@ -2,7 +2,7 @@
 
     python smoke.py [--version X.Y.Z]
 
-Run it outside of the repository with the Python of the environment that the wheel is installed in.
+Run it with the Python of the environment that the wheel is installed in.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 import keras
+import keras_norms.export
 from keras_norms.export import fold, to_onnx, to_tflite
-
-import keras_norms
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--version", default=version("keras-norms"), help="the version that must be installed")
     expected = parser.parse_args().version
-    repository = Path(__file__).resolve().parents[1]
-    assert repository not in Path(keras_norms.__file__).resolve().parents, "this is the repository, not the wheel"
+    layers, export_package = (Path(module.__file__).parent for module in (keras_norms, keras_norms.export))
+    assert export_package.parent == layers, "this is an editable install, not the wheel"
     assert keras_norms.__version__ == expected, keras_norms.__version__
     command = [sys.executable, "-m", "keras_norms_cli", "--version"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
@@ -41,7 +40,7 @@ def main() -> None:
             report = export(model, Path(folder) / name)
             assert report.verification.ok
             print(f"{name}: {report.size_bytes:,} bytes, error {report.verification.relative:.1e}")
-    print(f"keras-norms {expected} works from {Path(keras_norms.__file__).parent}")
+    print(f"keras-norms {expected} works from {layers}")
 
 
 if __name__ == "__main__":

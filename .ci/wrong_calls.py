@@ -1,4 +1,4 @@
-"""Calls that a type checker must reject. An `ignore` that mypy calls unused here means that mypy no longer sees them."""
+"""Calls that a type checker must reject: where mypy calls an `ignore` unused, it no longer sees the error."""
 
 from keras_norms.export import fold, to_tflite
 

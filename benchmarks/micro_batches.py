@@ -89,10 +89,9 @@ def draw(labels, batches, steps, rng):
     return np.array([np.concatenate([rng.choice(members[c], 16) for c in pair]) for pair in pairs])
 
 
-def train(data, norm, batches="32 mixed", rate=0.1, seed=0, steps=3000, depth=2, init_scale=1.0, samples=None):
+def train(data, norm, batches="32 mixed", rate=0.1, seed=0, steps=3000, depth=2, init_scale=1.0):
     """Test accuracy after every CHUNK steps, in percent, and the training accuracy at the end."""
     x, x_test, y, y_test = data
-    x, y = (x, y) if samples is None else (x[:samples], y[:samples])
     keras.utils.set_random_seed(seed)
     model, run, accuracy = trainer(norm, depth, init_scale, steps)
     model.set_weights(build(norm, depth, init_scale, steps).get_weights())
@@ -125,9 +124,16 @@ class Runs:
         key = json.dumps({"norm": norm, **setting}, sort_keys=True)
         if key not in self.found:
             start = time.perf_counter()
-            self.found[key] = [train(self.data, norm, seed=seed, **setting) for seed in range(self.seeds)]
+            given = {name: value for name, value in setting.items() if name != "samples"}
+            data = self.first(setting.get("samples"))
+            self.found[key] = [train(data, norm, seed=seed, **given) for seed in range(self.seeds)]
             print(f"{time.perf_counter() - start:6.1f} s  {key}  {spread(self.final(norm, **setting))}", flush=True)
         return self.found[key]
+
+    def first(self, samples):
+        """The data with this many of the images to train on; None for all."""
+        x, x_test, y, y_test = self.data
+        return x[:samples], x_test, y[:samples], y_test
 
     def final(self, norm, **setting):
         return [curve[-1] for curve, _ in self.get(norm, **setting)]

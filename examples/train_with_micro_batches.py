@@ -41,7 +41,8 @@ model.compile(
     optimizer=keras.optimizers.Adam(1e-3),
     loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     metrics=["accuracy"],
-    steps_per_execution=32,  # micro-batches are short: let several share the cost of a call
+    steps_per_execution=32,  # a step on a micro-batch is short: let several share the cost of a call
+    jit_compile=False,  # compiling would take longer than this training
 )
 model.fit(images[:384], labels[:384], batch_size=BATCH_SIZE, epochs=EPOCHS, verbose=0)
 loss, accuracy = model.evaluate(images[384:], labels[384:], verbose=0)

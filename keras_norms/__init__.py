@@ -1,5 +1,7 @@
 """Normalization layers for Keras 3."""
 
+from typing import TYPE_CHECKING
+
 from keras_norms.batch_normalization import BatchNormalization
 from keras_norms.batch_renormalization import BatchRenormalization
 from keras_norms.group_normalization import GroupNormalization
@@ -15,3 +17,15 @@ __all__ = [
     "LayerNormalization",
     "RenormSchedule",
 ]
+
+if TYPE_CHECKING:
+    __version__: str
+else:  # hidden from type checkers, for which any misspelt name would else be a string
+
+    def __getattr__(name):
+        """Read `__version__` when it is asked for: the import stays light, and works in a copy without metadata."""
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib.metadata import version
+
+        return version("keras-norms")

@@ -1,4 +1,4 @@
-"""The demo: train on real images with four norms, export, verify, time, and write down what came out."""
+"""The demo: train on real images with four norms, export, verify and time; write the figures down."""
 
 from __future__ import annotations
 
@@ -6,68 +6,53 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..artifact.atomic_write import atomic_write, check_writable
 from ..errors import ExportError
 from ..report.strict_json import strict_json
 
+if TYPE_CHECKING:
+    from .data import Digits
+    from .results import Record, Run
+    from .training import Recipe
+
 
 class Terminal(Protocol):
-    """Where the demo tells what it does; the command's terminal is one."""
+    """Where the demo shows its progress and its tables. The terminal of the command is one."""
 
     def line(self, text: str = "") -> None: ...
     def table(self, title: str, columns: list[str], rows: list[list[str]]) -> None: ...
     def status(self, text: str) -> AbstractContextManager[Any]: ...
 
 
-def run(out: Path, terminal: Terminal, *, quick: bool = False):
+def run(out: Path, terminal: Terminal, *, quick: bool = False) -> Record:
     """Run the whole demo into the directory `out`; return its `Record`.
 
     Args:
         out: gets `models/`, `demo.json` and `report.html`; files of an earlier run are replaced.
-        terminal: shown each model as it is done, and the tables at the end.
-        quick: two epochs of a few batches, for a look at the files only.
+        terminal: shows each model as it is done, and the tables at the end.
+        quick: train each model for two epochs of a few batches. Every file is written, but the figures mean nothing.
 
     Raises:
-        ExportError: `out` cannot be written to.
-        ModuleNotFoundError: scikit-learn or matplotlib is not installed.
+        ExportError: If `out` cannot be written to.
+        ModuleNotFoundError: If scikit-learn or matplotlib is not installed.
     """
     start = time.perf_counter()
-    # Here, and not above, is everything that needs an extra or takes long to import.
-    from . import data, summary
-    from .make_artifacts import make
-    from .network import NORMS
+    # The modules that need an extra or take long to import are imported here and below, not at the top.
+    from . import data
+    from .measure_inference import on_one_thread
     from .page import page
     from .results import Record
-    from .timing import on_one_thread
     from .training import RECIPES, SEED
 
-    models = out / "models"
-    try:
-        models.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ExportError(
-            f"Cannot make the directory '{models}': {error.strerror}. Choose another with --out."
-        ) from error
-    for path in (models / "model.keras", out / "report.html"):
-        check_writable(path)
+    models = _make_directory(out)
     one_thread = on_one_thread()
-    digits = data.load()
-    recipes = RECIPES
+    digits, recipes = data.load(), RECIPES
     if quick:
         digits = digits._replace(train_images=digits.train_images[:64], train_labels=digits.train_labels[:64])
         recipes = tuple(replace(recipe, epochs=2) for recipe in RECIPES)
-    terminal.line(
-        f"{len(digits.train_images)} scanned digits to train on, {len(digits.test_images)} to test on; "
-        f"{len(NORMS) * len(recipes)} models, up to {'one minute' if quick else 'four minutes'}."
-    )
-    runs = []
-    for recipe in recipes:
-        for norm in NORMS:
-            with terminal.status(f"{norm}, batches of {recipe.batch_size}") as update:
-                runs.append(make(norm, recipe, digits, models, update))
-            terminal.line(_progress(runs[-1]))
+    runs = _train_all(digits, recipes, models, terminal, quick)
     record = Record(
         runs=runs,
         recipes=recipes,
@@ -81,18 +66,54 @@ def run(out: Path, terminal: Terminal, *, quick: bool = False):
     for name, text in (("demo.json", strict_json(record.to_dict())), ("report.html", page(record))):
         with atomic_write(out / name) as partial:
             partial.write_text(text, encoding="utf-8")
+    _show(record, out, terminal)
+    return record
+
+
+def _make_directory(out: Path) -> Path:
+    """Make the directory for the models, and see that everything can be written, before any training."""
+    models = out / "models"
+    try:
+        models.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(
+            f"Cannot make the directory '{models}': {error.strerror}. Choose another with --out."
+        ) from error
+    for path in (models / "model.keras", out / "report.html"):
+        check_writable(path)
+    return models
+
+
+def _train_all(digits: Digits, recipes: tuple[Recipe, ...], models: Path, terminal: Terminal, quick: bool) -> list[Run]:
+    """Every norm at every batch size."""
+    from .network import NORMS
+    from .train_and_export import train_and_export
+
+    terminal.line(
+        f"{len(digits.train_images)} scanned digits to train on, {len(digits.test_images)} to test on; "
+        f"{len(NORMS) * len(recipes)} models, up to {'one minute' if quick else 'four minutes'}."
+    )
+    runs = []
+    for recipe in recipes:
+        for norm in NORMS:
+            with terminal.status(f"{norm}, batches of {recipe.batch_size}") as update:
+                run = train_and_export(norm, recipe, digits, models, passes=1 if quick else 3, update=update)
+            terminal.line(
+                f"{run.norm}, batches of {run.batch_size}: {run.steps} steps in {run.training_seconds:.0f} s, "
+                f"{100 * run.test_accuracy[-1]:.1f} % of the test images right"
+            )
+            runs.append(run)
+    return runs
+
+
+def _show(record: Record, out: Path, terminal: Terminal) -> None:
+    from . import summary
+
     for table in (summary.accuracy(record), summary.exports(record), summary.times(record)):
         terminal.line()
         terminal.table(*table)
     terminal.line()
     terminal.line(
-        f"{record.seconds:.0f} s. Models in {models}, figures in {out / 'demo.json'}, report in {out / 'report.html'}."
-    )
-    return record
-
-
-def _progress(run) -> str:
-    return (
-        f"{run.norm}, batches of {run.batch_size}: {run.steps} steps in {run.training_seconds:.0f} s, "
-        f"{100 * run.test_accuracy[-1]:.1f} % of the test images right"
+        f"{record.seconds:.0f} s. Models in {out / 'models'}, figures in {out / 'demo.json'}, "
+        f"report in {out / 'report.html'}."
     )

@@ -1,25 +1,27 @@
-"""Real input without a download: the 1,797 scanned digits that ship inside scikit-learn."""
+"""Real images without a download: the 1,797 scanned digits that are part of scikit-learn."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
+import numpy.typing as npt
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
+
+Array = npt.NDArray[Any]
 
 
 class Digits(NamedTuple):
     """Images of 8x8 pixels in [0, 1], shape (n, 8, 8, 1), and the digits they show."""
 
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
+    train_images: Array
+    train_labels: Array
+    test_images: Array
+    test_labels: Array
 
 
 def load(test_size: int = 450) -> Digits:
-    """Split the digits once and for all, each digit in the same share on both sides.
+    """Load the digits in a fixed split, in which each digit has the same share of both parts.
 
     Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI repository, 1998 (its test part).
     """

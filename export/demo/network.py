@@ -22,7 +22,7 @@ NORMS = ("batch norm", "batch renorm", "group norm", "layer norm")
 
 
 def make_norm(kind: str, momentum: float, total_steps: int) -> Norm:
-    """One of `NORMS`, as a function from a layer's name to the layer."""
+    """A function that makes a layer of the kind `kind`, one of `NORMS`, with the name that it is given."""
     schedule = RenormSchedule.for_training(total_steps)
     makers: dict[str, Norm] = {
         "batch norm": lambda name: BatchNormalization(momentum=momentum, name=name),
@@ -34,7 +34,7 @@ def make_norm(kind: str, momentum: float, total_steps: int) -> Norm:
 
 
 def residual_cnn(norm: Norm, widths: tuple[int, ...] = (16, 32, 64)) -> keras.Model:
-    """A stem and one residual block a width; every block but the first halves the image. Ten logits come out."""
+    """A stem and one residual block for each width; every block but the first halves the image. Gives ten logits."""
     image = keras.Input((8, 8, 1), name="image")
     x = layers.ReLU(name="stem_relu")(_conv_norm(image, widths[0], 3, 1, norm, "stem"))
     for i, width in enumerate(widths, start=1):

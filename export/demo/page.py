@@ -15,7 +15,7 @@ _NOISE = (
 
 
 def page(record: Record) -> str:
-    """Accuracy, curves, exports, times and the circumstances, in this order."""
+    """The page as HTML: accuracy, training curves, exports, times, and the circumstances of the run."""
     sections = [_accuracy(record), _curves(record), _exports(record), _times(record), _circumstances(record)]
     lead = (
         f"A small residual CNN, trained on {record.train_images:,} scanned digits with four norms and two batch sizes, "

@@ -1,4 +1,4 @@
-"""The demo's figures as plain data: everything that is printed or drawn is read from here."""
+"""The figures of the demo. The terminal's tables, the page and demo.json are all made from these records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from ..report.export_report import ExportReport
 from ..report.fold_report import FoldReport
-from .timing import Measured
+from .measure_inference import Measured
 from .training import Recipe
 
 _PACKAGES = ("keras-norms", "keras", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert", "scikit-learn")
@@ -18,7 +18,7 @@ _PACKAGES = ("keras-norms", "keras", "tensorflow", "tf2onnx", "onnx", "onnxrunti
 
 @dataclass(frozen=True)
 class Artifact:
-    """One exported file: what its export said, and what it does with the test images."""
+    """One exported file: the report of its export, and its accuracy and time on the test images."""
 
     report: ExportReport
     measured: Measured
@@ -26,7 +26,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Run:
-    """One trained model and everything made of it.
+    """One trained model and its exported files.
 
     `norms` counts its norm layers; `artifacts` has the keys "tflite" and "onnx".
     """
@@ -45,7 +45,7 @@ class Run:
 
     @property
     def fold(self) -> FoldReport:
-        """What became of the norms; both exports fold alike."""
+        """The fold report, which is the same for both exports."""
         report = self.artifacts["tflite"].report.fold
         assert report is not None, "the demo's networks can be folded"
         return report
@@ -64,7 +64,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Record:
-    """All runs, and what they were run on; `one_thread` tells of Keras, the two runtimes always have one."""
+    """All runs and the settings they share. `one_thread`: whether Keras had one; the runtimes always have one."""
 
     runs: list[Run]
     recipes: tuple[Recipe, ...]
@@ -96,7 +96,7 @@ class Record:
 
 
 def machine() -> dict[str, Any]:
-    """What the times depend on."""
+    """The hardware and software that the times depend on."""
     return {
         "platform": platform.platform(),
         "processor": _processor(),

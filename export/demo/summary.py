@@ -1,4 +1,4 @@
-"""The demo's three tables, made once for the terminal and for the page."""
+"""The three tables of the demo, the same on the terminal and on the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Table(NamedTuple):
 
 
 def accuracy(record: Record) -> Table:
-    """A row a norm, a column a batch size."""
+    """One row for each norm, one column for each batch size."""
     return Table(
         f"Right out of {record.test_images} test images, %, after training",
         ["norm", *(f"batches of {size}" for size in record.batch_sizes)],
@@ -26,7 +26,7 @@ def accuracy(record: Record) -> Table:
 
 
 def exports(record: Record) -> Table:
-    """A row a file: what folded, how large it is, how far it is from the model, what it gets right."""
+    """One row for each file: norms folded, size, operations, error against the model, accuracy."""
     rows = [
         [
             artifact.report.path.name,
@@ -44,7 +44,7 @@ def exports(record: Record) -> Table:
 
 
 def times(record: Record) -> Table:
-    """A row a model."""
+    """One row for each model."""
     return Table(
         "One image alone, microseconds: median over the test images, best of three passes",
         ["model", "Keras", "LiteRT", "ONNX Runtime"],

@@ -1,4 +1,4 @@
-"""Train one network by the recipe that all share; nothing in it is chosen for one norm."""
+"""Train one network. All norms share the recipe of a batch size; nothing is tuned for one norm."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Recipe:
-    """What differs between the batch sizes.
+    """The settings that differ between the batch sizes.
 
-    The learning rate goes with the square root of the batch size, as Adam wants it. The moving statistics must forget
-    after a like number of images whatever the batch size, so the momentum is higher for the small one.
+    The learning rate grows with the square root of the batch size, as is usual with Adam. The moving statistics should
+    average over a similar number of images at each batch size, so the small batches get the higher momentum.
     """
 
     batch_size: int
@@ -35,7 +35,7 @@ RECIPES: tuple[Recipe, ...] = (
 
 @dataclass(frozen=True)
 class Training:
-    """A trained model and how it came about; `loss` and `test_accuracy` hold a value an epoch."""
+    """A trained model and the history of its training; `loss` and `test_accuracy` hold one value for each epoch."""
 
     model: keras.Model
     steps: int
@@ -47,7 +47,7 @@ class Training:
 def train(norm: str, recipe: Recipe, digits: Digits) -> Training:
     """Train a new network with the named norm; the same seed gives the same start and the same order of images."""
     keras.utils.set_random_seed(SEED)
-    # Whole batches only: a rest of one image would be a batch size of its own.
+    # Whole batches only: a smaller last batch would train at another batch size.
     steps_an_epoch = len(digits.train_images) // recipe.batch_size
     used = steps_an_epoch * recipe.batch_size
     steps = steps_an_epoch * recipe.epochs
@@ -56,7 +56,8 @@ def train(norm: str, recipe: Recipe, digits: Digits) -> Training:
         optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        steps_per_execution=min(steps_an_epoch, 64),
+        # Tracing several steps as a loop takes seconds more, which only a long epoch makes good.
+        steps_per_execution=min(steps_an_epoch, 64) if steps_an_epoch > 32 else 1,
         jit_compile=False,
     )
     start = time.perf_counter()

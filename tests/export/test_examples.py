@@ -30,6 +30,7 @@ def run(name, argument, monkeypatch, capsys):
     return capsys.readouterr().out
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize("name", CASES)
 def test_example(name, tmp_path, monkeypatch, capsys):
     argument, promise, files = CASES[name]

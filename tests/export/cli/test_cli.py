@@ -10,7 +10,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from cli_models import save_all
 from click.testing import CliRunner
 from keras_norms.export.formats import FORMATS, format_of
 from keras_norms.export.quantization.modes import MODES
@@ -20,11 +19,24 @@ from keras_norms_cli.commands import cli
 import keras_norms
 
 
+@pytest.fixture
+def files(model_files):
+    return model_files
+
+
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("cli")
-    save_all(directory)
-    return directory
+def fixed(model_files, tmp_path_factory):
+    """(directory, reports) of one export with its batch size and opset fixed, as JSON."""
+    directory = tmp_path_factory.mktemp("fixed")
+    outs = [directory / "a.tflite", directory / "b.onnx"]
+    options = ["--batch-size", 2, "--opset", 17, "--json"]
+    return directory, json.loads(run("export", model_files / "model.keras", *outs, *options).stdout)
+
+
+@pytest.fixture(scope="module")
+def verified(model_files, exported):
+    """What `verify` says of the exported file on its own inputs alone."""
+    return json.loads(run("verify", model_files / "model.keras", exported[0] / "a.tflite", "--json").stdout)
 
 
 def run(*args, code=0):
@@ -83,69 +95,66 @@ def test_fold_json(files, tmp_path):
     assert report["path"] == str(tmp_path / "folded.keras")
 
 
-def test_export_writes_every_target(files, tmp_path):
-    text = run("export", files / "model.keras", tmp_path / "a.tflite", tmp_path / "b.onnx").stdout
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tflite", "b.onnx"]
+@pytest.mark.runtime
+def test_export_writes_every_target(exported):
+    directory, text = exported
+    assert sorted(path.name for path in directory.iterdir()) == ["a.tflite", "b.onnx"]
     assert text.count("batch norms folded") == 1
-    assert f"Wrote {tmp_path / 'a.tflite'}" in text
-    assert f"Wrote {tmp_path / 'b.onnx'}" in text
+    assert f"Wrote {directory / 'a.tflite'}" in text
+    assert f"Wrote {directory / 'b.onnx'}" in text
     assert "logits" in text
 
 
-def test_export_json_lists_a_report_a_target(files, tmp_path):
-    outs = [tmp_path / "a.tflite", tmp_path / "b.onnx"]
-    reports = json.loads(run("export", files / "model.keras", *outs, "--batch-size", 2, "--json").stdout)
+@pytest.mark.runtime
+def test_export_json_lists_a_report_a_target(fixed):
+    directory, reports = fixed
+    outs = [directory / "a.tflite", directory / "b.onnx"]
     assert [report["path"] for report in reports] == [str(out) for out in outs]
     assert all(report["size_bytes"] == out.stat().st_size for report, out in zip(reports, outs, strict=True))
     assert all(report["verification"]["ok"] for report in reports)
 
 
-def test_export_without_folding_keeps_the_norms(files, tmp_path):
-    folded, kept = (
-        json.loads(run("export", files / "model.keras", tmp_path / "a.tflite", "--json", *extra).stdout)[0]
-        for extra in ([], ["--no-fold"])
-    )
+@pytest.mark.runtime
+def test_export_without_folding_keeps_the_norms(files, fixed, tmp_path):
+    folded = fixed[1][0]
+    (kept,) = json.loads(run("export", files / "model.keras", tmp_path / "a.tflite", "--json", "--no-fold").stdout)
     assert folded["fold"]["folded"]
     assert kept["fold"] is None
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize(("options", "size"), [([], "batch"), (["--batch-size", 2], 2)])
-def test_export_passes_the_batch_size_on(files, tmp_path, options, size):
+def test_export_passes_the_batch_size_on(exported, fixed, options, size):
     import onnx
 
-    run("export", files / "model.keras", tmp_path / "a.onnx", *options)
-    batch = onnx.load(tmp_path / "a.onnx").graph.input[0].type.tensor_type.shape.dim[0]
+    directory = fixed[0] if options else exported[0]
+    batch = onnx.load(directory / "b.onnx").graph.input[0].type.tensor_type.shape.dim[0]
     assert (batch.dim_value or batch.dim_param) == size
 
 
-def test_export_passes_the_opset_on(files, tmp_path):
+@pytest.mark.runtime
+def test_export_passes_the_opset_on(fixed):
     import onnx
 
-    run("export", files / "model.keras", tmp_path / "a.onnx", "--opset", 17)
-    assert onnx.load(tmp_path / "a.onnx").opset_import[0].version == 17
+    assert onnx.load(fixed[0] / "b.onnx").opset_import[0].version == 17
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize("inputs", ["by_name.npz", "in_order.npz"])
-def test_verify_takes_the_users_inputs(files, tmp_path, inputs):
-    run("export", files / "model.keras", tmp_path / "a.tflite")
-    without, with_inputs = (
-        json.loads(run("verify", files / "model.keras", tmp_path / "a.tflite", "--json", *extra).stdout)
-        for extra in ([], ["--inputs", files / inputs])
-    )
-    assert without["ok"]
+def test_verify_takes_the_users_inputs(files, exported, verified, inputs):
+    options = ["--json", "--inputs", files / inputs]
+    with_inputs = json.loads(run("verify", files / "model.keras", exported[0] / "a.tflite", *options).stdout)
+    assert verified["ok"]
     assert with_inputs["ok"]
-    assert len(with_inputs["checks"]) > len(without["checks"])
+    assert len(with_inputs["checks"]) > len(verified["checks"])
 
 
-def test_verify_says_no_to_another_models_artifact(files, tmp_path):
-    model = keras.models.load_model(files / "model.keras")
-    model.get_layer("logits").bias.assign(np.full(5, 3.0))
-    model.save(tmp_path / "changed.keras")
-    run("export", files / "model.keras", tmp_path / "a.onnx")
-    text = run("verify", tmp_path / "changed.keras", tmp_path / "a.onnx", code=1).stdout
+@pytest.mark.runtime
+def test_verify_says_no_to_another_models_artifact(changed, exported):
+    text = run("verify", changed / "changed.keras", exported[0] / "b.onnx", code=1).stdout
     assert "does NOT reproduce its model" in text
     assert "'logits' differs" in text
-    report = json.loads(run("verify", tmp_path / "changed.keras", tmp_path / "a.onnx", "--json", code=1).stdout)
+    report = json.loads(run("verify", changed / "changed.keras", exported[0] / "b.onnx", "--json", code=1).stdout)
     assert report["ok"] is False
 
 
@@ -156,6 +165,7 @@ def test_formats_and_modes_are_those_of_the_targets():
     assert calibrated == arguments.NEED_CALIBRATION
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
 def test_export_quantizes(files, tmp_path, suffix):
     out = tmp_path / f"a{suffix}"
@@ -173,6 +183,7 @@ def test_version():
     assert run("--version").stdout.split()[-1] == version("keras-norms")
 
 
+@pytest.mark.runtime
 def test_help_is_light():
     code = "import sys; from keras_norms_cli.commands import cli; print([m for m in sys.modules if m in %r])"
     heavy = ("keras", "keras_norms", "tensorflow", "onnx", "onnxruntime", "ai_edge_litert", "sklearn", "matplotlib")
@@ -185,6 +196,7 @@ def test_each_command_has_help(command):
     assert "--traceback" in run(command, "--help").stdout
 
 
+@pytest.mark.runtime
 def test_as_a_process_it_prints_its_own_words_only(files, tmp_path):
     """The libraries' chatter, native and Python's, does not reach the terminal."""
     command = [sys.executable, "-m", "keras_norms_cli", "export", files / "model.keras", tmp_path / "a.tflite"]

@@ -1,22 +1,22 @@
 """The command on bad input: the exit code, one line that helps, and nothing left behind."""
 
 import errno
+import shutil
 from pathlib import Path
 
 import pytest
-from cli_models import build, save_all
 from click.testing import CliRunner
 from keras_norms_cli.commands import cli
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("bad")
-    save_all(directory)
+def files(model_files, exported, tmp_path_factory):
+    """A copy of the shared files: whatever a command would leave here counts against it."""
+    directory = tmp_path_factory.mktemp("bad") / "files"
+    shutil.copytree(model_files, directory)
     (directory / "foreign.tflite").write_text("no artifact")
     (directory / "foreign.onnx").write_text("no artifact")
-    CliRunner().invoke(cli, ["export", str(directory / "model.keras"), str(directory / "good.tflite")])
-    assert (directory / "good.tflite").is_file()
+    shutil.copy(exported[0] / "a.tflite", directory / "good.tflite")
     return directory
 
 
@@ -88,6 +88,7 @@ def invoke(files, monkeypatch, line):
     return CliRunner().invoke(cli, line.split())
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize(("line", "text"), WRONG_USAGE, ids=[line for line, _ in WRONG_USAGE])
 def test_wrong_usage_ends_with_2(files, monkeypatch, line, text):
     before = contents(files)
@@ -98,6 +99,7 @@ def test_wrong_usage_ends_with_2(files, monkeypatch, line, text):
     assert contents(files) == before
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize(("line", "text"), REFUSED, ids=[line for line, _ in REFUSED])
 def test_a_refusal_ends_with_1_and_one_line(files, monkeypatch, line, text):
     before = contents(files)
@@ -110,16 +112,13 @@ def test_a_refusal_ends_with_1_and_one_line(files, monkeypatch, line, text):
     assert contents(files) == before
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize("existing", [None, "precious"])
-def test_an_artifact_that_does_not_verify_is_not_written(files, tmp_path, monkeypatch, existing):
+def test_an_artifact_that_does_not_verify_is_not_written(files, changed, tmp_path, monkeypatch, existing):
     """The converter is made to return the artifact of a model with another bias."""
     from keras_norms.export.formats.tflite.tflite_format import TFLiteFormat
 
-    model = build()
-    model.get_layer("logits").bias.assign([1.0, 2.0, 3.0, 4.0, 5.0])
-    model.save(tmp_path / "changed.keras")
-    invoke(tmp_path, monkeypatch, "export changed.keras changed.tflite")
-    artifact = (tmp_path / "changed.tflite").read_bytes()
+    artifact = (changed / "changed.tflite").read_bytes()
     monkeypatch.setattr(
         TFLiteFormat, "convert", lambda self, conversion, *_: (Path(conversion.path).write_bytes(artifact), ())[1]
     )

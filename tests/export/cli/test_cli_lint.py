@@ -1,10 +1,10 @@
 """`lint`, certificates, labels and targets from the command line."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
-from cli_models import save_all
 from click.testing import CliRunner
 from keras_norms_cli.commands import cli
 
@@ -12,9 +12,9 @@ pytestmark = pytest.mark.runtime
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("cli_lint")
-    save_all(directory)
+def files(model_files, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("cli_lint") / "files"
+    shutil.copytree(model_files, directory)
     (directory / "names.txt").write_text("one\ntwo\nthree\nfour\n\nfünf\n", encoding="utf-8")
     (directory / "three.txt").write_text("one\ntwo\nthree\n")
     (directory / "bytes.txt").write_bytes(b"\xff\xfe\x00\x81")

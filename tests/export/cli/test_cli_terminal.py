@@ -34,6 +34,7 @@ def test_a_table_on_a_terminal_has_rules_and_keeps_brackets(monkeypatch):
     assert "[norm]" in out.getvalue()
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
 def test_a_command_that_is_ended_clears_up(name, tmp_path):
     program = (
@@ -92,6 +93,7 @@ def test_traceback_lets_libraries_speak(capfd):
     assert capfd.readouterr().err == "from native code\n"
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize(
     ("redirection", "code", "error"),
     [(">&-", 0, ""), ("2>&-", 0, ""), (">/dev/full", 1, "Error: OSError: [Errno 28] No space left on device")],
@@ -105,6 +107,7 @@ def test_streams_that_are_closed_or_full(tmp_path, redirection, code, error):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.runtime
 def test_on_a_terminal_the_command_shows_progress_and_tables(tmp_path):
     build().save(tmp_path / "model.keras")
     ours, theirs = pty.openpty()

@@ -1,4 +1,4 @@
-"""Everything that is made and measured for one norm at one batch size."""
+"""One model of the demo: train it with one norm at one batch size, export it, measure the model and its files."""
 
 from __future__ import annotations
 
@@ -12,16 +12,27 @@ from .. import to_onnx, to_tflite
 from ..artifact.atomic_write import atomic_write
 from ..formats.onnx.runtime import OnnxRunner
 from ..formats.tflite.runtime import TFLiteRunner
-from ..report.export_report import ExportReport
 from . import training
 from .data import Digits
+from .measure_inference import artifact_runner, keras_runner, measure
 from .results import Artifact, Run
-from .timing import Run as Runnable
-from .timing import artifact_runner, keras_runner, measure
+
+_FORMATS = ((".tflite", to_tflite, TFLiteRunner), (".onnx", to_onnx, OnnxRunner))
 
 
-def make(norm: str, recipe: training.Recipe, digits: Digits, directory: Path, update: Callable[[str], object]) -> Run:
-    """Train, save, export and measure; `update` is told each step."""
+def train_and_export(
+    norm: str,
+    recipe: training.Recipe,
+    digits: Digits,
+    directory: Path,
+    *,
+    passes: int,
+    update: Callable[[str], object],
+) -> Run:
+    """Train, save, export and measure one model; `update` is called with the name of each step.
+
+    `passes` is the number of passes over the test images that are timed.
+    """
     label = f"{norm}, batches of {recipe.batch_size}"
     update(f"{label}: training")
     trained = training.train(norm, recipe, digits)
@@ -29,13 +40,13 @@ def make(norm: str, recipe: training.Recipe, digits: Digits, directory: Path, up
     with atomic_write(directory / f"{stem}.keras") as unfinished:
         trained.model.save(unfinished)
     artifacts = {}
-    for suffix, export, runner in ((".tflite", to_tflite, TFLiteRunner), (".onnx", to_onnx, OnnxRunner)):
+    for suffix, export, runner in _FORMATS:
         path = directory / f"{stem}{suffix}"
-        report = export(trained.model, path, progress=partial(_tell, update, f"{label}: {path.name}"))
+        report = export(trained.model, path, progress=partial(_show_step, update, f"{label}: {path.name}"))
         update(f"{label}: timing {path.name}")
-        artifacts[suffix[1:]] = _artifact(report, artifact_runner(runner(path)), digits)
+        artifacts[suffix[1:]] = Artifact(report, measure(artifact_runner(runner(path)), digits, passes))
     update(f"{label}: timing Keras")
-    in_keras = measure(keras_runner(trained.model), digits)
+    in_keras = measure(keras_runner(trained.model), digits, passes)
     keras.backend.clear_session()
     return Run(
         norm=norm,
@@ -52,9 +63,5 @@ def make(norm: str, recipe: training.Recipe, digits: Digits, directory: Path, up
     )
 
 
-def _tell(update: Callable[[str], object], what: str, stage: str) -> None:
-    update(f"{what}, {stage}")
-
-
-def _artifact(report: ExportReport, run: Runnable, digits: Digits) -> Artifact:
-    return Artifact(report=report, measured=measure(run, digits))
+def _show_step(update: Callable[[str], object], file: str, step: str) -> None:
+    update(f"{file}, {step}")
