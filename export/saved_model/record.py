@@ -20,7 +20,7 @@ from .portable_ops import portable
 from .purity import check_repeatable, no_graph
 
 
-class _Written(keras.StatelessScope):  # type: ignore[misc]
+class _Written(keras.StatelessScope):
     """Keeps what layers write, seeds above all, out of the graph, and knows into which variables."""
 
     def __init__(self) -> None:
