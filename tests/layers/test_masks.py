@@ -207,6 +207,9 @@ def test_a_mask_passes_on():
             received.append(np.asarray(mask))
             return inputs
 
+        def compute_mask(self, _, mask=None):
+            return mask
+
     x = inputs((2, 6, 3))
     x[:, 4:] = 0.0
     for layer in (BN(), BRN(), GN(3), IN(), keras_norms.LayerNormalization()):
