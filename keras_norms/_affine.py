@@ -44,7 +44,7 @@ class AffineNormalization(keras.layers.Layer):
     ) -> None:
         _keywords.check_names(type(self), AffineNormalization, kwargs)
         super().__init__(**kwargs)
-        # Inputs arrive in their own dtype: cast to float16 first, an input of 1e5 would already be infinite.
+        # Keras must not cast the inputs to the compute dtype: in float16 an input of 1e5 is already infinite.
         self.autocast = False
         self.supports_masking = True
         self.epsilon = _arguments.epsilon(epsilon)
@@ -80,7 +80,7 @@ class AffineNormalization(keras.layers.Layer):
             )
 
     def _widen(self, x: Tensor) -> Tensor:
-        """Statistics are taken in float32 or wider, whatever the policy."""
+        """x in the dtype in which statistics are computed: float32 or float64, whatever the policy."""
         x = x if ops.is_tensor(x) else ops.convert_to_tensor(x)
         return cast(x, wide(x.dtype))
 
@@ -109,14 +109,14 @@ class AffineNormalization(keras.layers.Layer):
 
 
 def wide(dtype: Dtype) -> str:
-    """float64 for float64, else float32; Keras' result_type narrows float64 on every backend but TensorFlow."""
+    """float64 for float64, else float32. Keras' own result_type narrows float64 on every backend but TensorFlow."""
     return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"
 
 
 def cast(x: Tensor, dtype: Dtype) -> Tensor:
-    """ops.cast, without its overhead where there is nothing to do: eager PyTorch pays it at every call.
+    """ops.cast, skipped where x already has the dtype: in eager PyTorch the call alone costs time.
 
-    On TensorFlow it is never left out, since it also makes a tensor of a variable.
+    On TensorFlow it is never skipped, because there it also turns a variable into a tensor.
     """
     standardize = keras.backend.standardize_dtype
     if keras.backend.backend() != "tensorflow" and standardize(x.dtype) == standardize(dtype):

@@ -1,4 +1,4 @@
-"""Checks of constructor arguments: each returns the plain Python value, so that every config is JSON."""
+"""Checks of constructor arguments. Each returns a plain Python value, so that every config can be written as JSON."""
 
 import math
 import numbers
@@ -35,7 +35,7 @@ def flag(name: str, value: object) -> bool:
 
 
 def axis(value: object) -> int:
-    """One axis; a list of one, as old Keras configs have it, counts as its element."""
+    """One axis. Old Keras configs hold it in a list of one element, which counts as that element."""
     if isinstance(value, (list, tuple)) and len(value) == 1:
         value = value[0]
     return integer("axis", value, "Use -1 for channels-last data, 1 for channels-first data.")

@@ -1,4 +1,4 @@
-"""Axes: canonical form, broadcast shapes and masks; the only place where an axis is refused."""
+"""Axes as non-negative integers, shapes and masks that broadcast. Every error about an axis is raised here."""
 
 from collections.abc import Collection, Sequence
 
@@ -8,7 +8,11 @@ from keras_norms._types import Shape, Tensor
 
 
 def channel_axis(axis: int, shape: Shape, layer: str) -> int:
-    """The channel axis of `shape` as a non-negative integer; the size along it has to be known."""
+    """The channel axis of `shape` as a non-negative integer.
+
+    Raises:
+        ValueError: If it is not an axis of `shape`, is the batch axis, or has an unknown size.
+    """
     rank = len(shape)
     if rank < 2:
         raise ValueError(
@@ -42,7 +46,11 @@ def known_size(shape: Shape, axis: int) -> int:
 
 
 def feature_axes(axis: int | Sequence[int], shape: Shape, layer: str) -> list[int]:
-    """Sorted non-negative axes of `shape` named by `axis`, an integer or a sequence of them."""
+    """The axes of `shape` that `axis` names, as non-negative integers in ascending order.
+
+    Raises:
+        ValueError: If one of them is not a channel axis, or occurs twice.
+    """
     axes = [axis] if isinstance(axis, int) else list(axis)
     canonical = sorted(channel_axis(a, shape, layer) for a in axes)
     if len(set(canonical)) != len(canonical):
@@ -65,9 +73,12 @@ def _compatible(mask_shape: Shape, shape: Shape) -> bool:
 def expand_mask(mask: Tensor, x: Tensor, axis: int) -> Tensor:
     """A boolean mask that broadcasts against `x`.
 
-    A mask with fewer axes than `x` lies over the axes of `x` other than the channel axis, in order, starting at the
-    batch; where its sizes cannot be those, it lies over the leading axes, which is where `Masking` puts it. A mask with
-    as many axes as `x` has size 1 along the channel axis.
+    The axes of a mask with fewer axes than `x` are the axes of `x` without the channel axis, in order, from the batch
+    on. Where the sizes do not fit, they are the leading axes of `x`, as in a mask of `keras.layers.Masking`. A mask
+    with as many axes as `x` has size 1 along the channel axis.
+
+    Raises:
+        ValueError: If the mask fits in neither way.
     """
     rank = len(x.shape)
     mask_shape = tuple(mask.shape)

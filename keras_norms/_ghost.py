@@ -1,4 +1,4 @@
-"""Ghost batches: a batch cut into slices of n samples, each with statistics of its own."""
+"""Ghost batches: a batch is cut into slices of n samples, and each slice has its own statistics."""
 
 from keras import ops
 
@@ -6,7 +6,7 @@ from keras_norms._types import Tensor
 
 
 def ghost_batches(x: Tensor, mask: Tensor | None, n: int) -> tuple[Tensor, Tensor | None]:
-    """x as (slices, n, ...) and a mask for it; a last slice of fewer than n samples is filled up and masked."""
+    """x as (slices, n, ...), and its mask. If the last slice has fewer than n samples, it is padded and masked."""
     batch = ops.shape(x)[0]
     fill = -batch % n
     if isinstance(fill, int) and fill == 0:
@@ -20,7 +20,7 @@ def ghost_batches(x: Tensor, mask: Tensor | None, n: int) -> tuple[Tensor, Tenso
 
 
 def merge_ghosts(y: Tensor, like: Tensor) -> Tensor:
-    """Undoes ghost_batches."""
+    """The inverse of ghost_batches: y in the shape of `like`, without the padding."""
     shape = ops.shape(like)
     return ops.reshape(y, (-1, *shape[1:]))[: shape[0]]
 

@@ -1,6 +1,6 @@
-"""Normalization of each sample over its positions and groups of its channels, without reshaping the full tensor.
+"""Normalization of each sample over its positions and over groups of its channels, without reshaping the full tensor.
 
-mean over positions -> [N, 1, 1, C]; only that is reshaped to [N, G, C/G], averaged and spread over the group again
+The mean over positions has the shape [N, 1, 1, C]. Only that is reshaped, to [N, G, C/G], and averaged over C/G.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from keras_norms._types import Config, Integer, Shape, Tensor
 
 
 class GroupedNormalization(AffineNormalization):
-    """What group and instance normalization share."""
+    """The base class of group and instance normalization."""
 
     def __init__(self, *, axis: Integer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -48,7 +48,7 @@ class GroupedNormalization(AffineNormalization):
 
     @staticmethod
     def _native(x: Tensor, per_group: int) -> Callable[..., Tensor] | None:
-        """The backend's own form for channels-last inputs without a mask, where it has a faster one."""
+        """A faster function of the backend for channels-last inputs without a mask, or None."""
         if _tensorflow.is_backend():
             return _tensorflow_sample.group_norm
         if not _torch.takes(x):
@@ -74,7 +74,7 @@ class GroupedNormalization(AffineNormalization):
         statistics = moments(x, lambda v: _group_means(counted_sum(v, axes, mask) / divisor, per_group), pivot)
         scale = ops.rsqrt(statistics.variance + self.epsilon)
         if not isinstance(count, int):
-            # A sample without a position that counts has no scale; zero makes its output beta.
+            # If every position of a sample is masked, its scale is set to zero, so that its output is beta.
             scale = ops.where(count > 0, scale, ops.zeros((), dtype=scale.dtype))
         gamma, beta = self._gamma_and_beta(x.dtype, _axes.broadcast_shape([axis], x.shape))
         return affine(statistics.centred, statistics.offset, scale if gamma is None else scale * gamma, beta)

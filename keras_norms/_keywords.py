@@ -11,7 +11,7 @@ from keras_norms._types import Config, Regularizer
 
 
 class LayerArguments(TypedDict, total=False):
-    """The arguments of `keras.layers.Layer`, with the two old ones for the shape of the input."""
+    """The arguments of `keras.layers.Layer`, and the two old ones for the shape of the input."""
 
     name: str | None
     dtype: str | Config | Any
@@ -23,16 +23,20 @@ class LayerArguments(TypedDict, total=False):
 
 
 def without(given: Mapping[str, object], *names: str) -> LayerArguments:
-    """The given arguments but for `names`, which a config of Keras may carry."""
+    """The given arguments except `names`, which a config of a Keras layer may contain."""
     return cast(LayerArguments, {name: value for name, value in given.items() if name not in names})
 
 
 def check_names(layer: type, base: type, given: Mapping[str, object]) -> None:
-    """Refuses a name that no class behind `base`, in the order in which Python looks them up, takes as an argument."""
+    """Checks that each given name is an argument of a class after `base` in the method resolution order of `layer`.
+
+    Raises:
+        TypeError: If one is not. The error suggests the argument of `layer` with the most similar name.
+    """
     if given.keys() <= LayerArguments.__annotations__.keys():
         return
-    behind = layer.__mro__[layer.__mro__.index(base) + 1 :]
-    taken = {*_parameters(behind), *LayerArguments.__annotations__}
+    following = layer.__mro__[layer.__mro__.index(base) + 1 :]
+    taken = {*_parameters(following), *LayerArguments.__annotations__}
     wrong = [name for name in given if name not in taken]
     if not wrong:
         return
@@ -47,7 +51,7 @@ def check_names(layer: type, base: type, given: Mapping[str, object]) -> None:
 
 
 def _parameters(classes: Iterable[type]) -> list[str]:
-    """The arguments that the constructors of the classes name."""
+    """The names of the arguments of the classes' constructors."""
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     constructors = [vars(cls)["__init__"] for cls in classes if cls is not object and "__init__" in vars(cls)]
     found = [p for init in constructors for p in list(inspect.signature(init).parameters.values())[1:]]

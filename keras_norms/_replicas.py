@@ -7,7 +7,11 @@ from keras_norms._types import Tensor
 
 
 def check_synchronized(synchronized: bool) -> bool:
-    """PyTorch has no replicas that Keras knows of; on JAX, statistics of a sharded batch are global as they are."""
+    """Refuses True on PyTorch, where Keras has no replicas. On JAX, statistics of a sharded batch are always global.
+
+    Raises:
+        ValueError: If statistics are to be synchronized on a backend other than TensorFlow and JAX.
+    """
     if synchronized and keras.backend.backend() not in ("tensorflow", "jax"):
         raise ValueError(
             "`synchronized=True` needs the TensorFlow or the JAX backend. "
@@ -17,5 +21,5 @@ def check_synchronized(synchronized: bool) -> bool:
 
 
 def sum_over_replicas(value: Tensor) -> Tensor:
-    """Sum of value over all replicas; value itself on JAX."""
+    """The sum of value over all replicas. On JAX this is value itself."""
     return _tensorflow.sum_over_replicas(value) if _tensorflow.is_backend() else value

@@ -1,4 +1,4 @@
-"""Moments that stay accurate far from zero, leave masked positions out, and survive having nothing to count.
+"""Means and variances that are accurate far from zero, leave out masked positions, and are finite for empty batches.
 
 p   = stop_gradient(a mean or a value of x)        the pivot, any number in the range of x
 c   = x - p
@@ -18,7 +18,7 @@ from keras_norms._types import Dtype, MeanOf, Tensor
 
 
 class Moments(NamedTuple):
-    """Mean and variance, each broadcasting against the input; mean == pivot + offset."""
+    """Mean and variance that broadcast against the input. The mean is kept as pivot + offset."""
 
     centred: Tensor  # x - pivot, full size
     pivot: Tensor
@@ -37,14 +37,14 @@ class Statistics(NamedTuple):
     variance: Tensor
 
     def where(self, count: Tensor, otherwise: Statistics) -> Statistics:
-        """These statistics, or the other ones where nothing was counted, so that an update with them moves nothing."""
+        """These statistics where count is above 0, elsewhere the other ones: an update with those changes nothing."""
         if isinstance(count, int):
             return self if count else otherwise
         return Statistics(*(ops.where(count > 0, a, b) for a, b in zip(self, otherwise, strict=True)))
 
 
 def moments(x: Tensor, mean_of: MeanOf, pivot: Tensor | None = None) -> Moments:
-    """Moments of x, where mean_of(v) is the mean of a full-size v over the positions that count."""
+    """Moments of x. mean_of(v) has to be the mean of v, a tensor of the size of x, over the positions that count."""
     pivot = ops.stop_gradient(mean_of(x) if pivot is None else pivot)
     centred = x - pivot
     offset = mean_of(centred)
@@ -53,13 +53,13 @@ def moments(x: Tensor, mean_of: MeanOf, pivot: Tensor | None = None) -> Moments:
 
 
 def first_of(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """The first value along axes, 0 where there is none: a pivot from within the range of x, without a pass over it."""
+    """The first value along axes, or 0 where x is empty: a pivot in the range of x that needs no pass over x."""
     first = x[tuple(slice(0, 1) if a in axes else slice(None) for a in range(len(x.shape)))]
     return ops.sum(first, axis=axes, keepdims=True)
 
 
 def affine(centred: Tensor, offset: Tensor | None, scale: Tensor, beta: Tensor | None) -> Tensor:
-    """(centred - offset) * scale + beta, with the small terms gathered first."""
+    """(centred - offset) * scale + beta. The terms without centred are small, so they are added up first."""
     if offset is None:
         scaled = centred * scale
         return scaled if beta is None else scaled + beta
@@ -68,21 +68,21 @@ def affine(centred: Tensor, offset: Tensor | None, scale: Tensor, beta: Tensor |
 
 
 def counted_sum(v: Tensor, axes: tuple[int, ...], mask: Tensor | None) -> Tensor:
-    """Sum over axes, keeping them, of the positions of v that mask allows."""
+    """The sum of v over axes, which are kept with size 1. Positions where mask is False do not count."""
     if mask is not None:
         v = ops.where(mask, v, ops.zeros((), dtype=v.dtype))
     return ops.sum(v, axis=axes, keepdims=True)
 
 
 def position_count(x: Tensor, axes: Container[int], mask: Tensor | None, dtype: Dtype) -> Tensor:
-    """How many positions of x a sum over axes takes in: an int where the shape tells, else a tensor."""
+    """The number of positions of x in a sum over axes: an int if the shape is known, else a tensor."""
     if mask is None:
         count = 1
         for axis, size in enumerate(ops.shape(x)):
             if axis in axes:
                 count = count * size
         return count if isinstance(count, int) else ops.cast(count, dtype)
-    # Axes along which the mask is broadcast count as often as x is long there.
+    # Along an axis where the mask has size 1, each entry of the mask stands for all positions of x.
     shape = [ops.shape(x)[a] if a in axes else n for a, n in enumerate(ops.shape(mask))]
     ones = ops.broadcast_to(ops.cast(mask, dtype), shape)
     return ops.sum(ones, axis=axes, keepdims=True)

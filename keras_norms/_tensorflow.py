@@ -1,4 +1,4 @@
-"""Questions to TensorFlow. It is imported here and in _tensorflow_*.py only, and only when its backend computes."""
+"""What has to be asked of TensorFlow. Only this file and _tensorflow_*.py import it, and only if it is the backend."""
 
 import keras
 
@@ -21,7 +21,7 @@ def compiled_by_xla() -> bool:
 
 
 def takes_any_kernel() -> bool:
-    """Whether every kernel of TensorFlow will do: a gradient is recorded, so this is no export, and not by XLA."""
+    """Whether any kernel of TensorFlow may be used: a gradient is recorded, so no export traces this, nor does XLA."""
     try:
         from tensorflow.python.eager.record import could_possibly_record
     except ImportError:
@@ -30,7 +30,7 @@ def takes_any_kernel() -> bool:
 
 
 def sum_over_replicas(value: Tensor) -> Tensor:
-    """Sum of value over all replicas; value itself outside of a replica context."""
+    """The sum of value over all replicas. Outside of a replica context this is value itself."""
     import tensorflow as tf
 
     context = tf.distribute.get_replica_context()

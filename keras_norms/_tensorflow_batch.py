@@ -1,4 +1,4 @@
-"""Batch statistics for TensorFlow, by its fused kernel where that is exact enough, else with an own gradient.
+"""Batch normalization in training on TensorFlow: its fused kernel where that is exact enough, else own code.
 
 g    = gamma * dy                     x_hat = (x - mean) * inv
 dx   = inv * (g - mean(g) - x_hat * mean(g * x_hat))       means over what shares a mean
@@ -15,8 +15,9 @@ from keras_norms._types import Correct, Tensor
 
 # cuDNN takes no smaller epsilon, and TensorFlow silently raises it.
 _SMALLEST_FUSED_EPSILON = 1.001e-5
-# The kernel rounds to about 1e-6 of the mean, which the gradient of gamma shows many times over: with 100,000 positions
-# it is wrong by 1e-2 at a mean of 15. Beyond this many standard deviations from zero the kernel gets a centred input.
+# The kernel's error is about 1e-6 of the mean, and the gradient of gamma multiplies it: at 100,000 positions and a mean
+# of 15 that gradient is wrong by 1e-2. If a mean is further than this many standard deviations from zero, the kernel
+# gets a centred input.
 _FAR_FROM_ZERO = 4.0
 
 
@@ -48,7 +49,7 @@ def batch_norm(
 
 
 def _fused_batch_norm(images: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Batch norm by the kernel: y, mean and biased variance."""
+    """Batch normalization with the fused kernel: y, mean and biased variance."""
     import tensorflow as tf
 
     @tf.custom_gradient
@@ -64,11 +65,11 @@ def _fused_batch_norm(images: Tensor, gamma: Tensor, beta: Tensor, epsilon: floa
 def _fused_batch_renorm(
     images: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, correct: Correct
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Batch renorm by the kernel, run twice: for the statistics, which give r and d, then for y by means of them."""
+    """Batch renormalization with two fused kernels: one for the statistics, which give r and d, and one for y."""
     import tensorflow as tf
 
     run = _run_kernel(tf.stop_gradient(images), tf.ones_like(gamma), tf.zeros_like(gamma), epsilon)
-    # y goes unused, and out of reach: its memory is free again, and warm, by the time the second y needs as much.
+    # This y is not needed. Dropped now, its memory (already in the cache) can be used again for the second y.
     run = run._replace(y=None)
     variance = _biased(run.variance, images)
     mean = tf.cast(run.pivot, run.residue.dtype) + run.residue
@@ -98,18 +99,18 @@ def _fused_batch_renorm(
 
 
 class _KernelRun(NamedTuple):
-    """What the training kernel gave for images, or for images - pivot where they are far from zero."""
+    """The outputs of the training kernel for images, or for images - pivot if they are far from zero."""
 
     y: Tensor
-    residue: Tensor  # the mean of what the kernel got; with the pivot, that of the images
-    variance: Tensor  # as the kernel has it: divided by n - 1
-    reserved: Sequence[Tensor]  # what its gradient needs
+    residue: Tensor  # the mean of the kernel's input; pivot + residue is the mean of the images
+    variance: Tensor  # the kernel divides by n - 1
+    reserved: Sequence[Tensor]  # inputs of the kernel's gradient
     far: Tensor
-    pivot: Tensor  # 0 where the images are near zero
+    pivot: Tensor  # 0 if the images are near zero
 
 
 def _run_kernel(images: Tensor, scale: Tensor, offset: Tensor, epsilon: float) -> _KernelRun:
-    """Runs the kernel, and runs it again on centred images where it would round too much of the images away."""
+    """Runs the kernel, and runs it again on centred images if they are too far from zero for it."""
     import tensorflow as tf
 
     nothing = tf.zeros((0,))
@@ -124,14 +125,14 @@ def _run_kernel(images: Tensor, scale: Tensor, offset: Tensor, epsilon: float) -
     outputs = kernel(images)
     _, mean, variance, *_ = outputs
     far = tf.reduce_any(tf.square(mean) > _FAR_FROM_ZERO**2 * (variance + epsilon))
-    # Rounded as the images are: the kernel's mean of what is left completes it.
+    # The pivot is rounded to the dtype of the images; the kernel's mean of images - pivot makes up for that.
     pivot = tf.where(far, tf.cast(mean, images.dtype), tf.zeros((), images.dtype))
     y, residue, variance, *reserved = tf.cond(far, lambda: kernel(images - pivot), lambda: outputs)
     return _KernelRun(y, residue, variance, reserved, far, pivot)
 
 
 def _kernel_gradient(images: Tensor, scale: Tensor, run: _KernelRun, epsilon: float) -> Callable[..., Any]:
-    """The gradient with respect to images, scale and offset, as a function of that with respect to y."""
+    """The gradient function: from dy to the gradients of images, scale and offset."""
     import tensorflow as tf
 
     reserved = dict(zip(("reserve_space_1", "reserve_space_2", "reserve_space_3"), run.reserved, strict=True))
@@ -149,7 +150,7 @@ def _kernel_gradient(images: Tensor, scale: Tensor, run: _KernelRun, epsilon: fl
 
 
 def _biased(variance: Tensor, images: Tensor) -> Tensor:
-    """The kernel divides by n - 1, and by 1 where n is 1."""
+    """The biased variance from that of the kernel, which divides by n - 1, or by 1 if n is 1."""
     import tensorflow as tf
 
     if images.shape[:3].is_fully_defined():
@@ -163,7 +164,7 @@ def _biased(variance: Tensor, images: Tensor) -> Tensor:
 def _own_batch_norm(
     rows: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, correct: Correct | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Batch norm and renorm without the kernel: y, mean and biased variance of the columns of rows."""
+    """Batch (re)normalization without the kernel: y, and the mean and biased variance of each column of rows."""
     import tensorflow as tf
 
     count = tf.cast(tf.maximum(tf.shape(rows)[0], 1), rows.dtype)
@@ -172,10 +173,10 @@ def _own_batch_norm(
         # Measured: the gradient of bias_add sums rows several times faster than reduce_sum.
         return tf.raw_ops.BiasAddGrad(out_backprop=v) / count
 
-    # Any row will do for a pivot. There is none in an empty batch.
+    # Any row can be the pivot. The sum is 0 for an empty batch, which has no row.
     pivot = tf.reduce_sum(rows[:1], axis=0)
-    # Rounded, this is only near the mean; what is left over completes it, and is small, so that the variance below does
-    # not cancel. Measured: XLA takes both means of what is left in one loop.
+    # `near` is the mean up to rounding, `rest` is what it lacks. As `rest` is small, the subtraction in the variance
+    # below loses no digits. Measured: XLA computes both means over `left` in one loop.
     near = pivot + mean_of(rows - pivot)
     left = rows - near
     rest = mean_of(left)

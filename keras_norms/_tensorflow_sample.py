@@ -1,7 +1,7 @@
-"""Group and layer normalization for TensorFlow, with gradients of their own.
+"""Group and layer normalization on TensorFlow, with hand-written gradients.
 
-A gradient that is written out keeps one tensor of the input's size and needs fewer passes over memory than the
-derivative of each operation:
+A hand-written gradient keeps one tensor of the input's size and needs fewer passes over memory than the derivatives of
+the single operations:
 
     g    = gamma * dy                     x_hat = (x - mean) * inv
     dx   = inv * (g - mean(g) - x_hat * mean(g * x_hat))       means over what shares a mean
@@ -16,9 +16,11 @@ from typing import Any
 from keras_norms._tensorflow import compiled_by_xla, takes_any_kernel
 from keras_norms._types import MeanOf, Tensor
 
-# x*scale + shift rounds to about 1e-7 of the mean. Beyond this many standard deviations from zero x is centred first.
+# The error of x*scale + shift is about 1e-7 of the mean. If the mean is further than this many standard deviations from
+# zero, x is centred first.
 _FAR_FROM_ZERO = 16.0
-# E[x^2] - mean^2 rounds to about 1e-7 of E[x^2]. Beyond this many the variance is the mean of (x - mean)^2.
+# The error of E[x^2] - mean^2 is about 1e-7 of E[x^2]. If the mean is further than this many standard deviations from
+# zero, the variance is computed as the mean of (x - mean)^2.
 _OFF_ZERO = 2.0
 
 
@@ -50,7 +52,7 @@ def group_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels_pe
 
         def gradient(upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             dy = tf.reshape(upstream, tf.shape(v))
-            # Centred anew: to keep it for this would take as much memory as the input.
+            # v - pivot is computed again: to keep it from the forward pass would take as much memory as the input.
             dx, *means = tf.cond(
                 far,
                 lambda: groups.backward(dy, v - pivot, mean, inv, gamma),
@@ -72,7 +74,7 @@ class _Groups:
     epsilon: float
     mean_positions: MeanOf
     mean_square: MeanOf | None
-    positions: Any  # how many: an integer, or a tensor where the shape does not tell
+    positions: Any  # their number: an integer, or a tensor if the shape is unknown
 
     def means(self, channel_means: Tensor) -> Tensor:
         """Each channel's mean replaced by that of its group."""
@@ -85,7 +87,7 @@ class _Groups:
         return tf.reshape(tf.broadcast_to(means, tf.shape(rows)), tf.shape(channel_means))
 
     def moments(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and biased variance; the variance from the mean of the square where that rounds little."""
+        """Mean and biased variance. The variance is E[x^2] - mean^2 where that is exact enough."""
         import tensorflow as tf
 
         mean = self.means(self.mean_positions(v))
@@ -101,7 +103,7 @@ class _Groups:
         return mean, tf.cond(safe, lambda: quick, spread)
 
     def backward(self, dy: Tensor, centred: Tensor, mean: Tensor, inv: Tensor, gamma: Tensor) -> tuple[Tensor, ...]:
-        """dx, and the means over positions of dy * x_hat and of dy; mean is that of centred."""
+        """dx, and the means over positions of dy * x_hat and of dy. `mean` and `inv` are those of `centred`."""
         import tensorflow as tf
 
         mean_dy = self.mean_positions(dy)
@@ -112,10 +114,11 @@ class _Groups:
 
 
 def _means_over_positions(x: Tensor) -> tuple[MeanOf, MeanOf | None, Any]:
-    """The means of (batch, positions, channels) over positions and of its square, as functions; how many these are.
+    """Functions for the mean and for the mean of the square over positions, and the number of positions.
 
-    None for that of the square where the mean of (x - mean)^2 costs no more. The kernel of the Euclidean norm squares
-    while it sums, at less than half the time of a square and a mean, but converters and XLA do not have it.
+    The functions take (batch, positions, channels). The second is None where the mean of (x - mean)^2 costs no more.
+    TensorFlow's Euclidean norm squares and adds in one pass, in less than half the time of a square and a mean, but
+    converters and XLA have no such operation.
     """
     import tensorflow as tf
 
@@ -126,10 +129,10 @@ def _means_over_positions(x: Tensor) -> tuple[MeanOf, MeanOf | None, Any]:
         return lambda v: tf.reduce_sum(v, axis=1, keepdims=True) / divisor, None, positions
     if static == 1:
         return lambda v: v, None, positions
-    # Measured: windows below 64 are slower. In two stages a mean rounds less than in one.
+    # Measured: windows below 64 are slower. A mean in two stages rounds less than a mean in one.
     width = min(n for n in range(1, static + 1) if static % n == 0 and n >= min(static, max(64, static**0.5)))
     quick_square = _mean_of_squares(static, width, x.shape[-1]) if takes_any_kernel() else None
-    # Measured: Eigen's sum over a middle axis is the faster one for many positions of many channels only.
+    # Measured: only with many positions and many channels is Eigen's sum over a middle axis faster than pooling.
     if static >= 256 and x.shape[-1] >= 512:
         return lambda v: tf.reduce_sum(v, axis=1, keepdims=True) / static, quick_square, positions
     return _mean_by_pooling(static, width, x.shape[-1]), quick_square, positions
@@ -169,11 +172,11 @@ def layer_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, features: i
 
 
 def _rows_norm(x: Tensor, gamma: Tensor, beta: Tensor, features: int, epsilon: float) -> Tensor:
-    """Normalizes each `features` successive values of x; gamma and beta are as long as one such run, or as several."""
+    """Normalizes each run of `features` successive values of x. gamma and beta have the length of one or more runs."""
     import tensorflow as tf
 
     width = gamma.shape[0]
-    mean_square = _mean_square_of_rows(features)  # chosen here, as nothing is recorded within normalize
+    mean_square = _mean_square_of_rows(features)  # chosen here, because no gradient is recorded within normalize
 
     def like_x(v: Tensor) -> Tensor:
         return v if len(x.shape) == 2 and x.shape[-1] == v.shape[-1] else tf.reshape(v, tf.shape(x))
@@ -182,7 +185,7 @@ def _rows_norm(x: Tensor, gamma: Tensor, beta: Tensor, features: int, epsilon: f
     def normalize(x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
         rows = _rows_of(x, features)
         centred = rows - _mean_of_rows(rows)
-        centred = centred - _mean_of_rows(centred)  # what rounding the first mean left over
+        centred = centred - _mean_of_rows(centred)  # removes the rounding error of the first mean
         inv = tf.math.rsqrt(mean_square(centred) + epsilon)
         normalized = centred * inv
         x_hat = _rows_of(normalized, width)
@@ -215,7 +218,7 @@ def _mean_of_rows(v: Tensor) -> Tensor:
 
 
 def _mean_square_of_rows(features: int) -> MeanOf:
-    """The mean of the square of each row of `features` values, by the kernel of the Euclidean norm where it may be."""
+    """A function for the mean square of each row, with the kernel of the Euclidean norm where that may be used."""
     import tensorflow as tf
 
     if takes_any_kernel():

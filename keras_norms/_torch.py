@@ -1,7 +1,7 @@
-"""Faster training forms for PyTorch; the only file that imports it, and only when its backend computes.
+"""PyTorch's native kernels, which are faster. Only this file imports PyTorch, and only if it is the backend.
 
-Its native kernels round at the mean's scale, so an input far from zero goes to them centred: neither the output nor the
-gradient depends on a constant shift.
+The error of these kernels grows with the mean, so an input far from zero is centred first. A constant shift of the
+input changes neither the output nor the gradient.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import keras
 
 from keras_norms._types import Correct, Tensor
 
-# How many standard deviations from zero a mean may be before the kernel gets a centred input. Layer normalization's
-# rounds to about 1e-7 of the mean.
+# If a mean is further than this many standard deviations from zero, the kernel gets a centred input. The error of layer
+# normalization's kernel is about 1e-7 of the mean.
 _FAR_FROM_ZERO = 16.0
-# That of batch normalization adds its sums up in float32, in order: with 100,000 positions the mean is wrong by 1e-5 of
-# itself, and the gradient of gamma, at a mean of 15, by 1e-2.
+# Batch normalization's kernel adds up in float32, one by one: at 100,000 positions the mean has a relative error of
+# 1e-5, and at a mean of 15 the gradient of gamma is wrong by 1e-2.
 _FAR_FROM_ZERO_FOR_BATCHES = 2.0
-# That of group normalization takes the variance as E[x^2] - E[x]^2: at a mean of 10 it is wrong by 4e-4.
+# Group normalization's kernel computes the variance as E[x^2] - E[x]^2: at a mean of 10 it is wrong by 4e-4.
 _FAR_FROM_ZERO_FOR_GROUPS = 1.0
 
 
 def takes(x: Tensor) -> bool:
-    """Whether the native kernels may take x: PyTorch computes, eagerly, and there is something to count."""
+    """Whether the native kernels can be used for x: PyTorch is the backend, x has values, and no compiler traces it."""
     if keras.backend.backend() != "torch":
         return False
     import torch
@@ -34,12 +34,12 @@ def takes(x: Tensor) -> bool:
 
 
 def takes_samples_apart(x: Tensor) -> bool:
-    """Whether instance_norm is the fastest form for x: its calls, one for each sample, cost what 4,000 elements do."""
+    """Whether instance_norm is fastest for x. Each sample is one call, which costs as much as 4,000 elements."""
     return bool(x.device.type == "cpu" and len(x.shape) > 2 and x.numel() >= 8192 * max(1, x.shape[0]))
 
 
 def _is_far(mean: Tensor, inv: Tensor, limit: float = _FAR_FROM_ZERO) -> bool:
-    """Whether a mean is more than `limit` standard deviations from zero. NaN is not, and stays what it is."""
+    """Whether a mean is more than `limit` standard deviations from zero. Not so for NaN, which stays NaN."""
     if not mean.numel():
         return False
     # Measured: a norm of order infinity takes six times as long.
@@ -60,12 +60,12 @@ def batch_norm(
     count = x.numel() // channels
     gamma = torch.ones(channels, dtype=x.dtype, device=x.device) if gamma is None else gamma
     beta = torch.zeros(channels, dtype=x.dtype, device=x.device) if beta is None else beta
-    # Measured: the fastest of the layouts the kernel takes.
+    # Measured: the fastest of the layouts that the kernel accepts.
     rows = x.reshape(-1, channels, 1, 1)
 
     def kernel(rows: Tensor, scale: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
-        # A momentum of 1 leaves the batch's own statistics, the variance divided by n - 1.
+        # With a momentum of 1 the kernel leaves the statistics of this batch; it divides the variance by n - 1.
         y = torch.native_batch_norm(rows, scale, offset, mean, variance, True, 1.0, epsilon)[0]
         return y, mean, variance * ((count - 1) / count)
 
@@ -92,7 +92,7 @@ def group_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels_pe
         rows = layer_norm(x.reshape(-1, channels_per_group), None, None, 1, epsilon).reshape(x.shape)
         rows = rows if gamma is None else rows * gamma
         return rows if beta is None else rows + beta
-    # Channels first in shape, channels last in memory: the kernel knows that layout and needs no copy.
+    # The shape is channels-first, the memory channels-last: the kernel accepts that and needs no copy.
     images = x.reshape(x.shape[0], -1, 1, channels).permute(0, 3, 1, 2)
     sizes = (x.shape[0], channels, images.shape[2], channels // channels_per_group)
     y, mean, inv = torch.native_group_norm(images, gamma, beta, *sizes, epsilon)
@@ -105,8 +105,8 @@ def group_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels_pe
 def instance_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, _: int, epsilon: float) -> Tensor:
     """Instance normalization of x, channels last, without a mask: batch normalization of each sample by itself.
 
-    Measured: the kernel of batch normalization reads channels-last memory as it is and a sample stays in the cache; the
-    kernel of group normalization is slow where a group is one channel.
+    Measured: the kernel of batch normalization needs no copy of channels-last memory, and one sample fits the cache;
+    the kernel of group normalization is slow if a group is one channel.
     """
     import torch
 
@@ -125,7 +125,7 @@ def instance_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, _: int, 
 def _sample_by_sample() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
     """The function of (samples, gamma, beta, epsilon) that gives (y, mean, inv); samples are (N, positions, C, 1, 1).
 
-    It writes each sample's part into one output, forward and backward: to stack the parts is half of the time.
+    Forward and backward write each sample's part into one output: to stack the parts would take half of the time.
     """
     import torch
 

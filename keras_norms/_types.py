@@ -1,4 +1,4 @@
-"""Names for the types in the signatures of the layers. Keras has no types of its own, so a tensor is Any."""
+"""Names for the types in signatures. Keras is not annotated, so a tensor is Any."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -14,13 +14,13 @@ Number: TypeAlias = float | np.floating[Any] | np.integer[Any]
 Flag: TypeAlias = bool | np.bool_
 
 Config: TypeAlias = dict[str, Any]
-# A name, a config, an object of Keras' or a function; None for none at all.
+# a name, a config, an object of Keras or a function
 Initializer: TypeAlias = str | Config | Callable[..., Tensor]
 Regularizer: TypeAlias = str | Config | Callable[[Tensor], Tensor] | None
 Constraint: TypeAlias = str | Config | Callable[[Tensor], Tensor] | None
-Dtype: TypeAlias = Any  # a name such as "float32", or what a backend has for it
+Dtype: TypeAlias = Any  # a name such as "float32", or a dtype of the backend
 
 # batch renormalization's (r, d) from the mean and the variance of the batch
 Correct: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-# reduces a full-size tensor to its means
+# the means of a tensor of the input's size
 MeanOf: TypeAlias = Callable[[Tensor], Tensor]

@@ -71,10 +71,10 @@ class BatchNormalization(AffineNormalization):
         beta_constraint: Constraint of `beta`.
         gamma_constraint: Constraint of `gamma`.
         synchronized: Whether statistics are taken over all replicas of a TensorFlow distribution strategy. On JAX, the
-            statistics of a batch that is sharded over devices are those of the whole batch in any case.
+            statistics of a batch that is sharded over devices are always those of the whole batch.
         virtual_batch_size: Number of samples in a slice with training statistics of its own (ghost batches); None for
-            the whole batch. A batch it does not divide ends in a smaller slice. The moving statistics go by the mean
-            over the slices, weighted by their sizes.
+            the whole batch. If it does not divide the batch, the last slice is smaller. The moving statistics move by
+            the mean over the slices, weighted by their sizes.
         **kwargs: Arguments of every Keras layer, such as `name` and `dtype`.
 
     Call arguments:
@@ -82,8 +82,8 @@ class BatchNormalization(AffineNormalization):
         training: Whether to use, and update, statistics of the batch. A layer with `trainable = False` never does, as
             in Keras.
         mask: Which positions count: a boolean tensor over the axes of `inputs` other than `axis`. Masked positions are
-            left out of the statistics whatever they hold, and are themselves normalized like the others. A batch
-            without a position that counts is normalized by the moving statistics and changes none.
+            left out of the statistics whatever they hold, and are themselves normalized like the others. If no position
+            of a batch counts, the moving statistics normalize it and stay as they are.
 
     Input shape: (batch, ..., channels), or with the channels at `axis`.
 
@@ -95,9 +95,9 @@ class BatchNormalization(AffineNormalization):
             channels is unknown, the mask does not fit, or the backend has no replicas to synchronize.
 
     Precision: statistics are taken in float32 or wider. Against float64, outputs of float32 inputs of unit variance are
-    exact to 1e-4 at a mean of 1e4 and to 2e-3 at a mean of 1e6. On TensorFlow the fused kernel rounds more than that;
-    so, when a channel's mean is more than 4 standard deviations from zero, the kernel gets a centred input, which
-    costs it one more run. Compiled by XLA, the kernel is not used.
+    exact to 1e-4 at a mean of 1e4 and to 2e-3 at a mean of 1e6. TensorFlow's fused kernel is less exact than that: if a
+    channel's mean is more than 4 standard deviations from zero, the kernel runs once more, on a centred input. XLA does
+    not use the kernel.
 
     Export: folds into a convolution or dense layer before or after it; what cannot fold becomes one multiplication and
     one addition.
@@ -156,7 +156,7 @@ class BatchNormalization(AffineNormalization):
 
     @staticmethod
     def _without_renorm(given: Mapping[str, object]) -> LayerArguments:
-        """The given arguments but for the three about renorm, which a config of Keras' batch normalization has."""
+        """The given arguments without the three about renorm, which a config of Keras' batch normalization contains."""
         if given.get("renorm"):
             raise ValueError(
                 "`renorm` is not an argument of keras_norms.BatchNormalization. Received: renorm=True. "
@@ -199,7 +199,7 @@ class BatchNormalization(AffineNormalization):
         whole = mask is None and self.virtual_batch_size is None and not self.synchronized
         if whole and axis == len(inputs.shape) - 1:
             if _tensorflow.is_backend():
-                # The kernel takes half precision as it is, but would also round its output to it.
+                # The kernel accepts half precision, but then rounds its output to it as well.
                 half = keras.backend.standardize_dtype(inputs.dtype) == self.compute_dtype
                 return self._train_channels_last(inputs if half else self._widen(inputs), _tensorflow_batch.batch_norm)
             if _torch.takes(inputs) and position_count(inputs, range(axis), None, "int32") > 1:
@@ -248,7 +248,7 @@ class BatchNormalization(AffineNormalization):
             scale = scale * r
             d = d if gamma is None else gamma * d
             beta = d if beta is None else d + beta
-        # The mean as pivot + offset is more exact than rounded to one number.
+        # x - pivot - offset is more exact than x - mean, as the mean is rounded.
         nothing = Statistics(moving.mean - found.pivot, moving.variance)
         offset = Statistics(found.offset, found.variance).where(count, nothing).mean
         y = affine(found.centred, offset, scale if gamma is None else scale * gamma, beta)
@@ -267,7 +267,7 @@ class BatchNormalization(AffineNormalization):
         self._assign(self.moving_variance, moving.variance + rate * (batch.variance - moving.variance), count)
 
     def _assign(self, weight: Variable, value: Tensor, count: Tensor) -> None:
-        """Assigns value to weight; of virtual batches, each of which has a value, the mean weighted by their sizes."""
+        """Assigns value to weight. If batches are virtual, value has an entry for each; their weighted mean counts."""
         if self.virtual_batch_size is not None:
             share = count * ops.ones_like(value)
             total = ops.sum(share, axis=0)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @keras.saving.register_keras_serializable(package="keras_norms")
 class BatchRenormalization(BatchNormalization):
-    """Batch normalization that trains on what it will infer with: its outputs follow the moving statistics.
+    """Batch normalization whose training outputs, as those in inference, follow the moving statistics.
 
         sigma_B = sqrt(var_B + epsilon)        sigma = sqrt(moving_variance + epsilon)
         r = stop_gradient(clip(sigma_B / sigma, 1 / r_max, r_max))
@@ -44,15 +44,15 @@ class BatchRenormalization(BatchNormalization):
 
     When to use it: batches of a few samples, or batches that are not independent samples (frames of one video, a few
     classes at a time), where batch normalization trains on statistics that inference will not see. With large mixed
-    batches it gains nothing. Where nothing calls for batch statistics, group or layer normalization does better still
-    on batches of two. Open the limits with `schedule` once the moving statistics have settled: until `warmup_steps`
-    this layer is batch normalization.
+    batches it gains nothing. If the model does not need batch statistics, group or layer normalization is better still
+    on batches of two. Let `schedule` open the limits once the moving statistics have settled: until `warmup_steps` this
+    layer is batch normalization.
 
     The weights are those of batch normalization (gamma, beta, moving_mean, moving_variance), then an integer `step`
-    that counts training steps with something to count. moving_variance is sigma^2 - epsilon with sigma averaged, as in
-    the paper. `keras.layers.BatchNormalization(renorm=True)` differs: it keeps a second pair of moving statistics for r
-    and d and averages the variance for inference; its limits do not change with the step, and its lower limit for r is
-    0 unless given. `set_weights` accepts its seven weights and batch normalization's four.
+    that counts training steps (not those whose batch is empty or fully masked). moving_variance is sigma^2 - epsilon
+    with sigma averaged, as in the paper. `keras.layers.BatchNormalization(renorm=True)` differs: it keeps a second pair
+    of moving statistics for r and d and averages the variance for inference; its limits do not change with the step,
+    and its lower limit for r is 0 unless given. `set_weights` accepts its seven weights and batch normalization's four.
 
     Example:
 
@@ -80,10 +80,10 @@ class BatchRenormalization(BatchNormalization):
         gamma_constraint: Constraint of `gamma`.
         schedule: A `RenormSchedule`: r_max and d_max at each training step. The default is `RenormSchedule()`.
         synchronized: Whether statistics are taken over all replicas of a TensorFlow distribution strategy. On JAX, the
-            statistics of a batch that is sharded over devices are those of the whole batch in any case.
+            statistics of a batch that is sharded over devices are always those of the whole batch.
         virtual_batch_size: Number of samples in a slice with training statistics of its own (ghost batches); None for
-            the whole batch. A batch it does not divide ends in a smaller slice. The moving statistics go by the mean
-            over the slices, weighted by their sizes.
+            the whole batch. If it does not divide the batch, the last slice is smaller. The moving statistics move by
+            the mean over the slices, weighted by their sizes.
         **kwargs: Arguments of every Keras layer, such as `name` and `dtype`.
 
     Call arguments:
@@ -91,8 +91,8 @@ class BatchRenormalization(BatchNormalization):
         training: Whether to use, and update, statistics of the batch. A layer with `trainable = False` never does, as
             in Keras.
         mask: Which positions count: a boolean tensor over the axes of `inputs` other than `axis`. Masked positions are
-            left out of the statistics whatever they hold, and are themselves normalized like the others. A batch
-            without a position that counts is normalized by the moving statistics and changes none.
+            left out of the statistics whatever they hold, and are themselves normalized like the others. If no position
+            of a batch counts, the moving statistics normalize it and stay as they are.
 
     Input shape: (batch, ..., channels), or with the channels at `axis`.
 
@@ -100,12 +100,12 @@ class BatchRenormalization(BatchNormalization):
 
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: As for `BatchNormalization`, and if `renorm_clipping` is given in place of a schedule.
+        ValueError: If `BatchNormalization` would raise one, or if `renorm_clipping` is given in place of a schedule.
 
     Precision: statistics are taken in float32 or wider. Against float64, outputs of float32 inputs of unit variance are
-    exact to 1e-4 at a mean of 1e4 and to 2e-3 at a mean of 1e6. On TensorFlow the fused kernel rounds more than that;
-    so, when a channel's mean is more than 4 standard deviations from zero, the kernel gets a centred input, which
-    costs it one more run. Compiled by XLA, the kernel is not used.
+    exact to 1e-4 at a mean of 1e4 and to 2e-3 at a mean of 1e6. TensorFlow's fused kernel is less exact than that: if a
+    channel's mean is more than 4 standard deviations from zero, the kernel runs once more, on a centred input. XLA does
+    not use the kernel.
 
     Export: as batch normalization.
 
@@ -156,7 +156,7 @@ class BatchRenormalization(BatchNormalization):
 
     @staticmethod
     def _without_renorm(given: Mapping[str, object]) -> LayerArguments:
-        """The given arguments but for the three about renorm: with renorm True or False, this layer renormalizes."""
+        """The given arguments without the three about renorm. Whatever `renorm` says, this layer renormalizes."""
         clipping = given.get("renorm_clipping")
         if clipping:
             raise ValueError(

@@ -47,7 +47,7 @@ class GroupNormalization(GroupedNormalization):
     Call arguments:
         inputs: Tensor of rank 2 or more.
         mask: Which positions count: a boolean tensor over the axes of `inputs` other than `axis`. Masked positions are
-            left out of the statistics whatever they hold. A sample without a position that counts gives `beta`.
+            left out of the statistics whatever they hold. If all of a sample is masked, its output is `beta`.
 
     Input shape: (batch, ..., channels), or with the channels at `axis`.
 

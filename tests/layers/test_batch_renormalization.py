@@ -1,4 +1,4 @@
-"""What is particular to batch renormalization: its step, its schedule in training, its weights, its start."""
+"""What only batch renormalization has: a step, a schedule in training, weights of its own, a first step."""
 
 import keras
 import numpy as np
@@ -72,7 +72,7 @@ def test_warm_up_is_batch_normalization():
 
 
 def test_open_limits_make_training_inference():
-    """With nothing clipped, the training output is the inference output of the same weights: the paper's point."""
+    """If r and d are not clipped, training and inference give the same output, which is the aim of the paper."""
     layer = randomize(BRN(schedule=RenormSchedule.constant(1e6, 1e6)), (8, 6))
     x = inputs((8, 6))
     expected = oracle_inference(layer, x)
@@ -82,7 +82,7 @@ def test_open_limits_make_training_inference():
 @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
 @pytest.mark.parametrize("offset", [0.0, 1e4])
 def test_the_first_step_is_safe(scale, offset):
-    """Moving statistics of 0 and 1 are far off; the limits keep the output within r_max * |x_hat| + d_max."""
+    """The initial moving statistics, 0 and 1, are far off. The limits keep outputs within r_max * |x_hat| + d_max."""
     layer = BRN(schedule=OPEN)
     x = (inputs((8, 6), offset=offset, spread=1.0) * np.float32(scale)).astype("float32")
     y = np.asarray(layer(x, training=True))
@@ -92,7 +92,7 @@ def test_the_first_step_is_safe(scale, offset):
 
 
 def test_small_variances_are_kept():
-    """sigma^2 - epsilon, computed as written, would lose a variance of 1e-9 against an epsilon of 1e-3."""
+    """Computed as sigma^2 - epsilon, a variance of 1e-9 would vanish beside an epsilon of 1e-3."""
     layer = BRN(momentum=0.5, moving_variance_initializer="zeros", schedule=OPEN)
     oracle = None
     for i in range(6):
@@ -114,7 +114,7 @@ def test_the_moving_variance_never_turns_negative():
 
 @pytest.mark.parametrize(("center", "scale"), [(True, True), (False, True), (True, False), (False, False)])
 def test_weights_of_batch_normalization(center, scale):
-    """Four weights keep the step; Keras' seven count by their first four; its own five count whole."""
+    """Of four weights, and of Keras' seven, the first four are set and the step is kept; of five, all are set."""
     layer = randomize(BRN(center=center, scale=scale), (4, 6))
     layer.step.assign(7)
     for renorm in ({}, {"renorm": True})[: 1 + HAS_RENORM]:

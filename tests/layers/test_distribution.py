@@ -32,10 +32,12 @@ def _check(child):
     assert out.strip().endswith("equal")
 
 
+@pytest.mark.runtime
 def test_mirrored_replicas():
     _check(_start("mirrored"))
 
 
+@pytest.mark.runtime
 @pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
 def test_jax_data_parallel():
     _check(
@@ -48,6 +50,7 @@ def test_jax_data_parallel():
     )
 
 
+@pytest.mark.runtime
 def test_workers():
     ports = []
     for _ in range(2):
@@ -67,6 +70,7 @@ def test_workers():
             child.kill()
 
 
+@pytest.mark.runtime
 @pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
 def test_pytorch_has_no_replicas():
     script = "import keras_norms as k\ntry: k.BatchNormalization(synchronized=True)\nexcept ValueError as e: print(e)"

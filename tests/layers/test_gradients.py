@@ -1,4 +1,6 @@
-"""Gradients: batch statistics against the papers' backward pass, the others against central differences."""
+"""Gradients: those of batch statistics equal the papers' backward pass, the others equal central differences."""
+
+import functools
 
 import keras
 import numpy as np
@@ -77,7 +79,7 @@ def _check_batch_gradient(layer, x, upstream, tolerance, mode="graph", mask=None
 
 
 def test_r_and_d_are_constants_of_the_gradient():
-    """Were they differentiated, the gradient of an unclipped renormalization would be that of a fixed affine map."""
+    """If r and d were differentiated, an unclipped renormalization would have the gradient of a fixed affine map."""
     layer = keras_norms.BatchRenormalization(schedule=keras_norms.RenormSchedule.constant(100.0, 100.0))
     layer = randomize(layer, (4, 3, 5, 6))
     x, upstream = inputs((4, 3, 5, 6)), inputs((4, 3, 5, 6), seed=5)
@@ -91,13 +93,16 @@ def test_sample_statistics(case):
     layer = randomize(case.make(dtype="float64"), case.shape)
     x, upstream = inputs(case.shape, dtype="float64"), inputs(case.shape, seed=5, dtype="float64")
     dx, found = gradients(layer, x, upstream)
-    expected = oracles.numeric_gradient(lambda v: oracle_inference(layer, v), x, upstream)
+    # Sample by sample: by the oracle, no sample depends on another.
+    samples = zip(np.split(x, len(x)), np.split(upstream, len(x)), strict=True)
+    expected = [oracles.numeric_gradient(lambda v: oracle_inference(layer, v), *sample) for sample in samples]
+    expected = np.concatenate(expected)
     np.testing.assert_allclose(dx, expected, rtol=0, atol=1e-7)
     _check_affine_gradient(layer, x, upstream, found, 1e-10)
 
 
 def _check_affine_gradient(layer, x, upstream, found, tolerance):
-    """gamma's gradient is the sum of upstream * x_hat over what shares a gamma; beta's, that of upstream."""
+    """The gradients of gamma and beta are sums of upstream * x_hat and of upstream, over the axes without weights."""
     for name, weight in (("gamma", layer.gamma), ("beta", layer.beta)):
         if weight is None:
             continue
@@ -110,54 +115,67 @@ def _check_affine_gradient(layer, x, upstream, found, tolerance):
         np.testing.assert_allclose(found[name], (upstream * x_hat).sum(axis=others), rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("case", SAMPLE_CASES, ids=lambda case: case.id)
-def test_sample_statistics_in_float32(case, mode):
+@functools.cache
+def _gradients_in_float64(row):
+    """The gradients in float64 that every mode of a row of SAMPLE_CASES is compared with."""
+    case = SAMPLE_CASES[row]
     wide = randomize(case.make(dtype="float64"), case.shape)
+    return gradients(wide, inputs(case.shape).astype("float64"), inputs(case.shape, seed=5).astype("float64"))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("row", range(len(SAMPLE_CASES)), ids=lambda row: SAMPLE_CASES[row].id)
+def test_sample_statistics_in_float32(row, mode):
+    case = SAMPLE_CASES[row]
     narrow = randomize(case.make(), case.shape)
-    x, upstream = inputs(case.shape), inputs(case.shape, seed=5)
-    dx, found = gradients(narrow, x, upstream, mode)
-    expected_dx, expected = gradients(wide, x.astype("float64"), upstream.astype("float64"))
+    dx, found = gradients(narrow, inputs(case.shape), inputs(case.shape, seed=5), mode)
+    expected_dx, expected = _gradients_in_float64(row)
     np.testing.assert_allclose(dx, expected_dx, rtol=0, atol=2e-5 * max(1, np.abs(expected_dx).max()))
     for name, value in found.items():
         np.testing.assert_allclose(value, expected[name], rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("mode", ["eager", "graph"])
-@pytest.mark.parametrize(
-    "layer",
-    [
-        keras_norms.GroupNormalization(2),
-        keras_norms.InstanceNormalization(),
-        keras_norms.LayerNormalization(),
-        keras_norms.BatchNormalization(),
-    ],
-    ids=lambda layer: type(layer).__name__,
+TWICE = (
+    (keras_norms.GroupNormalization, {"groups": 2}, keras.layers.GroupNormalization, {"groups": 2}),
+    (keras_norms.InstanceNormalization, {}, keras.layers.GroupNormalization, {"groups": -1}),
+    (keras_norms.LayerNormalization, {}, keras.layers.LayerNormalization, {}),
+    (keras_norms.BatchNormalization, {}, keras.layers.BatchNormalization, {}),
 )
-def test_gradient_of_a_gradient(layer, mode):
-    """Gradient penalties differentiate twice; the twin differentiates each operation by itself."""
-    shape = (3, 5, 4)
-    layer = randomize(type(layer).from_config({**layer.get_config(), "name": "subject"}), shape)
-    names = {"InstanceNormalization": ("GroupNormalization", {"groups": -1})}
-    name, extra = names.get(type(layer).__name__, (type(layer).__name__, {}))
-    config = {k: v for k, v in layer.get_config().items() if k not in ("virtual_batch_size",)}
-    twin = getattr(keras.layers, name).from_config({**config, **extra})
-    twin.build(shape)
-    twin.set_weights(layer.get_weights())
+TWICE_SHAPE = (3, 5, 4)
 
-    def penalty(layer):
-        def run(x):
-            with tf.GradientTape() as outer:
-                outer.watch(x)
-                with tf.GradientTape() as inner:
-                    inner.watch(x)
-                    y = tf.reduce_sum(tf.sin(layer(x, **call)))
-                first = inner.gradient(y, x)
-                total = tf.reduce_sum(tf.square(first))
-            return outer.gradient(total, [x, *layer.trainable_weights])
 
-        call = {"training": True} if "Batch" in name else {}
-        return [g.numpy() for g in _in_mode(run, mode)(tf.constant(inputs(shape)))]
+def _penalty_gradients(layer, mode):
+    """The gradients of the square of a gradient."""
+    call = {"training": True} if isinstance(layer, TWICE[-1][::2]) else {}
 
-    for found, expected in zip(penalty(layer), penalty(twin), strict=True):
+    def run(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = tf.reduce_sum(tf.sin(layer(x, **call)))
+            first = inner.gradient(y, x)
+            total = tf.reduce_sum(tf.square(first))
+        return outer.gradient(total, [x, *layer.trainable_weights])
+
+    return [g.numpy() for g in _in_mode(run, mode)(tf.constant(inputs(TWICE_SHAPE)))]
+
+
+@functools.cache
+def _penalty_gradients_of_keras(row):
+    """Those of the twin, which differentiates each operation by itself, with the weights of the layer."""
+    kind, arguments, twin, twin_arguments = TWICE[row]
+    twin = twin(**twin_arguments)
+    twin.build(TWICE_SHAPE)
+    twin.set_weights(randomize(kind(**arguments), TWICE_SHAPE).get_weights())
+    return _penalty_gradients(twin, "graph")
+
+
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.parametrize("row", range(len(TWICE)), ids=lambda row: TWICE[row][0].__name__)
+def test_gradient_of_a_gradient(row, mode):
+    """Gradient penalties differentiate twice."""
+    kind, arguments, *_ = TWICE[row]
+    layer = randomize(kind(**arguments), TWICE_SHAPE)
+    for found, expected in zip(_penalty_gradients(layer, mode), _penalty_gradients_of_keras(row), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)

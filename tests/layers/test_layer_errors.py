@@ -1,5 +1,6 @@
-"""Every argument out of range: which invariant, what was received, what to do."""
+"""For each wrong argument, the error says what must hold, what was received, and what to do."""
 
+import keras
 import numpy as np
 import pytest
 from layer_cases import BN, BRN, GN, IN, LN
@@ -87,6 +88,21 @@ CONSTRUCTOR = (
     ),
     ((GN,), {"groups": 2.0}, TypeError, r"Received: groups=2\.0"),
 )
+_MISSPELT = r"has no argument `{0}`\. Received: {0}={1}\. {2}The arguments are: .*\baxis, .*\bname, "
+CONSTRUCTOR += (
+    (EVERY, {"axsi": 1}, TypeError, "^[A-Z][A-Za-z]* " + _MISSPELT.format("axsi", 1, r"Did you mean `axis`\? ")),
+    (EVERY, {"nmae": "x"}, TypeError, _MISSPELT.format("nmae", "'x'", r"Did you mean `name`\? ")),
+    (EVERY, {"qqq": None}, TypeError, _MISSPELT.format("qqq", None, "")),
+    (
+        EVERY,
+        {"qqq": 1, "epsilom": 2},
+        TypeError,
+        r"`qqq` or `epsilom`\. Received: qqq=1, epsilom=2\. Did .* `epsilon`\?",
+    ),
+    ((BN, BRN), {"momentun": 0.9}, TypeError, r"Did you mean `momentum`\?"),
+    ((BRN,), {"shedule": 0.9}, TypeError, r"Did you mean `schedule`\?"),
+    ((GN,), {"group": 2}, TypeError, r"Did you mean `groups`\? The arguments are: groups, axis, "),
+)
 BUILD = (
     (
         CHANNEL,
@@ -148,7 +164,7 @@ def test_build(layer, arguments, shape, text):
 
 
 def test_every_invariant_has_a_remedy():
-    """Invariant, received, remedy: three sentences at least."""
+    """Every error has at least three sentences: what must hold, what was received, what to do."""
     for layers, arguments, error, _ in CONSTRUCTOR:
         with pytest.raises(error, match="Received: ") as caught:
             layers[0](**arguments)
@@ -158,7 +174,7 @@ def test_every_invariant_has_a_remedy():
 @pytest.mark.parametrize("shape", [(4, 6), (4, 5, 12), (4, 5, 7, 6)], ids=str)
 @pytest.mark.parametrize("layer", [BN(), BRN(), GN(2), IN(), LN()], ids=lambda v: type(v).__name__)
 def test_another_kind_of_input_after_build(layer, shape):
-    """Twice as many channels must not pass for two positions."""
+    """Twice as many channels must not be taken for two positions."""
     layer = type(layer).from_config(layer.get_config())
     layer.build((4, 5, 6))
     text = "incompatible with the layer"
@@ -171,3 +187,43 @@ def test_another_kind_of_input_after_build(layer, shape):
 def test_numpy_integers_are_integers():
     assert keras_norms.GroupNormalization(np.int64(4)).groups == 4
     assert BN(axis=np.int32(1)).axis == 1
+
+
+@pytest.mark.parametrize("layer", EVERY)
+def test_the_arguments_of_every_keras_layer(layer):
+    """They are not taken for misspelt ones."""
+    given = {"name": "norm", "dtype": "mixed_float16", "trainable": False, "autocast": True}
+    made = layer(**given, activity_regularizer="l2")
+    assert (made.name, made.dtype_policy.name, made.trainable) == ("norm", "mixed_float16", False)
+    assert made.activity_regularizer is not None
+    with pytest.warns(UserWarning, match="input_shape"):
+        layer(input_shape=(3, 4))
+    with pytest.warns(UserWarning, match="input_dim"):
+        layer(input_dim=3)
+
+
+def test_an_argument_of_a_subclass():
+    class Wider(BN):
+        def __init__(self, width=1, **kwargs):
+            super().__init__(**kwargs)
+            self.width = width
+
+    assert Wider(width=2, axis=1).width == 2
+    with pytest.raises(TypeError, match=r"Wider has no argument `widht`.* Did you mean `width`\? .*: width, axis, "):
+        Wider(widht=2)
+
+
+def test_an_argument_of_a_class_behind_the_layer():
+    """A class that stands after the layer among the bases of a subclass can take arguments of its own."""
+
+    class Marked(keras.layers.Layer):
+        def __init__(self, mark=None, **kwargs):
+            super().__init__(**kwargs)
+            self.mark = mark
+
+    class Mixed(IN, Marked):
+        pass
+
+    assert Mixed(mark="here").mark == "here"
+    with pytest.raises(TypeError, match=r"Mixed has no argument `marc`.* Did you mean `mark`\?"):
+        Mixed(marc="here")

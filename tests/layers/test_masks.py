@@ -1,4 +1,4 @@
-"""Masked positions stay out of the statistics, whatever they hold; batches with nothing to count change nothing."""
+"""Masked positions do not enter the statistics, whatever they hold. Empty and fully masked batches change no weight."""
 
 import keras
 import numpy as np
@@ -68,18 +68,25 @@ def test_padding_changes_nothing(row):
 
 
 def test_keras_fails_where_masks_are_honoured_here():
-    """The fault this module's layers do without: Keras' group normalization counts the padding."""
+    """Keras' group normalization takes the padding into its statistics."""
+
+    class Padded(keras.layers.Layer):
+        """Masks the second half of the positions; unlike Masking, it does not set them to zero."""
+
+        def call(self, inputs):
+            return inputs
+
+        def compute_mask(self, *_):
+            return keras.ops.convert_to_tensor([[True] * 3 + [False] * 3] * 2)
+
     twin, ours = keras.layers.GroupNormalization(2), GN(2)
     assert twin.supports_masking
     moved = {twin: [], ours: []}
     for padding in (0.0, 100.0):
         x = np.full((2, 6, 4), padding, "float32")
         x[:, :3] = inputs((2, 3, 4))
-        # Not zeros for masked positions, as Masking would make of them: any layer may put something there.
-        x = keras.ops.convert_to_tensor(x)
-        x._keras_mask = keras.ops.convert_to_tensor([[True] * 3 + [False] * 3] * 2)
         for layer, found in moved.items():
-            found.append(np.asarray(layer(x))[:, :3])
+            found.append(np.asarray(layer(Padded()(x)))[:, :3])
     assert np.abs(np.subtract(*moved[twin])).max() > 0.1
     np.testing.assert_array_equal(*moved[ours])
 
@@ -100,7 +107,7 @@ def test_nothing_to_count(row):
 @pytest.mark.parametrize("epsilon", [1e-3, 0.0])
 @pytest.mark.parametrize("row", MASKED, ids=_id)
 def test_gradients_where_nothing_counts(row, epsilon):
-    """The statistics of nothing are chosen by a condition, whose other branch must not leak into the gradient."""
+    """A condition replaces the statistics of nothing; their gradient, which is not finite, must not pass it."""
     import tensorflow as tf
 
     layer, x, mask, _ = _setting((row[0], {**row[1], "epsilon": epsilon}, *row[2:]), 0.5)
@@ -155,7 +162,7 @@ def test_an_empty_input_of_a_sample_layer(layer, shape):
 @pytest.mark.parametrize("layer", [BN, BRN])
 @pytest.mark.parametrize("source", ["Masking", "Embedding"])
 def test_through_keras_masks(layer, source):
-    """The mask that a model makes for itself acts as the same mask given by hand."""
+    """The mask that a model computes has the same effect as the same mask given as an argument."""
     arguments = {"schedule": OPEN} if layer is BRN else {}
     lengths = np.array([3, 6, 1, 5])
     mask = np.arange(6) < lengths[:, None]
@@ -184,7 +191,7 @@ def test_sample_layers_through_keras_masks(layer):
 
 
 def test_a_mask_over_the_leading_axes_of_a_channels_first_input():
-    """`Masking` marks (batch, axis 1); where that cannot be the positions, it is taken for what it is."""
+    """A mask of `Masking` lies over the first two axes. It is taken so if its sizes do not fit the positions."""
     x, mask = inputs((4, 5, 3)), np.random.default_rng(0).random((4, 5)) < 0.7
     layer = BN(axis=1, epsilon=1e-5, momentum=0.0)
     layer(x, mask=mask, training=True)
@@ -195,11 +202,20 @@ def test_a_mask_over_the_leading_axes_of_a_channels_first_input():
 
 
 def test_a_mask_passes_on():
+    class Next(keras.layers.Layer):
+        def call(self, inputs, mask=None):
+            received.append(np.asarray(mask))
+            return inputs
+
+        def compute_mask(self, _, mask=None):
+            return mask
+
     x = inputs((2, 6, 3))
     x[:, 4:] = 0.0
     for layer in (BN(), BRN(), GN(3), IN(), keras_norms.LayerNormalization()):
-        y = layer(keras.layers.Masking(mask_value=0.0)(x))
-        np.testing.assert_array_equal(y._keras_mask, [[True] * 4 + [False] * 2] * 2)
+        received = []
+        Next()(layer(keras.layers.Masking(mask_value=0.0)(x)))
+        np.testing.assert_array_equal(received, [[[True] * 4 + [False] * 2] * 2])
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (5,), (4, 7, 6, 1), (3, 7)])

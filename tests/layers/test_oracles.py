@@ -1,4 +1,4 @@
-"""Every layer against its float64 oracle: inference, training, and trajectories of 20 training steps."""
+"""Every layer equals its float64 oracle in inference and over 20 training steps."""
 
 import keras
 import numpy as np
@@ -58,7 +58,7 @@ def _step(layer, optimizer):
 
 @pytest.mark.parametrize("schedule", ["open", "climbing"])
 def test_batch_renorm_learns_as_its_oracle_does(schedule):
-    """20 steps of gradient descent on gamma and beta, against the same descent done by hand in float64."""
+    """20 steps of gradient descent on gamma and beta equal the same steps computed in float64."""
     limits = {
         "open": keras_norms.RenormSchedule.constant(2.0, 1.0),
         "climbing": keras_norms.RenormSchedule(3.0, 5.0, warmup_steps=4, r_max_steps=16, d_max_steps=10),

@@ -1,4 +1,4 @@
-"""RenormSchedule: its values, its numbers and its tensors, its errors, its configuration."""
+"""RenormSchedule: its values for numbers and for tensors, its errors, its config."""
 
 import json
 

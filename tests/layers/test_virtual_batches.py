@@ -22,7 +22,7 @@ def _run(layer, x, mode, **call):
 
 
 def _expected(layer, x, n, masks=None):
-    """Outputs slice by slice from the same starting statistics, and the mean of the slices' updates by their sizes."""
+    """The outputs of all slices, each from the same moving statistics, and the slices' updates, averaged by size."""
     starts = range(0, len(x), n)
     found, weights = [], []
     for start in starts:
@@ -40,7 +40,7 @@ def _expected(layer, x, n, masks=None):
 @pytest.mark.parametrize("n", [2, 4, 8, 3, 5, 100])
 @pytest.mark.parametrize(("layer", "arguments", "shape"), ROWS, ids=str)
 def test_against_the_oracle_slice_by_slice(layer, arguments, shape, n, mode):
-    """Sizes that do not divide the batch leave a last slice of the remainder."""
+    """If n does not divide the batch, the last slice is the remainder."""
     layer = randomize(layer(virtual_batch_size=n, **arguments), shape)
     x = inputs(shape)
     y, mean, variance = _expected(layer, x, n)

@@ -6,8 +6,14 @@ KERAS_BACKEND=jax python layer_child.py results.npz
 import sys
 
 import keras
-import numpy as np
-from layer_cases import BN, BRN, CASES, GN, IN, LN, OPEN, Case, inputs, randomize
+
+before = set(sys.modules)
+import keras_norms  # noqa: E402, F401 - before all others, to see what it imports
+
+IMPORTED = sorted(set(sys.modules) - before)
+
+import numpy as np  # noqa: E402
+from layer_cases import BN, BRN, CASES, GN, IN, LN, OPEN, Case, inputs, randomize  # noqa: E402
 
 STEPS = 2
 MASKED = (
@@ -155,7 +161,7 @@ def main(path):
             results[f"{kind} {case.id} {name}"] = value
     for case in TWICE:
         results[f"twice {case.id}"] = keras.ops.convert_to_numpy(second_gradient(case))
-    np.savez(path, **results)
+    np.savez(path, imported=IMPORTED, **results)
 
 
 if __name__ == "__main__":
