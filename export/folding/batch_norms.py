@@ -1,4 +1,4 @@
-"""The batch norms of a graph: those that are layers of it, and those out of reach inside of other layers."""
+"""The batch norms of a graph: those that it calls itself, and those inside layers that are one call of it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def _norms_inside(layer: Any, prefix: str = "") -> Iterator[str]:
 
 def _composite_reason(graph: Graph, call: Call) -> str:
     name, layer = call.path, unwrapped(call.layer)
-    if graph.opening.core(layer) is not None:
+    if graph.traced_layers.core(layer) is not None:
         return f"inside the model {name!r}, which is called with more than its inputs"
     if type(layer).__module__.startswith("keras."):
         return f"inside the layer {name!r} ({type(layer).__name__}), which is not opened"
-    why = graph.opening.refused.get(layer)
+    why = graph.traced_layers.refused.get(layer)
     return f"inside the custom layer {name!r}, whose call is Python code" + (f": {why}" if why else "")

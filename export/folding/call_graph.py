@@ -1,4 +1,4 @@
-"""A built model read as one flat graph of layer calls, nested models opened in place.
+"""A built model as one flat graph of layer calls, with those of nested models in the place of the model's call.
 
 A nested model that is called twice appears twice: every call site of a shared layer is then one `Call` of that layer.
 Reading changes nothing in the model.
@@ -27,7 +27,7 @@ from ..model.keras_graph import (
     standardized,
     unwrapped,
 )
-from .traced_layers import Opening, why_no_graph
+from .traced_layers import TracedLayers, why_no_graph
 
 # A tensor of a flat graph: the nested calls that lead to it, then its own symbolic tensor, by identity.
 Key = tuple[int, ...]
@@ -73,7 +73,7 @@ class Call:
 
 
 class Convert:
-    """What a nested model does to inputs of another dtype or rank before its first layer."""
+    """What a nested model does before its first layer to inputs whose dtype or rank is not the declared one."""
 
     def __init__(self, model: Any) -> None:
         self.name = model.name
@@ -86,9 +86,9 @@ class Convert:
 class Graph:
     """The calls and values of a model; `bypass` forgets a call whose work has moved elsewhere."""
 
-    def __init__(self, model: keras.Model, opening: Opening | None = None) -> None:
-        self.opening = opening or Opening()
-        core = self.opening.core(model)
+    def __init__(self, model: keras.Model, traced_layers: TracedLayers | None = None) -> None:
+        self.traced_layers = traced_layers or TracedLayers()
+        core = self.traced_layers.core(model)
         if core is None:
             raise FoldError(why_no_graph(model))
         self.name = model.name
@@ -98,7 +98,7 @@ class Graph:
         self.all_calls_of: dict[Any, list[Call]] = defaultdict(list)
         self.values: dict[Key, Value] = {}
         self.cores: dict[tuple[int, ...], Any] = {}
-        # The nested model, or opened layer, that each scope is the inside of.
+        # The nested model or traced layer in which the calls of each scope stand.
         self.layer_at: dict[tuple[int, ...], Any] = {(): model}
         self._context: Flag | None = None
         self.inputs = [self._value((), x, None) for x in inputs_of(core)]
@@ -140,10 +140,10 @@ class Graph:
         self, node: Any, args: Any, kwargs: dict[str, Any], scope: tuple[int, ...], prefix: str, outer: Flag | None
     ) -> None:
         layer = node.operation
-        path = f"{prefix}{self.opening.name(layer)}"
+        path = f"{prefix}{self.traced_layers.name(layer)}"
         effective = self._training(layer, path, kwargs, outer)
-        inner = self.opening.core(layer)
-        if inner is not None and (self.opening.holds(layer) or opens(inner, args, kwargs)):
+        inner = self.traced_layers.core(layer)
+        if inner is not None and (self.traced_layers.holds(layer) or opens(inner, args, kwargs)):
             deeper = (*scope, id(node.outputs[0]))
             tensors = self._converted(inner, given(args, kwargs, Value), deeper, path)
             outputs = self._open(inner, deeper, f"{path}/", tensors, effective)
@@ -222,7 +222,7 @@ class Graph:
         return None
 
     def layers_around(self, layers: Iterable[Any]) -> dict[Any, None]:
-        """The nested models and opened layers in which these layers are called."""
+        """The nested models and traced layers in which these layers are called."""
         scopes = dict.fromkeys(call.scope for layer in layers for call in self.all_calls_of.get(layer, ()))
         return dict.fromkeys(self.layer_at[scope[:i]] for scope in scopes for i in range(len(scope) + 1))
 
@@ -248,7 +248,8 @@ class Graph:
 
 
 def opens(inner: Any, args: Any, kwargs: dict[str, Any]) -> bool:
-    """Whether a nested model's call can be opened: its inputs as it declares them, nothing but `training` besides."""
+    """Whether the calls inside a nested model can stand for its call: it is given its inputs as declared, and at most
+    `training` besides."""
     flat = tree.flatten(args)
     return (
         len(args) == 1

@@ -1,4 +1,4 @@
-"""One layer anew: from its config, with what it keeps in variables and outside of them."""
+"""Builds a layer again from its config, and copies its state: variables, vocabularies, adapted statistics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..model.keras_graph import layers_of
 
 
 def from_config(layer: Any, config: dict[str, Any]) -> Any:
-    """A new layer, with the classes that the layer and its parts are of, registered or not."""
+    """A new layer of the same config; the classes of the layer and its parts need not be registered."""
     activation = getattr(layer, "activation", None)
     own = inspect.isfunction(activation) and not activation.__module__.startswith("keras.")
     if own and type(layer).__module__.startswith("keras.src.layers."):

@@ -1,8 +1,8 @@
 """Compares a folded model with its original, layer by layer, on the same random tensors.
 
-Both graphs run side by side. Where a tensor of the folded model stands for one of the original, it is compared with it
-and the original's is handed on: so an error cannot grow or drown on its way through the model, and the layer that
-first differs is known. Only inside a fold does the folded model feed itself.
+Both graphs run side by side. A tensor of the folded model that stands for one of the original is compared with it, and
+the folded model goes on with the tensor of the original. So an error neither grows nor vanishes in later layers, and
+the first layer that differs is known. Only within a fold does the folded model use tensors of its own.
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ from .lockstep import EPSILON, Pairs, as_tensors, difference, inference, side_by
 from .symbolic_trace import left_as_found
 from .trial_inputs import check_shapes, is_free, random_input, shapes_to_try
 
-# Rounding of one layer in units of the last place: some thousand products summed in another order, weights cast once.
+# How much one layer may round, in units of the last place: it sums some thousand products in another order, and its
+# weights were cast once.
 ULPS = 64
-# How many times its own reaction to one unit in the last place a model may differ.
+# How far a tensor may differ, in multiples of how far it moves when the inputs of all layers move by one such unit.
 REACTIONS = 16
 
 
 class TracedWrong(FoldError):  # noqa: N818
-    """What was traced is not what the Python code computes."""
+    """The traced graph does not compute what the Python code computes."""
 
 
 def errors(original: Graph, folded: Graph, pairs: Pairs, inputs: list[Any], model: keras.Model) -> dict[Key, float]:
     """The relative error of every compared tensor of the original.
 
     Raises:
-        FoldError: a tensor differs by more than rounding explains; names the first such layer.
+        FoldError: If a tensor differs by more than rounding explains; it names the first such layer.
     """
     found, outputs = side_by_side(original, folded, pairs, inputs)
-    if original.opening.cores:
+    if original.traced_layers.cores:
         _compare_with_python(original, outputs, inputs, model)
         if all(v.shape and v.shape[0] is None for v in original.inputs):
             # Python code may do something else for one example than for several.
@@ -60,14 +61,14 @@ def errors(original: Graph, folded: Graph, pairs: Pairs, inputs: list[Any], mode
 
 
 def _compare_with_python(original: Graph, traced: list[Any], inputs: list[Any], model: keras.Model) -> None:
-    """Hold what was traced to what the Python code computes.
+    """Check that the traced graph computes what the Python code computes.
 
     Raises:
-        TracedWrong: they differ.
+        TracedWrong: If they differ.
     """
     with inference(), left_as_found(model):
         given = list(as_tensors(original, inputs).values())
-        struct = input_structure(original.opening.core(model))
+        struct = input_structure(original.traced_layers.core(model))
         outputs = tree.flatten(model(tree.pack_sequence_as(struct, given), training=False))
     if len(outputs) != len(traced):
         raise TracedWrong(f"{model.name!r} returns {len(outputs)} tensors, and returned {len(traced)} while traced.")
@@ -95,7 +96,7 @@ def pair(original: Graph, folded: Graph, tensors: Mapping[tuple[int, int], Any],
 
 
 def _itself(model: keras.Model, original: Graph, pairs: Pairs) -> tuple[Graph, Graph, Pairs]:
-    again = Graph(model, original.opening)
+    again = Graph(model, original.traced_layers)
     compared = set(pairs.values())
     same = {again.values[key]: value for key, value in original.values.items() if value in compared}
     return original, again, same
@@ -109,7 +110,7 @@ def errors_on_random(original: Graph, folded: Graph, pairs: Pairs, model: keras.
     """`errors` on a small random batch, with small numbers for free sizes and for large images.
 
     Raises:
-        FoldError: as `errors`; or no size that was tried suits the model.
+        FoldError: As `errors`; also if the model runs at no size that was tried.
     """
     failure: Exception | None = None
     for shapes, declared in shapes_to_try(original):
@@ -125,7 +126,7 @@ def errors_on_random(original: Graph, folded: Graph, pairs: Pairs, model: keras.
         except Exception as error:  # Whatever a layer raises on a size or on numbers that mean nothing to it.
             failure = error
     reason = reason_of(failure) if failure else "no size was tried"
-    if original.opening.cores:
+    if original.traced_layers.cores:
         raise TracedWrong(
             f"The Python code of {original.name!r} is no graph of layers: "
             f"traced on symbolic tensors, it does not run on real ones: {reason}"

@@ -1,4 +1,4 @@
-"""Batch-norm folding: plan, apply, check."""
+"""Fold batch norms into neighbouring weights: make a plan, build the folded model, compare it with the original."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..model.keras_graph import functional, inputs_of
 from ..report.fold_report import Folded, FoldReport, Kept
 from .call_graph import Graph, Key
 from .equivalence import TracedWrong, errors, errors_on_random, pair
-from .inlining import open_model
+from .inlining import trace_python_calls
 from .plan import Plan
 from .planner import search
 from .rebuild import apply
-from .traced_layers import Opening
+from .traced_layers import TracedLayers
 
 
 class FoldResult(NamedTuple):
@@ -54,7 +54,7 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
         FoldResult(model, report): `report.folded` says what went where, `report.kept` what stayed and why.
 
     Raises:
-        FoldError: the model is no graph of layers and cannot be traced to one, a layer cannot be rebuilt from its
+        FoldError: If the model is no graph of layers and cannot be traced to one, a layer cannot be rebuilt from its
             config, or the folded model would not compute what the original does.
 
     Example:
@@ -72,45 +72,45 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
     """
     if standalone not in (None, "depthwise"):
         raise FoldError(f'standalone must be None or "depthwise"; received {standalone!r}.')
-    opening = open_model(model, inputs)
+    traced_layers = trace_python_calls(model, inputs)
     try:
-        return _fold(model, opening, standalone, inputs)
+        return _fold(model, traced_layers, standalone, inputs)
     except TracedWrong as error:
         if functional(model) is None:
             raise
-        # The custom layers in it stay closed, then.
-        refused = dict.fromkeys(opening.cores, str(error))
-        return _fold(model, Opening(refused={**opening.refused, **refused}), standalone, inputs)
+        # Then no custom layer in it is traced.
+        refused = dict.fromkeys(traced_layers.cores, str(error))
+        return _fold(model, TracedLayers(refused={**traced_layers.refused, **refused}), standalone, inputs)
 
 
-def _fold(model: keras.Model, opening: Opening, standalone: str | None, inputs: Any) -> FoldResult:
-    planned, opening = _plan(model, opening, standalone)
+def _fold(model: keras.Model, traced_layers: TracedLayers, standalone: str | None, inputs: Any) -> FoldResult:
+    planned, traced_layers = _plan(model, traced_layers, standalone)
     try:
-        folded, tensors = apply(model, planned, opening)
+        folded, tensors = apply(model, planned, traced_layers)
     except ValueError as error:
-        if not opening.cores:
+        if not traced_layers.cores:
             raise
         raise TracedWrong(f"What was traced cannot be built as a graph: {error}") from error
-    original, result = Graph(model, opening), Graph(folded)
+    original, result = Graph(model, traced_layers), Graph(folded)
     pairs = pair(original, result, tensors, planned.altered)
     if inputs is None:
         found = errors_on_random(original, result, pairs, model)
     else:
         found = errors(original, result, pairs, _given(original, inputs), model)
-    return FoldResult(folded, _report(model, planned, found, folded, opening))
+    return FoldResult(folded, _report(model, planned, found, folded, traced_layers))
 
 
-def _plan(model: keras.Model, opening: Opening, standalone: str | None) -> tuple[Plan, Opening]:
-    """The plan, and what has to be opened for it: a custom layer in which nothing folds stays what it is."""
-    graph = Graph(model, opening)
+def _plan(model: keras.Model, traced_layers: TracedLayers, standalone: str | None) -> tuple[Plan, TracedLayers]:
+    """The plan, and the traced layers that it needs: a custom layer in which nothing folds stays one layer."""
+    graph = Graph(model, traced_layers)
     planned = search(graph, standalone=standalone is not None)
     changed = {*planned.removed, *planned.edits, *planned.standalone}
-    used = dict.fromkeys(layer for layer in (model, *graph.layers_around(changed)) if opening.holds(layer))
-    if len(used) == len(opening.cores):
-        return planned, opening
-    fewer = opening.only(used)
+    used = dict.fromkeys(layer for layer in (model, *graph.layers_around(changed)) if traced_layers.holds(layer))
+    if len(used) == len(traced_layers.cores):
+        return planned, traced_layers
+    fewer = traced_layers.only(used)
     again = search(Graph(model, fewer), standalone=standalone is not None)
-    # The reasons for the norms in what was closed again are those found while it was open.
+    # What is known of norms inside custom layers was found with all of them traced.
     again.kept = planned.kept
     return again, fewer
 
@@ -119,11 +119,11 @@ def fold_plan(model: keras.Model, *, inputs: Any = None) -> FoldReport:
     """What `fold` would do with each norm, without doing it: nothing is built, run or compared.
 
     Raises:
-        FoldError: the model is no graph of layers, nor can it be traced to one.
+        FoldError: If the model is no graph of layers and cannot be traced to one.
     """
-    opening = open_model(model, inputs)
-    planned, opening = _plan(model, opening, None)
-    return _report(model, planned, {}, model, opening)
+    traced_layers = trace_python_calls(model, inputs)
+    planned, traced_layers = _plan(model, traced_layers, None)
+    return _report(model, planned, {}, model, traced_layers)
 
 
 def _given(graph: Graph, inputs: Any) -> list[Any]:
@@ -134,7 +134,7 @@ def _given(graph: Graph, inputs: Any) -> list[Any]:
 
 
 def _report(
-    model: keras.Model, planned: Plan, found: dict[Key, float], folded: keras.Model, opening: Opening
+    model: keras.Model, planned: Plan, found: dict[Key, float], folded: keras.Model, traced_layers: TracedLayers
 ) -> FoldReport:
     records = [Folded(f.norm, f.into, f.rule, _error(planned, i, found), f.saved) for i, f in enumerate(planned.folds)]
     return FoldReport(
@@ -144,19 +144,19 @@ def _report(
         tails=[record for i, record in enumerate(records) if i in planned.tails],
         parameters_before=model.count_params(),
         parameters_after=folded.count_params(),
-        notes=_notes(model, opening),
+        notes=_notes(model, traced_layers),
     )
 
 
-def _notes(model: keras.Model, opening: Opening) -> list[str]:
+def _notes(model: keras.Model, traced_layers: TracedLayers) -> list[str]:
     notes = []
-    if opening.holds(model):
-        takes = ", ".join(f"{x.name} {tuple(x.shape)}" for x in inputs_of(opening.cores[model]))
+    if traced_layers.holds(model):
+        takes = ", ".join(f"{x.name} {tuple(x.shape)}" for x in inputs_of(traced_layers.cores[model]))
         notes.append(
             f"{type(model).__name__} computes its output in Python code; its call was traced, as in inference, to a "
             f"graph of layers that takes {takes}"
         )
-    opened = [f"{layer.name!r} ({type(layer).__name__})" for layer in opening.cores if layer is not model]
+    opened = [f"{layer.name!r} ({type(layer).__name__})" for layer in traced_layers.cores if layer is not model]
     if opened:
         notes.append(
             "custom layers were opened, their calls being traced, as in inference, to models of their layers: "

@@ -1,7 +1,8 @@
-"""Which layers and models with a `call` in Python code are opened: what their calls do becomes part of the graph.
+"""Which layers and models with a `call` in Python code are traced, so that what they do becomes part of the graph.
 
-A layer is opened if it is the user's own, holds layers and no weights beside them, and every call of it in the model
-is alike but for sizes. A subclassed model is opened as a whole. The others stay closed, each with a reason.
+A layer is traced if it is the user's own, holds layers and no weights beside them, and all its calls in the model
+differ in sizes at most. A subclassed model is traced as a whole. Every other layer stays one call, and the reason is
+kept.
 """
 
 from __future__ import annotations
@@ -34,27 +35,27 @@ from ..model.keras_graph import (
 from ..model.recorded_shapes import is_shape, recorded_shapes
 from .rules import BATCH_NORMS
 from .symbolic_trace import TraceError, trace
-from .traced_layers import Opening, why_no_graph, why_not_traced
+from .traced_layers import TracedLayers, why_no_graph, why_not_traced
 
 _SITE = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-def open_model(model: Any, inputs: Any = None) -> Opening:
-    """Trace a subclassed model, and what there is of custom layers in a model with batch norms.
+def trace_python_calls(model: Any, inputs: Any = None) -> TracedLayers:
+    """Trace a subclassed model, and the custom layers of a model that has batch norms.
 
     Raises:
-        FoldError: the model is none, has no weights or shapes yet, or its call is no graph of layers.
+        FoldError: If it is no model, has no weights or shapes yet, or its call is no graph of layers.
     """
-    opening = Opening()
+    traced_layers = TracedLayers()
     if functional(model) is None:
         if not isinstance(model, keras.Model) or type(model).call is keras.Sequential.call:
             raise FoldError(why_no_graph(model))
-        opening.cores[model] = _trace_model(model, inputs)
+        traced_layers.cores[model] = _trace_model(model, inputs)
     if any(isinstance(layer, BATCH_NORMS) for layer in layers_of(model)):
-        _open_parts(opening, opening.core(model))
-    for core in opening.cores.values():
-        _rename(opening, core)
-    return opening
+        _trace_parts(traced_layers, traced_layers.core(model))
+    for core in traced_layers.cores.values():
+        _rename(traced_layers, core)
+    return traced_layers
 
 
 # A whole model
@@ -127,7 +128,7 @@ def _looked_up(core: Traced, tensor: Any) -> bool:
 # Layers in a model
 
 
-def _open_parts(opening: Opening, core: Any, seen: set[Any] | None = None) -> None:
+def _trace_parts(traced_layers: TracedLayers, core: Any, seen: set[Any] | None = None) -> None:
     seen = seen if seen is not None else set()
     if core in seen:
         return
@@ -138,28 +139,28 @@ def _open_parts(opening: Opening, core: Any, seen: set[Any] | None = None) -> No
             sites[node.operation].append(node)
     for layer, calls in sites.items():
         if functional(layer) is not None:
-            _open_parts(opening, functional(layer), seen)
-        elif custom(layer) and layer not in opening.refused:
+            _trace_parts(traced_layers, functional(layer), seen)
+        elif custom(layer) and layer not in traced_layers.refused:
             try:
                 traced = _trace_part(layer, calls)
-                if layer in opening.cores and not _alike(opening.cores[layer], traced):
+                if layer in traced_layers.cores and not _alike(traced_layers.cores[layer], traced):
                     raise TraceError("it is called on tensors of other shapes elsewhere")
             except TraceError as error:
-                opening.refused[layer] = str(error)
-                opening.cores.pop(layer, None)
+                traced_layers.refused[layer] = str(error)
+                traced_layers.cores.pop(layer, None)
                 continue
-            if layer not in opening.cores:
-                opening.cores[layer] = traced
-                _open_parts(opening, traced, seen)
+            if layer not in traced_layers.cores:
+                traced_layers.cores[layer] = traced
+                _trace_parts(traced_layers, traced, seen)
 
 
 def custom(layer: Any) -> bool:
-    """Whether a layer is the user's own and holds others, so that there is something to open."""
+    """Whether a layer is the user's own and holds other layers: only then can a trace find anything."""
     return bool(isinstance(layer, keras.Layer) and children(layer) and not type(layer).__module__.startswith("keras."))
 
 
 def why_closed(layer: Any) -> str | None:
-    """Why a layer cannot be opened, whatever its call does; None if it may be."""
+    """Why a layer cannot be traced, whatever its call does; None if it can."""
     if type(layer).__call__ not in (keras.Layer.__call__, keras.Model.__call__):
         return "its class has a __call__ of its own"
     weights = own_weights(layer)
@@ -222,13 +223,13 @@ def _alike(a: Traced, b: Traced) -> bool:
     return [(x.shape, x.dtype) for x in inputs_of(a)] == [(x.shape, x.dtype) for x in inputs_of(b)]
 
 
-def _rename(opening: Opening, core: Traced) -> None:
+def _rename(traced_layers: TracedLayers, core: Traced) -> None:
     """Give what was made while tracing, and layers of the same name, names that are unique in their graph."""
     taken = {maker(x).name for x in inputs_of(core)}
     operations = list(dict.fromkeys(node.operation for node in core.nodes))
     layers = [o for o in operations if isinstance(o, keras.Layer)]
     for operation in (*layers, *(o for o in operations if not isinstance(o, keras.Layer))):
-        name = free = opening.name(operation)
+        name = free = traced_layers.name(operation)
         number = 0
         while free in taken:
             number += 1
@@ -236,6 +237,6 @@ def _rename(opening: Opening, core: Traced) -> None:
         taken.add(free)
         if free != name:
             if isinstance(operation, keras.Layer):
-                opening.names[operation] = free
+                traced_layers.names[operation] = free
             else:
                 operation.name = free

@@ -1,8 +1,8 @@
 """Decides which norms fold into which weights; touches no model.
 
 Each norm is tried backward (into the layers that make its input), then forward (into the layers that use its output),
-until nothing changes. A map may travel through several calls on its way; it is taken in only if every layer that it
-reaches takes it in, at every call site of that layer, and nobody else sees the tensors it changes.
+until nothing folds any more. A map may pass several calls on its way. It folds only if every layer that it reaches
+takes it in, at every call site of that layer, and nothing else uses the tensors that it changes.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class _Search:
         return bool(done)
 
     def _why(self, norm: Any) -> str:
-        """Why a norm stays, asked once nothing folds any more."""
+        """Why a norm stays. To be asked when nothing folds any more."""
         maps = self._maps(norm)
         if isinstance(maps, Skip):
             return maps.reason
@@ -90,7 +90,7 @@ class _Search:
     # Gamma and beta of the norms that stay by nature
 
     def _strip_tails(self) -> None:
-        """Move gamma and beta of layer, group and instance norms into the layers behind them."""
+        """Move gamma and beta of layer, group and instance norms into the layers that follow them."""
         for norm in [n for n in self.graph.calls_of if type(n) in TAILS]:
             calls = self.graph.calls_of[norm]
             axes = channel_axes(norm, len(calls[0].outputs[0].shape) - int(calls[0].layer is not norm))
@@ -186,7 +186,7 @@ class _Search:
         return None
 
     def _take(self, norm: Any, trace: Trace, shows_at: list[Key], where: str) -> Skip | None:
-        """Plan the new weights of the layers that take the norm's map in."""
+        """Plan the new weights of the layers that take in the norm's map."""
         why = self._incomplete(norm, trace) or self._out_of_range(trace)
         if why is not None:
             return why

@@ -17,14 +17,14 @@ from .rules import Absorb, Pass, Rule, Site, Skip, rule_of
 
 @dataclass
 class Trace:
-    """What walks through the graph found: who takes the map in, and which tensors change on the way."""
+    """What was found on the way through the graph: the layers that take the map in, and the tensors that change."""
 
     taken: dict[Any, list[tuple[Call, Affine, Absorb]]] = field(default_factory=lambda: defaultdict(list))
     changed: list[Value] = field(default_factory=list)
 
 
 def walk_back(graph: Graph, plan: Plan, value: Value, map_: Affine, user: Call, trace: Trace) -> Skip | None:
-    """Let the layers that make `value`, which `user` takes, make A(value) instead; why not, if they cannot."""
+    """Let the layers that make `value` for `user` make A(value) instead; return the reason if they cannot."""
     todo = [(value, map_, user)]
     while todo:
         value, map_, user = todo.pop()
@@ -46,7 +46,8 @@ def walk_back(graph: Graph, plan: Plan, value: Value, map_: Affine, user: Call, 
 
 
 def walk_on(graph: Graph, plan: Plan, value: Value, map_: Affine, source: Call, trace: Trace) -> Skip | None:
-    """Let the layers that take `value`, made by `source`, do with z where it was A(z); why not, if they cannot."""
+    """Let the layers that take `value`, which is now z instead of A(z), compute as before; return the reason if they
+    cannot."""
     todo = [(value, map_, source)]
     while todo:
         value, map_, source = todo.pop()

@@ -1,4 +1,4 @@
-"""Builds the folded model: every layer anew, with its own or its planned weights, without the norms that went.
+"""Builds the folded model: every layer anew, with its own weights or the planned ones, without the folded norms.
 
 The given model is only read. Layers, inputs and outputs keep their names; nested models stay nested.
 """
@@ -31,15 +31,15 @@ from ..model.keras_graph import (
 )
 from .copy_layer import constructs, copy_state, from_config
 from .plan import Plan
-from .traced_layers import Opening
+from .traced_layers import TracedLayers
 
 # (the functional graph, its symbolic tensor), by identity, to the tensor of the new model
 Tensors = dict[tuple[int, int], Any]
 
 
-def apply(model: keras.Model, plan: Plan, opening: Opening) -> tuple[keras.Model, Tensors]:
+def apply(model: keras.Model, plan: Plan, traced_layers: TracedLayers) -> tuple[keras.Model, Tensors]:
     """The model with the plan carried out, and which new tensor stands for which old one."""
-    rebuild = _Rebuild(plan, opening)
+    rebuild = _Rebuild(plan, traced_layers)
     new = rebuild.model(model)
     rebuild.restore_initializers()
     rebuild.copy_state()
@@ -51,9 +51,9 @@ def apply(model: keras.Model, plan: Plan, opening: Opening) -> tuple[keras.Model
 
 
 class _Rebuild:
-    def __init__(self, plan: Plan, opening: Opening) -> None:
+    def __init__(self, plan: Plan, traced_layers: TracedLayers) -> None:
         self.plan = plan
-        self.opening = opening
+        self.traced_layers = traced_layers
         self.tensors: Tensors = {}
         self.clones: dict[Any, Any] = {}
         # Old and new layer, enclosing ones first.
@@ -63,9 +63,9 @@ class _Rebuild:
     # Models
 
     def model(self, model: Any) -> Any:
-        core = self.opening.core(model)
+        core = self.traced_layers.core(model)
         place = len(self.pairs)
-        sequential = isinstance(model, keras.Sequential) and not self.opening.holds(model)
+        sequential = isinstance(model, keras.Sequential) and not self.traced_layers.holds(model)
         new = self._sequential(model, core) if sequential else self._functional(model, core)
         self.pairs.insert(place, (model, new))
         return new
@@ -80,7 +80,7 @@ class _Rebuild:
             elif layer in leaves:
                 layers.append(self._stand_in(layer))
         cls = type(model) if constructs(model, "layers") else keras.Sequential
-        new = cls(layers, name=self.opening.name(model))
+        new = cls(layers, name=self.traced_layers.name(model))
         built = functional(new)
         fresh = iter(nodes(built))
         current = inputs_of(built)
@@ -108,7 +108,7 @@ class _Rebuild:
                 outputs = [self.layer(operation)(args[0])]
             elif unwrapped(operation) in self.plan.removed:
                 outputs = [self._stand_in(operation)(args[0])]
-            elif self.opening.holds(operation):
+            elif self.traced_layers.holds(operation):
                 tensors = given(args, kwargs, keras.KerasTensor)
                 flag = {name: value for name, value in kwargs.items() if name == "training"}
                 outputs = tree.flatten(self.layer(operation)(tensors[0] if len(tensors) == 1 else tensors, **flag))
@@ -119,8 +119,8 @@ class _Rebuild:
         for x in tree.flatten(inputs):
             if not is_used(maker(x)):
                 keras.layers.Identity()(x)  # Keras 3.12 makes no model with an input that nothing uses
-        keeps_class = constructs(model, "inputs", "outputs") and not self.opening.holds(model)
-        return (type(model) if keeps_class else keras.Model)(inputs, outputs, name=self.opening.name(model))
+        keeps_class = constructs(model, "inputs", "outputs") and not self.traced_layers.holds(model)
+        return (type(model) if keeps_class else keras.Model)(inputs, outputs, name=self.traced_layers.name(model))
 
     def _input(self, tensor: Any) -> Any:
         origin = maker(tensor)
@@ -148,7 +148,7 @@ class _Rebuild:
 
     def layer(self, layer: Any) -> Any:
         if layer not in self.clones:
-            if self.opening.core(layer) is not None:
+            if self.traced_layers.core(layer) is not None:
                 self.clones[layer] = self.model(layer)
             else:
                 self.clones[layer] = clone = self._clone(layer)
@@ -158,13 +158,15 @@ class _Rebuild:
 
     def _stand_in(self, norm: Any) -> Any:
         if norm not in self.clones:
-            self.clones[norm] = keras.layers.Activation("linear", name=self.opening.name(norm), dtype=norm.dtype_policy)
+            self.clones[norm] = keras.layers.Activation(
+                "linear", name=self.traced_layers.name(norm), dtype=norm.dtype_policy
+            )
         return self.clones[norm]
 
     def _clone(self, layer: Any) -> Any:
         if not isinstance(layer, keras.Layer):
             return uncalled_copy(layer)
-        name = self.opening.name(layer)
+        name = self.traced_layers.name(layer)
         if layer in self.plan.standalone:
             return keras.layers.DepthwiseConv2D(1, data_format="channels_last", name=name, dtype=layer.dtype_policy)
         try:
@@ -192,7 +194,7 @@ class _Rebuild:
             ) from error
 
     def _quick(self, clone: Any) -> Any:
-        """Let a layer start from zeros while the model is built: it is slow to draw weights that are overwritten."""
+        """Let a layer start from zeros: its weights are overwritten later, and to draw random ones is slow."""
         if type(clone).__module__.startswith("keras.src.layers.") and not clone.built:
             for name in [name for name in vars(clone) if name.endswith("_initializer")]:
                 self.initializers.append((clone, name, getattr(clone, name)))
@@ -209,7 +211,7 @@ class _Rebuild:
         for old, new in self.pairs:
             new.trainable = old.trainable
         for old, new in self.pairs:
-            if self.opening.core(old) is not None or type(old) is keras.layers.TimeDistributed:
+            if self.traced_layers.core(old) is not None or type(old) is keras.layers.TimeDistributed:
                 continue
             if old in self.plan.standalone:
                 map_ = self.plan.standalone[old]

@@ -1,7 +1,7 @@
 """Runs a `call` that is Python code once, on symbolic tensors, and records which layers and operations it used.
 
-What it computes is a graph of layers only if nothing but layers and keras.ops touched its tensors, no weight was used
-outside of a layer, and nothing depended on values. The layers are left as they were found.
+The call is a graph of layers only if nothing but layers and keras.ops touched its tensors, no weight was used outside
+of a layer, and nothing depended on values. The trace leaves the layers as it found them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def trace(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
     """The graph of `layer.call(*args, **kwargs)` in inference; a KerasTensor stands for a tensor of its shape.
 
     Raises:
-        TraceError: the call is no graph of layers; says why.
+        TraceError: If the call is no graph of layers; the message says why.
     """
     with left_as_found(layer), automatic_names_apart():
         flat, struct = given(args, kwargs, keras.KerasTensor), args[0] if len(args) == 1 and not kwargs else None
@@ -80,7 +80,7 @@ def _cast(layer: Any, x: Any) -> Any:
 
 
 class _Reads(keras.StatelessScope):  # type: ignore[misc]  # Keras has no types
-    """Notes which variables are read, and keeps all from being changed."""
+    """Records which variables are read, and lets none be changed."""
 
     def __init__(self) -> None:
         super().__init__(initialize_variables=False)
@@ -94,7 +94,7 @@ class _Reads(keras.StatelessScope):  # type: ignore[misc]  # Keras has no types
 def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     kwargs = {name: value for name, value in kwargs.items() if name not in ("training", "mask")}
     if "training" in inspect.signature(layer.call).parameters:
-        # Left open, so that what it hands on to its layers stays open too.
+        # Not set, so that the flag it hands on to its layers is not set either.
         kwargs["training"] = None
     with _Reads() as scope:
         try:
@@ -156,7 +156,7 @@ def _trains_by_default(layer: Any) -> bool:
 
 @contextmanager
 def left_as_found(layer: Any) -> Iterator[None]:
-    """Takes back what a call leaves in layers: records of symbolic calls, attributes. Refuses to make weights."""
+    """Undo what a call leaves in layers: records of symbolic calls, and attributes. Raise if it would make weights."""
     layers = layers_of(layer)
     attributes = [(part, dict(vars(part))) for part in layers]
     # TensorFlow wraps a user's dict.
@@ -190,7 +190,7 @@ def _items(container: Any) -> list[Any]:
 
 
 def _put_back(container: Any, items: list[Any]) -> None:
-    """The items that a list, dict or set held, past Keras' attribute tracking: they were tracked before."""
+    """Give a list, dict or set its earlier items, past Keras' attribute tracking: Keras tracked them before."""
     now = _items(container)
     pairs = isinstance(container, dict)
     flat, before = ([x for pair in part for x in pair] if pairs else part for part in (now, items))

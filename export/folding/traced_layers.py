@@ -12,8 +12,8 @@ from ..model.keras_graph import Traced, functional
 
 
 @dataclass(eq=False)
-class Opening:
-    """The layers whose call is Python code: those whose calls were traced, and why others were not."""
+class TracedLayers:
+    """The traced layers with their graphs, and the reasons why other custom layers were not traced."""
 
     cores: dict[Any, Traced] = field(default_factory=dict)
     refused: dict[Any, str] = field(default_factory=dict)
@@ -25,17 +25,20 @@ class Opening:
         return self.cores[model] if self.holds(model) else functional(model)
 
     def holds(self, layer: Any) -> bool:
+        """Whether a layer was traced."""
         return isinstance(layer, keras.Layer) and layer in self.cores
 
     def name(self, layer: Any) -> str:
+        """The name of a layer, unique among those of its graph."""
         return str(self.names.get(layer, layer.name) if isinstance(layer, keras.Layer) else layer.name)
 
-    def only(self, layers: Iterable[Any]) -> Opening:
-        """The same with no other layers opened than these."""
-        return Opening({layer: self.cores[layer] for layer in layers}, self.refused, self.names)
+    def only(self, layers: Iterable[Any]) -> TracedLayers:
+        """The same with these traced layers alone."""
+        return TracedLayers({layer: self.cores[layer] for layer in layers}, self.refused, self.names)
 
 
 def why_no_graph(model: Any) -> str:
+    """The refusal of something that is no functional graph and was not traced."""
     if not isinstance(model, keras.Model):
         return f"fold needs a keras.Model; received {type(model).__name__}."
     if isinstance(model, keras.Sequential) and type(model).call is keras.Sequential.call:
@@ -47,6 +50,7 @@ def why_no_graph(model: Any) -> str:
 
 
 def why_not_traced(model: Any, reason: str) -> str:
+    """The refusal of a model whose call cannot be traced, for this reason."""
     return (
         "fold needs a model that is a graph of layers, or whose call can be traced to one on symbolic tensors; "
         f"received {model.name!r}, whose class {type(model).__name__} computes its output in Python code, and "

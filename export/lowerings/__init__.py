@@ -2,8 +2,8 @@
 
 A lowering is a function `lower(layer, channels_first) -> call` that returns what the layer's `call` does at inference,
 written in primitives that every target runs, or None for an option it does not cover; `channels_first` says that the
-runtime's convolutions want it so. Rows are tried in order; a row serves a
-layer whose `call` is the very one of its class, so that a subclass with a `call` of its own is left as it is.
+runtime's convolutions want channels second. Rows are tried in order. A row serves a layer only if the layer's `call` is
+that of the row's class: a subclass with a `call` of its own is left as it is.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a person reads about a fold: what went where, and what stayed and why."""
+"""The report of a fold: which norms were merged into which layers, and which stayed and why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .text_table import table
 
 @dataclass(frozen=True)
 class Folded:
-    """A norm that is gone (or only its gamma and beta): the layers that took it in, by which rule.
+    """A norm that was merged into other layers, or whose gamma and beta were, and the rule that allowed it.
 
     `error` is the largest difference that the fold makes where its effect shows, relative to the scale there;
     `multiply_adds_saved` counts those of one sample, None if a size of the model is free.

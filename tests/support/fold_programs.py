@@ -15,6 +15,8 @@ import keras_norms
 
 L = keras.layers
 CHANNELS, WIDEST, LARGEST = (2, 3, 4, 6), 24, 2500
+# Keras runs the layer inside TimeDistributed once for each step.
+MOST_STEPS = 30
 
 
 class Builder:
@@ -81,7 +83,7 @@ class Builder:
         if x is None:
             return None
         layer = L.Dense(self.rng.choice(CHANNELS), use_bias=self.rng.random() < 0.6, name=self.name("dense"))
-        if self.rng.random() < 0.2 and len(x.shape) > 2:
+        if self.rng.random() < 0.2 and len(x.shape) > 2 and x.shape[1] <= MOST_STEPS:
             layer = L.TimeDistributed(layer, name=self.name("td"))
         elif self.rng.random() < 0.2 and len(x.shape) == 3:
             layer = L.EinsumDense(
@@ -98,7 +100,7 @@ class Builder:
         options = {"center": r.random() < 0.85, "scale": r.random() < 0.85, "name": self.name("bn"), "axis": axis}
         make = r.choice([L.BatchNormalization, keras_norms.BatchNormalization, keras_norms.BatchRenormalization])
         layer = make(**options)
-        if r.random() < 0.1 and len(x.shape) > 2 and axis == -1:
+        if r.random() < 0.1 and len(x.shape) > 2 and x.shape[1] <= MOST_STEPS and axis == -1:
             layer = L.TimeDistributed(layer, name=self.name("td"))
         if r.random() < 0.03:
             return layer(x, training=r.choice([True, False]))

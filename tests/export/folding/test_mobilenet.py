@@ -5,11 +5,13 @@ import subprocess
 import sys
 
 import keras
+import pytest
 from models import randomize
 
 
+@pytest.mark.runtime
 def test_a_saved_mobilenet_folds_and_exports_to_both_formats(tmp_path):
-    model = randomize(keras.applications.MobileNetV2(weights=None, input_shape=(96, 96, 3)))
+    model = randomize(keras.applications.MobileNetV2(weights=None, alpha=0.35, input_shape=(64, 64, 3)))
     norms = [layer.name for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     model.save(tmp_path / "net.keras")
     outputs = [tmp_path / "net.tflite", tmp_path / "net.onnx"]

@@ -40,6 +40,7 @@ def test_every_answer_is_a_rule_answer(rule):
     assert rule.__doc__ is not None or importlib.import_module(type(rule).__module__).__doc__
 
 
+@pytest.mark.runtime
 def test_importing_the_rules_uses_up_no_names():
     """A model built after the import is named as one built before."""
     code = (
