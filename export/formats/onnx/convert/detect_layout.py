@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import keras
 
+from ....model.keras_graph import parts
+
 _FIRST, _LAST = "channels_first", "channels_last"
 
 
 def is_channels_first(model: keras.Model) -> bool:
     """Whether the layers of `model` that know a layout, norms by their axis among them, all have channels second."""
-    found = {_layout(layer) for layer in model._flatten_layers(include_self=False)}
+    found = {_layout(layer) for layer in parts(model)}
     return _FIRST in found and _LAST not in found
 
 

@@ -7,6 +7,8 @@ from keras_norms.export.formats.onnx import onnx_format as target
 from models import NORMS, image_net, randomize
 from onnx_files import chain, counted
 
+pytestmark = pytest.mark.runtime
+
 L = keras.layers
 
 

@@ -99,6 +99,7 @@ def test_a_transpose_moves_over_axes_that_are_merged(first, sizes, second, left)
 
 @pytest.mark.parametrize("cell", [L.LSTM, L.GRU])
 @pytest.mark.parametrize("batch", [None, 2])
+@pytest.mark.runtime
 def test_two_directions_twice_have_no_shape_arithmetic(cell, batch, tmp_path):
     layers = [L.Bidirectional(cell(3, return_sequences=True)) for _ in range(2)]
     to_onnx(chain((5, 4), *layers), tmp_path / "m.onnx", batch_size=batch)
@@ -108,6 +109,7 @@ def test_two_directions_twice_have_no_shape_arithmetic(cell, batch, tmp_path):
         assert found == {"Transpose": 3, "LSTM": 2, "Reshape": 2}
 
 
+@pytest.mark.runtime
 def test_text_in_an_image_is_turned_once_before_it_is_read(tmp_path):
     model = chain(
         (8, 20, 3),
