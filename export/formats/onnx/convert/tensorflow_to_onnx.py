@@ -8,6 +8,7 @@ from typing import Any
 import onnx
 import tensorflow as tf
 from numpy.typing import NDArray
+from tensorflow.core.framework import graph_pb2
 from tensorflow.python.framework import convert_to_constants
 
 from .large_weights import large_weights, reads_as_inputs
@@ -36,10 +37,7 @@ def from_tensorflow(
     loaded = tf.saved_model.load(saved_model)
     concrete = loaded.signatures["serving_default"]
     aside = large_weights(concrete, set_aside_above)
-    data = convert_to_constants._FunctionConverterDataInEager(
-        concrete, lower_control_flow=False, aggressive_inlining=True, variable_names_denylist=frozenset(aside)
-    )
-    definition, _ = convert_to_constants._replace_variables_by_constants(converter_data=data)
+    definition = _frozen(concrete, frozenset(aside))
     weights = reads_as_inputs(definition, aside)
     # Named one by one: left to itself, tf2onnx takes captured constants for inputs.
     captured = {tensor.name for tensor in concrete.graph.internal_captures}
@@ -64,3 +62,12 @@ def from_tensorflow(
         kept = {name: make for name, make in optimizer._get_optimizers().items() if name not in _LEFT_OUT}
         proto = optimizer.optimize_graph(converted, catch_errors=False, optimizers=kept).make_model("keras")
     return proto, {name: variable.numpy() for name, variable in weights.items()}
+
+
+def _frozen(concrete: Any, left: frozenset[str]) -> graph_pb2.GraphDef:
+    """The graph with its variables, but those that are `left`, as constants."""
+    data = convert_to_constants._FunctionConverterDataInEager(
+        concrete, lower_control_flow=False, aggressive_inlining=True, variable_names_denylist=left
+    )
+    definition: graph_pb2.GraphDef = convert_to_constants._replace_variables_by_constants(converter_data=data)[0]
+    return definition
