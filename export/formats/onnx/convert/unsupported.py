@@ -1,4 +1,4 @@
-"""What has no form in ONNX: tf2onnx only logs which operations it leaves unconverted or fails at, so the log is read."""
+"""What has no form in ONNX. tf2onnx only logs which operations it leaves or fails at, so its log is read."""
 
 from __future__ import annotations
 
