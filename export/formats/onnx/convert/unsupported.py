@@ -1,4 +1,4 @@
-"""What has no form in ONNX: tf2onnx only logs the operations it leaves as they are, or fails at without a name."""
+"""What has no form in ONNX. tf2onnx only logs which operations it leaves or fails at, so its log is read."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ class UnconvertibleError(ValueError):
 
 
 class _Kept(logging.Handler):
+    """Keeps what is logged."""
+
     def __init__(self, level: int) -> None:
         super().__init__(level)
         self.records: list[logging.LogRecord] = []
@@ -32,10 +34,10 @@ class _Kept(logging.Handler):
 
 @contextmanager
 def naming_failures() -> Iterator[None]:
-    """Raise what the converter logs as not converted within the block, in the place of what it raises itself.
+    """Raise one error that names the operations which the converter logs as not converted within the block.
 
     Raises:
-        UnconvertibleError: it could not convert an operation.
+        UnconvertibleError: If it could not convert an operation.
     """
     handler = _Kept(logging.ERROR)
     records = handler.records

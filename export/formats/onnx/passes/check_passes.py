@@ -94,8 +94,11 @@ def _run(model: ir.Model, inputs: _Arrays) -> _Arrays:
     try:
         session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
         found = session.run(names, inputs)
-    except Exception:  # onnxruntime's own exceptions share no base class of a public name
-        found = ReferenceEvaluator(proto).run(names, inputs)
+    except Exception as error:  # onnxruntime's own exceptions share no base class of a public name
+        try:
+            found = ReferenceEvaluator(proto).run(names, inputs)
+        except Exception:
+            raise error from None
     return {name: np.asarray(y) for name, y in zip(names, found, strict=True)}
 
 

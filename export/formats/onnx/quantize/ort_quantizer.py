@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import onnx
 import onnx_ir as ir
+from numpy.typing import NDArray
 from onnx_ir.passes import common
 from onnxruntime import quantization as ort
 from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -23,12 +24,7 @@ _WEIGHTED = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 def quantize(model: onnx.ModelProto, mode: str, calibration: str | None, say: Progress = silent) -> onnx.ModelProto:
     """The quantized form of `model`: `float16`, `dynamic` or `int8` (QDQ, a scale for each output channel)."""
     if mode == "float16":
-        norms = [node.name for node in model.graph.node if _of_norm(node.name)]
-        half = ir.from_proto(convert_float_to_float16(model, keep_io_types=True, node_block_list=norms))
-        half.graph.sort()  # the casts of the inputs come in last
-        proto: onnx.ModelProto = ir.to_proto(half)
-        del proto.graph.value_info[:]  # of the types before
-        return proto
+        return _in_half_precision(model)
     with tempfile.TemporaryDirectory() as folder:
         source, ready, target = (Path(folder) / f"{name}.onnx" for name in ("source", "ready", "target"))
         onnx.save(model, source)
@@ -37,14 +33,27 @@ def quantize(model: onnx.ModelProto, mode: str, calibration: str | None, say: Pr
             # Unsigned weights: ONNX Runtime has no ConvInteger for signed ones before 1.24.
             kinds = {"op_types_to_quantize": _WEIGHTED, "weight_type": ort.QuantType.QUInt8}
             ort.quantize_dynamic(ready, target, per_channel=True, **kinds)
-        else:
-            reader = _Reader([value.name for value in model.graph.input], str(calibration), say)
-            ort.quantize_static(ready, target, reader, op_types_to_quantize=_WEIGHTED, per_channel=True)
-        return onnx.load(target) if mode == "dynamic" else _unrounded_for_norms(onnx.load(target))
+            return onnx.load(target)
+        reader = _Reader([value.name for value in model.graph.input], str(calibration), say)
+        ort.quantize_static(ready, target, reader, op_types_to_quantize=_WEIGHTED, per_channel=True)
+        return _unrounded_for_norms(onnx.load(target))
+
+
+def _in_half_precision(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model` in float16 but for its inputs, its outputs and its norms."""
+    norms = [node.name for node in model.graph.node if _of_norm(node.name)]
+    half = ir.from_proto(convert_float_to_float16(model, keep_io_types=True, node_block_list=norms))
+    half.graph.sort()  # the casts of the inputs come in last
+    proto: onnx.ModelProto = ir.to_proto(half)
+    del proto.graph.value_info[:]  # of the types before
+    return proto
 
 
 def _unrounded_for_norms(model: onnx.ModelProto) -> onnx.ModelProto:
-    """`model` with norms that read what a layer computed, not its 8 bits: 4 dB in a residual network of group norms."""
+    """`model` with norms that read the float32 results of the layers before them, not these rounded to 8 bits.
+
+    In a residual network of group norms that gains 4 dB.
+    """
     graph = (quantized := ir.from_proto(model)).graph
     for node in graph:
         made = node.inputs[0].producer() if node.op_type == "DequantizeLinear" and node.inputs[0] is not None else None
@@ -62,10 +71,12 @@ def _of_norm(name: str | None) -> bool:
 
 
 class _Reader(ort.CalibrationDataReader):
+    """The calibration batches of a file, one after another, as ONNX Runtime asks for them."""
+
     def __init__(self, names: list[str], calibration: str, say: Progress) -> None:
         batches = load_batches(calibration)
         feeds = [dict(zip(names, batch, strict=True)) for batch in batches]
         self._feeds = counted(feeds, say, "calibration examples run", len(batches[0][0]))
 
-    def get_next(self) -> dict[str, np.ndarray] | None:
+    def get_next(self) -> dict[str, NDArray[Any]] | None:
         return next(self._feeds, None)

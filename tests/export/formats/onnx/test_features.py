@@ -159,6 +159,7 @@ def decoder():
     ],
     ids=str,
 )
+@pytest.mark.runtime
 def test_a_convolutional_classifier_has_one_transpose(options, tmp_path):
     to_onnx(lenet(), tmp_path / "m.onnx", **options)
     found = counted(tmp_path / "m.onnx")
@@ -168,6 +169,7 @@ def test_a_convolutional_classifier_has_one_transpose(options, tmp_path):
 
 @pytest.mark.runtime
 @pytest.mark.parametrize("layout", ["keras", "nchw"])
+@pytest.mark.runtime
 def test_a_decoder_is_transposed_behind_its_last_convolution_only(layout, tmp_path):
     to_onnx(decoder(), tmp_path / "m.onnx", layout=layout)
     assert counted(tmp_path / "m.onnx").get("Transpose", 0) == (layout == "keras")
@@ -175,6 +177,7 @@ def test_a_decoder_is_transposed_behind_its_last_convolution_only(layout, tmp_pa
 
 @pytest.mark.runtime
 @pytest.mark.parametrize("shape", [(12, 4), (5, 4, 6, 2)])
+@pytest.mark.runtime
 def test_a_flattened_series_or_volume_too(shape, tmp_path):
     convolution = {2: L.Conv1D, 4: L.Conv3D}[len(shape)]
     to_onnx(chain(shape, convolution(6, 3), L.ReLU(), L.Reshape((-1,)), L.Dense(3)), tmp_path / "m.onnx")

@@ -3,7 +3,9 @@
 The operations that are left are compared, and the numbers with those before.
 """
 
+import inspect
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -218,9 +220,9 @@ CASES = {
         before=("insert_pixel_shuffles",),
     ),
     "merge_transposes": Case(
-        """(float[2, 3, 4] x) => (float[2, 3, 4] y)
-        { a = Transpose <perm = [0, 2, 1]> (x)  b = Transpose <perm = [0, 2, 1]> (a)  y = Relu(b) }""",
-        "Relu",
+        """(float[2, 3, 4] x) => (float[3, 4, 2] y)
+        { a = Transpose <perm = [1, 0, 2]> (x)  b = Transpose <perm = [0, 2, 1]> (a)  y = Relu(b) }""",
+        "Transpose Relu",
         """(float[2, 3, 4] x) => (float[2, 3, 4] y)
         { a = Transpose <perm = [0, 2, 1]> (x)  b = Softmax(a)  y = Transpose <perm = [0, 2, 1]> (b) }""",
     ),
@@ -249,6 +251,22 @@ def test_every_pass_has_a_case_and_a_row_of_its_own():
         assert case.fires, name
         assert case.stays, name
         assert case.fires != case.stays, name
+
+
+# Files in passes/ that are no pass: what passes share, or run in.
+HELPERS = {
+    *("branch_shapes", "clean", "ir_utils", "min_cut", "size", "skips", "symbolic_shapes", "tidy_names"),
+    *("check_passes", "pass_types", "run_passes"),
+    *("layout_homes", "permute_op", "permute_weights", "feature_block"),  # of layout
+    *("lift_to_2d", "loop_body", "norm_pattern"),  # of conv1d_as_conv2d, loop_as_gru, norm_forms
+}
+
+
+def test_every_file_is_that_of_a_pass_or_known_to_be_none():
+    folder = Path(inspect.getfile(optimize)).parent
+    of_passes = {Path(inspect.getfile(row.rewrite)).stem for row in PASSES}
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == of_passes | HELPERS
+    assert not of_passes & HELPERS
 
 
 def test_rows_are_in_the_order_of_their_groups_and_say_why():

@@ -100,6 +100,7 @@ def test_a_transpose_moves_over_axes_that_are_merged(first, sizes, second, left)
 @pytest.mark.runtime
 @pytest.mark.parametrize("cell", [L.LSTM, L.GRU])
 @pytest.mark.parametrize("batch", [None, 2])
+@pytest.mark.runtime
 def test_two_directions_twice_have_no_shape_arithmetic(cell, batch, tmp_path):
     layers = [L.Bidirectional(cell(3, return_sequences=True)) for _ in range(2)]
     to_onnx(chain((5, 4), *layers), tmp_path / "m.onnx", batch_size=batch)

@@ -1,0 +1,52 @@
+"""What tf2onnx writes otherwise than ONNX's operators have it, mended in its own graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+_RESIZE_KNOWS_AXES = 18  # the opset
+
+
+def mend_resizes(graph: Any) -> None:
+    """Resizes as their opset has them, to sizes that every reader takes for the same.
+
+    tf2onnx's coordinates of a nearest resize, floor((x + .5) / s), have had no name of their own since opset 13. They
+    are those of half pixels, rounded with ties up; for an integer s also floor(x / s), which runtimes are fast at. And
+    the size of the result is floor(n s), where an s rounded down makes one less than was meant: then the size is said.
+    """
+    for node in (node for node in graph.get_nodes() if node.type == "Resize"):
+        scales = node.inputs[2].get_tensor_value(as_list=False) if node.inputs[2].is_const() else np.zeros(0)
+        whole = scales.size and np.array_equal(scales, np.round(scales)) and scales.min() >= 1
+        if node.get_attr_str("coordinate_transformation_mode") == "tf_half_pixel_for_nn":
+            node.set_attr("coordinate_transformation_mode", "asymmetric" if whole else "half_pixel")
+            node.set_attr("nearest_mode", "floor" if whole else "round_prefer_ceil")
+        shape = graph.get_shape(node.input[0])
+        if not scales.size or not shape:
+            continue
+        product = scales.astype(np.float64) * shape
+        meant = np.where(np.array(shape) < 0, -1, np.rint(product)).astype(int).tolist()
+        graph.set_shape(node.output[0], meant)
+        if all(m < 0 or np.floor(p) == m for m, p in zip(meant, product, strict=True)):
+            continue
+        if graph.opset >= _RESIZE_KNOWS_AXES or -1 not in meant:
+            known = [axis for axis, m in enumerate(meant) if m > 0]
+            sizes = graph.make_const(f"{node.name}/sizes", np.array([meant[axis] for axis in known], np.int64))
+            graph.replace_inputs(node, [node.input[0], "", "", sizes.output[0]])
+            if len(known) < len(meant):
+                node.set_attr("axes", known)
+        else:
+            raised = np.where(np.floor(product) < meant, np.nextafter(scales, np.float32(np.inf)), scales)
+            const = graph.make_const(f"{node.name}/scales", raised.astype(np.float32))
+            graph.replace_input(node, node.input[2], const.output[0], 2)
+
+
+def mend_transposed(graph: Any) -> None:
+    """Rows that a transposed convolution adds at the end, which tf2onnx writes as padding below zero."""
+    for node in (node for node in graph.get_nodes() if node.type == "ConvTranspose"):
+        pads = node.get_attr_value("pads") or []
+        added = [-min(0, sum(pair)) for pair in zip(pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True)]
+        if any(added):
+            node.set_attr("pads", [0 if added[i % len(added)] else pad for i, pad in enumerate(pads)])
+            node.set_attr("output_padding", added)

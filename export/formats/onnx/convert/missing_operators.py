@@ -1,0 +1,62 @@
+"""TensorFlow's operations that tf2onnx does not know, or converts so that they compute something else: `HANDLERS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+
+from .tf2onnx_imports import Select
+
+
+def _erfc(context: Any, node: Any, name: str, _arguments: Any) -> None:
+    """erfc(x) = 1 - erf(x): exact GELU uses it, and tf2onnx does not know it."""
+    one = context.make_const(f"{name}/one", np.array(1.0, np.float32))
+    shape, dtype = context.get_shape(node.output[0]), context.get_dtype(node.output[0])
+    context.remove_node(name)
+    erf = context.make_node("Erf", [node.input[0]], shapes=[shape], dtypes=[dtype])
+    context.make_node(
+        "Sub", [one.output[0], erf.output[0]], name=name, outputs=node.output, shapes=[shape], dtypes=[dtype]
+    )
+
+
+def _where(context: Any, node: Any, _name: str, _arguments: Any) -> None:
+    """Where, which takes nothing of the side that was not chosen: the converter's own c x + (1 - c) y takes NaN."""
+    if context.get_dtype(node.output[0]) == onnx.TensorProto.BOOL:  # ONNX Runtime has no kernel for it
+        Select.version_7(context, node)
+        return
+    node.set_attr("handles_nan", 1)
+    Select.version_9(context, node)
+    del node.attr["handles_nan"]
+
+
+def _bucketize(context: Any, node: Any, name: str, _arguments: Any) -> None:
+    """The number of boundaries that x is not below; the layer Discretization uses it, and tf2onnx does not know it."""
+    boundaries = np.array(node.get_attr_value("boundaries"), np.float32)
+    shape, dtype, x = context.get_shape(node.output[0]), context.get_dtype(node.output[0]), node.input[0]
+    context.remove_node(name)
+    last, limits = context.make_const(f"{name}/last", np.array([-1])), context.make_const(f"{name}/limits", boundaries)
+    if context.get_dtype(x) != onnx.TensorProto.FLOAT:
+        x = context.make_node("Cast", [x], attr={"to": onnx.TensorProto.FLOAT}).output[0]
+    x = context.make_node("Unsqueeze", [x, last.output[0]]).output[0]
+    above = context.make_node("GreaterOrEqual", [x, limits.output[0]]).output[0]
+    ones = context.make_node("Cast", [above], attr={"to": dtype}).output[0]
+    context.make_node(
+        "ReduceSum",
+        [ones, last.output[0]],
+        attr={"keepdims": 0},
+        name=name,
+        outputs=node.output,
+        shapes=[shape],
+        dtypes=[dtype],
+    )
+
+
+HANDLERS: dict[str, tuple[Callable[[Any, Any, str, Any], None], list[str]]] = {
+    "Bucketize": (_bucketize, []),
+    "Erfc": (_erfc, []),
+    "Select": (_where, []),
+    "SelectV2": (_where, []),
+}
