@@ -15,7 +15,7 @@ pytestmark = pytest.mark.runtime
 @pytest.fixture(scope="module")
 def trained():
     digits = data.load()
-    return training.train("group norm", replace(training.RECIPES[0], epochs=2), digits).model, digits
+    return training.train("group norm", replace(training.RECIPES[0], batch_size=16, epochs=1), digits).model, digits
 
 
 def right(path, digits):
