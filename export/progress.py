@@ -1,4 +1,4 @@
-"""What whoever waits is told: the stage, and how much of it is done, of how much where that is known."""
+"""What a waiting caller is told: the stage, and how much of it is done, of how much where that is known."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 def silent(stage: str) -> None:
-    """Tell nobody."""
+    """The progress function of a caller who asked for none."""
 
 
 def size_of(items: Iterable[Any]) -> int | None:
-    """How many there are, where that is known before they come: not of a generator or an endless dataset."""
+    """How many items there are; None where nobody knows before they come, as of a generator or an endless dataset."""
     try:
         return len(items)  # type: ignore[arg-type]
     except TypeError:
@@ -22,7 +22,7 @@ def size_of(items: Iterable[Any]) -> int | None:
 
 
 def counted(items: Iterable[T], say: Progress, what: str, each: int = 1) -> Iterator[T]:
-    """The items; after each is dealt with it says "what: 3 of 10". An item may count for several: `each`."""
+    """Yield the items, and say "what: 3 of 10" after each. One item counts for `each`."""
     total = size_of(items)
     for done, item in enumerate(items, 1):
         yield item

@@ -1,4 +1,4 @@
-"""A Keras model from a model or a file, with one clear error for whatever is wrong with it.
+"""A Keras model from a model or from a file, or one clear error that says what is wrong with it.
 
 Files are untrusted: `safe_mode` stays on, so no pickled or marshalled code from a file is run.
 """
@@ -23,15 +23,15 @@ _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 _FORMATS = "a model saved by Keras as .keras, or a legacy .h5"
 
 
-def load_model(model: keras.Model | str | os.PathLike) -> keras.Model:
+def load_model(model: keras.Model | str | os.PathLike[str]) -> keras.Model:
     """Return `model` itself, or the model in the file it names; built, or refused with the reason.
 
     Args:
         model: a `keras.Model`, or the path of a `.keras` or legacy `.h5` file.
 
     Raises:
-        ExportError: the file is missing, damaged, of another kind, or names something that is not registered; or the
-            model has no weights yet.
+        ExportError: If the file is missing, damaged, of another kind, or names something that is not registered, or if
+            the model has no weights yet.
 
     Example:
         >>> model = load_model("classifier.keras")  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""From the name of an operation in an artifact to the Keras layer that it comes from."""
+"""Which Keras layer an operation of an artifact comes from, read off its name; and names made unique."""
 
 from __future__ import annotations
 

@@ -159,7 +159,7 @@ def _outputs(model: keras.Model, specs: Sequence[Spec], structure: Any) -> Any:
         ) from error
 
 
-def _map_shapes(node: Any, path: str, found: list) -> Any:
+def _map_shapes(node: Any, path: str, found: list[tuple[str, tuple[int | None, ...]]]) -> Any:
     """Replace each shape in a structure by a leaf, and list them as (path, shape) in flattening order."""
     if isinstance(node, dict):
         return {key: _map_shapes(node[key], f"{path}_{key}".strip("_"), found) for key in sorted(node)}
@@ -179,7 +179,7 @@ def _names(outputs: Any, fallback: Sequence[str]) -> tuple[str, ...]:
     return names_apart(_keys(outputs) if isinstance(outputs, dict) else fallback, ())
 
 
-def _keys(outputs: dict) -> list[str]:
+def _keys(outputs: dict[str, Any]) -> list[str]:
     """One name a leaf, in flattening order (sorted keys), nested keys joined by an underscore."""
     return ["_".join(map(str, path)) for path, _ in keras.tree.flatten_with_path(outputs)]
 

@@ -1,4 +1,4 @@
-"""What came of holding an artifact against the certificate beside it."""
+"""What came of comparing an artifact with the certificate beside it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class CertificateReport:
-    """`differences` is why the certificate does not hold; `notes` is what was not compared, or has changed since."""
+    """`differences` says why the certificate does not hold; `notes` says what was not compared or has changed since."""
 
     path: str
     compared: int

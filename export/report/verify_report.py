@@ -12,10 +12,10 @@ from .text_table import table
 
 @dataclass(frozen=True)
 class Check:
-    """One output of one run. `relative` is max |artifact - model| over max |model|; `allowed` is what it may reach.
+    """One output of one run. `relative` is max |artifact - model| / max |model|; `allowed` is the largest that passes.
 
-    In a quantized file `floor_db`, the least signal to noise ratio, decides instead. `problem` says what makes the
-    output another kind of thing than the model's: its shape or dtype.
+    In a quantized file `floor_db`, the least signal to noise ratio, decides instead. `problem` says why the output
+    cannot be the model's whatever its numbers are: its shape or dtype differs, or it is another of the model's outputs.
     """
 
     case: str
@@ -32,13 +32,13 @@ class Check:
 
     @property
     def limit(self) -> str:
-        """What the check is held to, for a person."""
+        """The limit as a report prints it."""
         return f"{self.allowed:.0e}" if self.floor_db is None else f">= {self.floor_db:.0f} dB"
 
 
 @dataclass(frozen=True)
 class Tried:
-    """One set of inputs, so that it can be drawn again: NumPy's `default_rng(seed)`, input after input."""
+    """One set of inputs that was tried. To draw it again: NumPy's `default_rng(seed)`, input after input."""
 
     case: str
     formula: str
@@ -49,7 +49,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Loss:
-    """The layer of a quantized file that adds most noise: the signal to noise ratio of what it takes and gives."""
+    """The layer of a quantized file that adds most noise: the signal to noise ratios of its input and its output."""
 
     layer: str
     before_db: float
@@ -58,7 +58,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class OutputReport:
-    """The worst of an output over all runs that count."""
+    """The worst figures of an output over all runs that were judged."""
 
     max_abs: float
     relative: float
@@ -110,11 +110,12 @@ class VerifyReport:
         return max((output.relative for output in self.outputs.values()), default=float("nan"))
 
     def failure(self) -> str:
-        """The worst check that failed in a sentence: the output, its error, the tolerance, and where it starts."""
+        """A sentence on the worst check that failed: output, error, tolerance, and the first layer that differs."""
         if self.ok:
             return ""
         if not self.checks:
-            return f"No input tells anything about it: {'; '.join(self.skipped)}."
+            reasons = "; ".join(self.skipped)
+            return f"Verification was inconclusive: every random or given input was skipped ({reasons})."
         if self.reproduces:
             return self.certificate.failure() if self.certificate else ""
         worst = max((check for check in self.checks if not check.ok), key=lambda check: check.relative)
@@ -133,7 +134,7 @@ class VerifyReport:
         )
 
     def _where(self) -> str:
-        """Where a quantized file falls below what is asked, and where it loses most."""
+        """The layer where a quantized file falls below the required ratio, and the layer that loses most."""
         first, loss = self.first_divergence, self.largest_loss
         if first is None:
             return ""
@@ -162,7 +163,7 @@ class VerifyReport:
         return strict_json(self.to_dict())
 
     def rows(self) -> tuple[list[str], list[list[str]]]:
-        """Header and rows of the table that a person reads: one row an output and kind of input, the worse runtime."""
+        """Header and rows of the table that a person reads: the worst runtime for each output and input."""
         worst: dict[tuple[str, str], Check] = {}
         for check in self.checks:
             key = (check.output, check.case)
@@ -187,7 +188,7 @@ class VerifyReport:
         return f"{self.path} {self.verdict()}\n{table(*self.rows())}{notes}"
 
     def verdict(self) -> str:
-        """The result in a few words, followed by the reason if it is bad."""
+        """The result in a few words, followed by the reason where the file does not pass."""
         good = "reproduces its model" + (", and its certificate holds" if self.certificate else "")
         if self.ok:
             return good

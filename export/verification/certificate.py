@@ -1,4 +1,4 @@
-"""The certificate of an artifact: what was exported from what, by which versions, and every number that proves it.
+"""The certificate of an artifact: from which model it was made, by which versions, and every error that was measured.
 
 It is a JSON file beside the artifact, `model.tflite.json` for `model.tflite`. The same model, options and versions give
 the same bytes: there is no time and no path in it.
@@ -24,8 +24,8 @@ from ..report.verify_report import Check, VerifyReport
 SCHEMA = 1
 _KIND = "keras-norms certificate"
 _DIGITS = 4
-# A figure is reproduced if it is as recorded within this share of what is allowed, or within a decibel: processors and
-# versions round differently.
+# A figure counts as reproduced within this share of the limit, or within a decibel: processors and versions round
+# differently.
 _SHARE, _DECIBEL = 0.1, 1.0
 
 
@@ -78,7 +78,7 @@ def _rounded(record: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate read back."""
+    """A certificate that was read from its file."""
 
     path: Path
     data: dict[str, Any]
@@ -145,7 +145,7 @@ class Certificate:
         return CertificateReport(str(self.path), compared, tuple(differences), tuple(notes))
 
     def _figures(self, report: VerifyReport) -> tuple[int, list[str], list[str]]:
-        """How many figures were compared, those that differ, and the inputs that were not tried this time."""
+        """How many figures were compared, which of them differ, and which inputs were not tried this time."""
         inputs = {record["case"]: record["sha256"] for record in self.data["inputs"]}
         same = {tried.case for tried in report.inputs if inputs.get(tried.case) == tried.sha256}
         now = {(check.case, check.runtime, check.output): check for check in report.checks}

@@ -19,7 +19,7 @@ from ..report.verify_report import Check, VerifyReport
 from .cases import record_of
 from .interface import Artifact, first_of, fixed_batch, mismatch
 from .metrics import Distance, distance
-from .reference import Reference, narrowed, references
+from .reference import Redraws, Reference, narrowed, references
 from .tolerance import DEFAULT_TOLERANCE, MOST_MOVED, check_tolerance, limits_of, ordinary
 
 
@@ -99,10 +99,11 @@ class _Comparison:
     def _measure(self, case: Probe, expected: Reference) -> tuple[list[_Measured], Reference]:
         """What every runtime computes, and what the model says in the positions that can be judged."""
         measured: list[_Measured] = []
+        redraws = Redraws(self.facts, case)
         for runtime in self.artifact.runners:
             got = self.artifact.run(runtime, case.arrays)
             if expected.judged is not None:
-                expected = narrowed(self.facts, case, expected, got)
+                expected = narrowed(expected, got, redraws)
             measured += self._measured(runtime, expected, got)
         return measured, expected
 

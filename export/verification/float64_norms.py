@@ -74,4 +74,4 @@ def _layer(x: np.ndarray, layer: Any) -> np.ndarray:
 
 def _standardized(x: np.ndarray, axes: tuple[int, ...], epsilon: float) -> np.ndarray:
     centred = x - x.mean(axes, keepdims=True)
-    return centred / np.sqrt(np.square(centred).mean(axes, keepdims=True) + epsilon)
+    return np.asarray(centred / np.sqrt(np.square(centred).mean(axes, keepdims=True) + epsilon))

@@ -67,28 +67,53 @@ def references(facts: ModelFacts, cases: list[Probe]) -> tuple[list[tuple[Probe,
     """What the model says to each input, and why it does not run on the others."""
     found, skipped = [], []
     for case in cases:
-        try:
-            found.append((case, reference(facts, case)))
-        except Exception as error:  # a layer may raise anything on numbers that mean nothing to it
-            skipped.append(f"{case.name}: the model does not run on it: {reason_of(error)}")
+        said = _reference_or_reason(facts, case)
+        if isinstance(said, Reference):
+            found.append((case, said))
+        else:
+            skipped.append(f"{case.name}: {said}")
     return found, skipped
 
 
-def narrowed(facts: ModelFacts, probe: Probe, expected: Reference, got: Arrays) -> Reference:
+def _reference_or_reason(facts: ModelFacts, case: Probe) -> Reference | str:
+    try:
+        return reference(facts, case)
+    except Exception as error:  # a layer may raise anything on numbers that mean nothing to it
+        return f"the model does not run on it: {reason_of(error)}"
+
+
+class Redraws:
+    """Other numbers around the first one of an input, draw after draw; the model runs on each draw once."""
+
+    def __init__(self, facts: ModelFacts, probe: Probe) -> None:
+        self._facts = facts
+        self._probe = probe
+        self._rng = np.random.default_rng(0)
+        self._untouched: list[list[np.ndarray]] = []
+
+    def untouched(self, i: int) -> list[np.ndarray]:
+        """Where the outputs for the draw `i` stay as they are, whatever the first number is."""
+        while len(self._untouched) <= i:
+            arrays = self._probe.arrays
+            drawn = [self._rng.normal(size=x.shape).astype(x.dtype) if x.dtype.kind == "f" else x for x in arrays]
+            here, *others = (_call(self._facts, with_first_number(drawn, value)) for value in (0.0, 1e3, -1e3))
+            outputs = zip(here, *others, strict=True)
+            self._untouched.append([(a == b) & (a == c) for a, b, c in outputs])
+        return self._untouched[i]
+
+
+def narrowed(expected: Reference, got: Arrays, redraws: Redraws) -> Reference:
     """`expected` for an input with one infinity, without positions that depend on it although they did not show it.
 
     A ReLU or a maximum hides what a number does until the numbers around it let it through. So where `got` is not
     finite, the model runs on other numbers around it; positions that no number changes stay judged.
     """
-    rng = np.random.default_rng(0)
-    for _ in range(_DRAWN_AGAIN):
-        if all(np.isfinite(expected.part(i, y)).all() for i, y in enumerate(got) if y.dtype.kind == "f"):
+    for i in range(_DRAWN_AGAIN):
+        if all(np.isfinite(expected.part(k, y)).all() for k, y in enumerate(got) if y.dtype.kind == "f"):
             break
-        drawn = [rng.normal(size=x.shape).astype(x.dtype) if x.dtype.kind == "f" else x for x in probe.arrays]
-        here, *others = (_call(facts, with_first_number(drawn, value)) for value in (0.0, 1e3, -1e3))
-        same = [[a == b for a, b in zip(here, other, strict=True)] for other in others]
         judged = expected.judged or [np.ones(y.shape, bool) for y in expected.outputs]
-        expected = replace(expected, judged=[a & b & c for a, b, c in zip(judged, *same, strict=True)])
+        both = zip(judged, redraws.untouched(i), strict=True)
+        expected = replace(expected, judged=[before & now for before, now in both])
     return expected
 
 

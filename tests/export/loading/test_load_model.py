@@ -141,6 +141,7 @@ def test_outputs_of_one_layer_get_names_of_their_own():
     assert signature(keras.Model(x, [y, y, named])).outputs == ("y", "y_2", "y_1")
 
 
+@pytest.mark.runtime
 def test_targets_of_no_use_are_refused_before_any_work(net, tmp_path):
     (tmp_path / "folder.onnx").mkdir()
     for path, message in (
@@ -160,6 +161,7 @@ def test_targets_of_no_use_are_refused_before_any_work(net, tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "folder.onnx"]
 
 
+@pytest.mark.runtime
 def test_a_model_without_a_builtin_operation_names_it_and_its_layer(tmp_path):
     x = keras.Input((3, 3), name="x")
     inverse = keras.layers.Lambda(keras.ops.inv, name="inverse")

@@ -10,6 +10,7 @@ from models import randomize
 
 import keras_norms
 
+pytestmark = pytest.mark.runtime
 SHAPES = {"x2": (8,), "x3": (40, 8), "x4": (24, 24, 16), "large": (72, 80, 8), "x5": (3, 4, 5, 8), "first": (8, 6, 5)}
 GN, IN, LN, RMS = (
     keras_norms.GroupNormalization,

@@ -20,6 +20,7 @@ def images():
     return np.random.default_rng(3).normal(size=(32, 12, 12, 3)).astype("float32")
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize(("export", "suffix", "mode"), CASES)
 def test_the_layer_that_fails_in_an_export_is_named(export, suffix, mode, images, tmp_path, monkeypatch):
     def wrong(layer, channels_first):
@@ -50,6 +51,7 @@ def negated(path, name):
     return path.with_name(name)
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize(("norm", "mode"), [("BatchNormalization", "int8"), ("LayerNormalization", "dynamic")])
 def test_the_layer_that_fails_in_a_given_file_is_named(norm, mode, images, tmp_path):
     model = image_net(NORMS[norm], channels=16)

@@ -13,6 +13,7 @@ from models import NORMS, image_net, randomize, two_in_two_out
 import keras_norms
 
 onnx = pytest.importorskip("onnx")
+pytestmark = pytest.mark.runtime
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from models import NORMS, image_net, randomize
 import keras_norms
 
 onnx = pytest.importorskip("onnx")
+pytestmark = pytest.mark.runtime
 
 EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 SUFFIXES = pytest.mark.parametrize("suffix", EXPORTS)
@@ -88,6 +89,15 @@ class File:
         return path
 
 
+@pytest.fixture(scope="module")
+def saved_again(net, files, tmp_path_factory):
+    """Both files written again without damage: saving alone breaks nothing."""
+    folder = tmp_path_factory.mktemp("same")
+    for suffix in EXPORTS:
+        assert verify(net, File(files / f"net{suffix}").save(folder / f"net{suffix}")).ok
+    return folder
+
+
 def one_number(by):
     def change(values):
         values.flat[-4] += by
@@ -110,10 +120,9 @@ DAMAGED_WEIGHTS = {
 
 @SUFFIXES
 @pytest.mark.parametrize("case", DAMAGED_WEIGHTS)
-def test_damaged_weights_are_found_and_located(case, suffix, net, files, tmp_path):
+def test_damaged_weights_are_found_and_located(case, suffix, net, saved_again, tmp_path):
     rank, which, change, layers = DAMAGED_WEIGHTS[case]
-    file = File(files / f"net{suffix}")
-    assert verify(net, file.save(tmp_path / f"same{suffix}")).ok, "saving alone breaks nothing"
+    file = File(saved_again / f"net{suffix}")
     file.weights(rank, which, change)
     report = verify(net, file.save(tmp_path / f"broken{suffix}"))
     assert not report.ok

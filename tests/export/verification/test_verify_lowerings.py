@@ -13,6 +13,7 @@ from models import randomize
 
 import keras_norms
 
+pytestmark = pytest.mark.runtime
 judging = sys.modules["keras_norms.export.pipeline.judge"]  # the package has the function under this name
 L, SIZE, GROUPS = keras.layers, 8, 4  # rows, columns and channels alike, so that a wrong axis has a shape that fits
 NORMS = {
