@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.runtime
+
 SUPPORT = Path(__file__).parents[1] / "support"
 
 PROGRAM = """
@@ -17,8 +19,6 @@ import keras
 from models import NORMS, image_net, two_in_two_out
 from own_layers import Doubled
 from keras_norms.export import ExportError, to_onnx, to_tflite, verify
-
-pytestmark = pytest.mark.runtime
 
 folder = pathlib.Path(sys.argv[2])
 
