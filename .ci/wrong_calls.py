@@ -2,6 +2,13 @@
 
 from keras_norms.export import fold, to_tflite
 
-fold(1, "no second argument")  # type: ignore[call-arg]
+from keras_norms import GroupNormalization, RenormSchedule
+
+fold(1, standalone="dense")  # type: ignore[arg-type]
 to_tflite("model.keras", "model.tflite", batch_size="one")  # type: ignore[arg-type]
 to_tflite("model.keras", "model.tflite", quantise="int8")  # type: ignore[call-arg]
+to_tflite("model.keras", "model.tflite", quantize="int4")  # type: ignore[arg-type]
+to_tflite("model.keras", "model.tflite", target="tpu")  # type: ignore[arg-type]
+GroupNormalization(groups="three")  # type: ignore[arg-type]
+GroupNormalization(axsi=1)  # type: ignore[call-arg]
+RenormSchedule(r_max="a")  # type: ignore[arg-type]

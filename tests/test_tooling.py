@@ -97,13 +97,12 @@ def test_the_workflow_runs_what_ci_runs():
 
 
 @pytest.mark.parametrize("path", [".pre-commit-config.yaml", ".github/workflows/tests.yml", "CITATION.cff"])
-def test_yaml_has_no_tabs_and_even_indents(path):
-    """What breaks YAML most often; with PyYAML the file is loaded too."""
+def test_yaml_keeps_its_form(path):
+    """A light check, as no YAML parser is a dependency: no tabs, even indents, every line a comment, key or item."""
     for line in text(path).splitlines():
         assert "\t" not in line
         assert (len(line) - len(line.lstrip())) % 2 == 0, line
-    yaml = sys.modules.get("yaml") or pytest.importorskip("yaml")
-    assert yaml.safe_load(text(path))
+        assert not line.strip() or re.match(r"\s*(#|- \S|[\w-]+:( \S|$))", line), line
 
 
 def test_scripts_of_the_workflow_exist():
