@@ -1,4 +1,4 @@
-"""Hashes that tell whether a file, a model or an array is still the same, and the versions of what made them."""
+"""Hashes that tell whether a file, a model or an array is still the same, and the versions of the packages involved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-# Of an artifact's making. What is absent is left out.
+# The packages that have a part in an export. What is absent is left out.
 _PACKAGES = ("keras-norms", "keras", "numpy", "tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai-edge-litert")
 _UNSTEADY = ("compile_config", "shared_object_id", "build_config")
 
@@ -39,7 +39,7 @@ def array_sha256(array: np.ndarray) -> str:
 
 
 def weights_sha256(model: keras.Model) -> str:
-    """Of the values, shapes and dtypes of the weights, in their order; not of their names."""
+    """The hash of the values, shapes and dtypes of the weights, in their order; names do not count."""
     digest = hashlib.sha256()
     for weight in model.weights:
         digest.update(array_sha256(keras.ops.convert_to_numpy(weight.value)).encode())
@@ -47,7 +47,7 @@ def weights_sha256(model: keras.Model) -> str:
 
 
 def config_sha256(model: keras.Model) -> str | None:
-    """Of the architecture; None where a `get_config` does not tell it."""
+    """The hash of the architecture; None where a layer's `get_config` raises."""
     try:
         config = json.dumps(_steady(keras.saving.serialize_keras_object(model)), sort_keys=True, default=str)
     except Exception:  # whatever a layer's own get_config raises
@@ -56,7 +56,7 @@ def config_sha256(model: keras.Model) -> str | None:
 
 
 def model_sha256(model: keras.Model) -> str:
-    """Of architecture and weights together."""
+    """The hash of architecture and weights together."""
     return hashlib.sha256(f"{config_sha256(model)} {weights_sha256(model)}".encode()).hexdigest()
 
 
@@ -71,8 +71,8 @@ def _steady(config: Any) -> Any:
 
 def versions() -> dict[str, str]:
     """The versions of Python and of every package that has a part in an export."""
-    found = {package: _version(package) for package in _PACKAGES}
-    return {"python": platform.python_version(), **{name: text for name, text in found.items() if text is not None}}
+    found = {package: number for package in _PACKAGES if (number := _version(package)) is not None}
+    return {"python": platform.python_version(), **found}
 
 
 def _version(package: str) -> str | None:

@@ -79,7 +79,7 @@ def _cast(layer: Any, x: Any) -> Any:
     return keras.layers.Identity(dtype=layer.compute_dtype, name=f"cast_{x.name}")(x)
 
 
-class _Reads(keras.StatelessScope):  # type: ignore[misc]  # Keras has no types
+class _Reads(keras.StatelessScope):
     """Records which variables are read, and lets none be changed."""
 
     def __init__(self) -> None:

@@ -39,5 +39,5 @@ def open_interpreter(
 
 def running_operations(interpreter: Interpreter) -> list[dict[str, Any]]:
     """Kind (`op_name`), inputs and outputs of what runs, delegates among them; LiteRT has no public way to ask."""
-    found: list[dict[str, Any]] = interpreter._get_ops_details()
+    found: list[dict[str, Any]] = interpreter._get_ops_details()  # noqa: SLF001
     return found

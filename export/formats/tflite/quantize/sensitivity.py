@@ -85,7 +85,7 @@ def _rewired(content: bytes, changes: list[tuple[int, int, int]]) -> bytes:
     changed = bytearray(content)
     operators = schema.Model.GetRootAs(changed, 0).Subgraphs(0)
     for k, slot, tensor in changes:
-        table = operators.Operators(k)._tab
+        table = operators.Operators(k)._tab  # noqa: SLF001  (the generated reader has no public way to where a field lies)
         at = table.Vector(table.Offset(_INPUTS)) + 4 * slot
         changed[at : at + 4] = np.int32(tensor).tobytes()
     return bytes(changed)
