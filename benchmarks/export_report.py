@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 from exported_norms import resnet50
 from keras_norms.export import to_onnx, to_tflite, verify
-from keras_norms.export.formats import target_of
+from keras_norms.export.formats import format_of
 from keras_norms.export.report import chart, html
 from runtimes import runner
 
@@ -132,7 +132,7 @@ def make(name, folder):
                 else:
                     model.export(str(path), format=theirs, verbose=False)
                 row["seconds"] = time.perf_counter() - start
-                ops = target_of(path).op_counts(path)
+                ops = format_of(path).op_counts(path)
                 row["size"], row["ops"] = path.stat().st_size, sum(ops.values())
                 row["transposes"] = sum(ops.get(op, 0) for op in TRANSPOSES)
                 row["error"] = verify(model, path).relative

@@ -27,7 +27,7 @@ import numpy as np
 import tensorflow as tf
 from fold_zoo import randomize
 from keras_norms.export import fold, to_onnx, to_tflite
-from keras_norms.export.formats import target_of
+from keras_norms.export.formats import format_of
 from runtimes import runner
 
 OURS = ("unfolded", "folded", "standalone")
@@ -131,7 +131,7 @@ def optimized(path):
 
 def operations(folder, runtime, variant):
     path = folder / f"{variant}{SUFFIXES[runtime]}"
-    return optimized(path) if runtime == "ONNX Runtime" else sum(target_of(path).op_counts(path).values())
+    return optimized(path) if runtime == "ONNX Runtime" else sum(format_of(path).op_counts(path).values())
 
 
 def report(folder, name, rounds):

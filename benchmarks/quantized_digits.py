@@ -18,7 +18,7 @@ import keras
 import numpy as np
 from keras_norms.export import to_onnx, to_tflite
 from keras_norms.export.demo import data, training
-from keras_norms.export.formats import target_of
+from keras_norms.export.formats import format_of
 from keras_norms.export.quantization.modes import MODES
 
 NORMS = ("batch norm", "group norm", "layer norm")
@@ -31,7 +31,7 @@ CALIBRATION = 256
 
 def accuracy(path, digits):
     """The share of test images that the file gets right, one image at a time."""
-    runner = next(iter(target_of(path).runners(path).values()))
+    runner = next(iter(format_of(path).runners(path).values()))
     name, output = runner.inputs[0].name, runner.outputs[0]
     logits = [runner.run({name: image[None]})[output][0] for image in digits.test_images]
     return float(np.mean(np.argmax(logits, -1) == digits.test_labels))

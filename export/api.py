@@ -16,8 +16,8 @@ from .report.export_report import ExportReport
 
 
 def to_tflite(
-    model: keras.Model | str | os.PathLike,
-    path: str | os.PathLike,
+    model: keras.Model | str | os.PathLike[str],
+    path: str | os.PathLike[str],
     *,
     quantize: TFLiteQuantization | None = None,
     calibration: Any = None,
@@ -93,8 +93,8 @@ def to_tflite(
 
 
 def to_onnx(
-    model: keras.Model | str | os.PathLike,
-    path: str | os.PathLike,
+    model: keras.Model | str | os.PathLike[str],
+    path: str | os.PathLike[str],
     *,
     opset: int | None = None,
     norms: Norms = "fast",

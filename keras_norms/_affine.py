@@ -1,9 +1,28 @@
 """What every normalization layer shares: gamma and beta, epsilon, dtypes and their configuration."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import keras
 from keras import constraints, initializers, ops, regularizers
 
-from keras_norms import _arguments
+from keras_norms import _arguments, _keywords
+from keras_norms._types import (
+    Config,
+    Constraint,
+    Dtype,
+    Flag,
+    Initializer,
+    Number,
+    Regularizer,
+    Shape,
+    Tensor,
+    Variable,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class AffineNormalization(keras.layers.Layer):
@@ -12,17 +31,18 @@ class AffineNormalization(keras.layers.Layer):
     def __init__(
         self,
         *,
-        epsilon,
-        center,
-        scale,
-        beta_initializer,
-        gamma_initializer,
-        beta_regularizer,
-        gamma_regularizer,
-        beta_constraint,
-        gamma_constraint,
-        **kwargs,
-    ):
+        epsilon: Number,
+        center: Flag,
+        scale: Flag,
+        beta_initializer: Initializer,
+        gamma_initializer: Initializer,
+        beta_regularizer: Regularizer,
+        gamma_regularizer: Regularizer,
+        beta_constraint: Constraint,
+        gamma_constraint: Constraint,
+        **kwargs: Unpack[_keywords.LayerArguments],
+    ) -> None:
+        _keywords.check_names(type(self), AffineNormalization, kwargs)
         super().__init__(**kwargs)
         # Inputs arrive in their own dtype: cast to float16 first, an input of 1e5 would already be infinite.
         self.autocast = False
@@ -36,10 +56,10 @@ class AffineNormalization(keras.layers.Layer):
         self.gamma_regularizer = regularizers.get(gamma_regularizer)
         self.beta_constraint = constraints.get(beta_constraint)
         self.gamma_constraint = constraints.get(gamma_constraint)
-        self.gamma = None
-        self.beta = None
+        self.gamma: Variable | None = None
+        self.beta: Variable | None = None
 
-    def _add_gamma_and_beta(self, shape):
+    def _add_gamma_and_beta(self, shape: Shape) -> None:
         if self.scale:
             self.gamma = self.add_weight(
                 name="gamma",
@@ -59,19 +79,21 @@ class AffineNormalization(keras.layers.Layer):
                 autocast=False,
             )
 
-    def _widen(self, x):
+    def _widen(self, x: Tensor) -> Tensor:
         """Statistics are taken in float32 or wider, whatever the policy."""
         x = x if ops.is_tensor(x) else ops.convert_to_tensor(x)
         return cast(x, wide(x.dtype))
 
-    def _gamma_and_beta(self, dtype, shape=None):
+    def _gamma_and_beta(self, dtype: Dtype, shape: Shape | None = None) -> tuple[Tensor | None, Tensor | None]:
         """gamma and beta in dtype, in their own shape or another; None where switched off."""
-        return tuple(None if w is None else shaped(w, dtype, shape) for w in (self.gamma, self.beta))
+        gamma = None if self.gamma is None else shaped(self.gamma, dtype, shape)
+        beta = None if self.beta is None else shaped(self.beta, dtype, shape)
+        return gamma, beta
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "epsilon": self.epsilon,
@@ -86,12 +108,12 @@ class AffineNormalization(keras.layers.Layer):
         }
 
 
-def wide(dtype):
+def wide(dtype: Dtype) -> str:
     """float64 for float64, else float32; Keras' result_type narrows float64 on every backend but TensorFlow."""
     return "float64" if keras.backend.standardize_dtype(dtype) == "float64" else "float32"
 
 
-def cast(x, dtype):
+def cast(x: Tensor, dtype: Dtype) -> Tensor:
     """ops.cast, without its overhead where there is nothing to do: eager PyTorch pays it at every call.
 
     On TensorFlow it is never left out, since it also makes a tensor of a variable.
@@ -102,6 +124,7 @@ def cast(x, dtype):
     return ops.cast(x, dtype)
 
 
-def shaped(weight, dtype, shape):
+def shaped(weight: Variable, dtype: Dtype, shape: Shape | None) -> Tensor:
+    """The value of a weight in dtype, in its own shape or another."""
     value = cast(weight.value, dtype)
     return value if shape is None or tuple(value.shape) == tuple(shape) else ops.reshape(value, shape)

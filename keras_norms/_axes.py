@@ -1,9 +1,13 @@
 """Axes: canonical form, broadcast shapes and masks; the only place where an axis is refused."""
 
+from collections.abc import Collection, Sequence
+
 from keras import ops
 
+from keras_norms._types import Shape, Tensor
 
-def channel_axis(axis, shape, layer):
+
+def channel_axis(axis: int, shape: Shape, layer: str) -> int:
     """The channel axis of `shape` as a non-negative integer; the size along it has to be known."""
     rank = len(shape)
     if rank < 2:
@@ -30,7 +34,14 @@ def channel_axis(axis, shape, layer):
     return canonical
 
 
-def feature_axes(axis, shape, layer):
+def known_size(shape: Shape, axis: int) -> int:
+    """The size of `shape` along an axis that channel_axis has checked."""
+    size = shape[axis]
+    assert size is not None
+    return size
+
+
+def feature_axes(axis: int | Sequence[int], shape: Shape, layer: str) -> list[int]:
     """Sorted non-negative axes of `shape` named by `axis`, an integer or a sequence of them."""
     axes = [axis] if isinstance(axis, int) else list(axis)
     canonical = sorted(channel_axis(a, shape, layer) for a in axes)
@@ -42,16 +53,16 @@ def feature_axes(axis, shape, layer):
     return canonical
 
 
-def broadcast_shape(axes, shape):
+def broadcast_shape(axes: Collection[int], shape: Shape) -> tuple[int | None, ...]:
     """The shape of a weight over `axes` that broadcasts against an input of `shape`."""
     return tuple(size if axis in axes else 1 for axis, size in enumerate(shape))
 
 
-def _compatible(mask_shape, shape):
+def _compatible(mask_shape: Shape, shape: Shape) -> bool:
     return all(m is None or s is None or m == s for m, s in zip(mask_shape, shape, strict=False))
 
 
-def expand_mask(mask, x, axis):
+def expand_mask(mask: Tensor, x: Tensor, axis: int) -> Tensor:
     """A boolean mask that broadcasts against `x`.
 
     A mask with fewer axes than `x` lies over the axes of `x` other than the channel axis, in order, starting at the
@@ -78,7 +89,7 @@ def expand_mask(mask, x, axis):
     raise _mask_error(mask_shape, x.shape, axis)
 
 
-def _mask_error(mask_shape, shape, axis):
+def _mask_error(mask_shape: Shape, shape: Shape, axis: int) -> ValueError:
     return ValueError(
         "`mask` has to have the sizes of the input without its channel axis. "
         f"Received: mask shape {tuple(mask_shape)}, input shape {tuple(shape)}, channel axis {axis}. "

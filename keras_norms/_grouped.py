@@ -3,27 +3,36 @@
 mean over positions -> [N, 1, 1, C]; only that is reshaped to [N, G, C/G], averaged and spread over the group again
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
 from keras_norms import _arguments, _axes, _tensorflow, _tensorflow_sample, _torch
 from keras_norms._affine import AffineNormalization, cast
 from keras_norms._statistics import affine, at_least_one, counted_sum, first_of, moments, position_count
+from keras_norms._types import Config, Integer, Shape, Tensor
 
 
 class GroupedNormalization(AffineNormalization):
     """What group and instance normalization share."""
 
-    def __init__(self, *, axis, **kwargs):
+    def __init__(self, *, axis: Integer, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.axis = _arguments.axis(axis)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         axis = _axes.channel_axis(self.axis, input_shape, type(self).__name__)
         self._add_gamma_and_beta((input_shape[axis],))
         self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes={axis: input_shape[axis]})
 
-    def call(self, inputs, mask=None):
+    def _channels_per_group(self, channels: int) -> int:
+        raise NotImplementedError
+
+    def call(self, inputs: Tensor, mask: Tensor | None = None) -> Tensor:
         x = self._widen(inputs)
         axis = self.axis % len(x.shape)
         per_group = self._channels_per_group(x.shape[axis])
@@ -38,7 +47,7 @@ class GroupedNormalization(AffineNormalization):
         return cast(y, self.compute_dtype)
 
     @staticmethod
-    def _native(x, per_group):
+    def _native(x: Tensor, per_group: int) -> Callable[..., Tensor] | None:
         """The backend's own form for channels-last inputs without a mask, where it has a faster one."""
         if _tensorflow.is_backend():
             return _tensorflow_sample.group_norm
@@ -48,7 +57,7 @@ class GroupedNormalization(AffineNormalization):
             return _torch.group_norm
         return _torch.instance_norm if _torch.takes_samples_apart(x) else None
 
-    def _normalize_rows(self, x, per_group):
+    def _normalize_rows(self, x: Tensor, per_group: int) -> Tensor:
         rows = ops.reshape(x, (-1, per_group))
         statistics = moments(rows, _mean_of_rows, first_of(rows, (1,)))
         centred = statistics.centred - statistics.offset
@@ -56,7 +65,7 @@ class GroupedNormalization(AffineNormalization):
         gamma, beta = self._gamma_and_beta(x.dtype)
         return affine(x_hat, None, 1.0 if gamma is None else gamma, beta)
 
-    def _normalize(self, x, axis, mask):
+    def _normalize(self, x: Tensor, axis: int, mask: Tensor | None) -> Tensor:
         axes = tuple(a for a in range(1, len(x.shape)) if a != axis)
         count = position_count(x, axes, mask, x.dtype)
         divisor = at_least_one(count)
@@ -70,16 +79,16 @@ class GroupedNormalization(AffineNormalization):
         gamma, beta = self._gamma_and_beta(x.dtype, _axes.broadcast_shape([axis], x.shape))
         return affine(statistics.centred, statistics.offset, scale if gamma is None else scale * gamma, beta)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "axis": self.axis}
 
 
-def _mean_of_rows(rows):
+def _mean_of_rows(rows: Tensor) -> Tensor:
     # Keras' mean would narrow float64 on every backend but TensorFlow.
     return ops.sum(rows, axis=-1, keepdims=True) / rows.shape[-1]
 
 
-def _group_means(channel_means, per_group):
+def _group_means(channel_means: Tensor, per_group: int) -> Tensor:
     """Each channel's mean replaced by that of its group of neighbouring channels."""
     if per_group == 1:
         return channel_means

@@ -3,9 +3,10 @@
 import keras
 
 from keras_norms import _tensorflow
+from keras_norms._types import Tensor
 
 
-def check_synchronized(synchronized):
+def check_synchronized(synchronized: bool) -> bool:
     """PyTorch has no replicas that Keras knows of; on JAX, statistics of a sharded batch are global as they are."""
     if synchronized and keras.backend.backend() not in ("tensorflow", "jax"):
         raise ValueError(
@@ -15,6 +16,6 @@ def check_synchronized(synchronized):
     return synchronized
 
 
-def sum_over_replicas(value):
+def sum_over_replicas(value: Tensor) -> Tensor:
     """Sum of value over all replicas; value itself on JAX."""
     return _tensorflow.sum_over_replicas(value) if _tensorflow.is_backend() else value

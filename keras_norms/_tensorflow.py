@@ -2,12 +2,14 @@
 
 import keras
 
-
-def is_backend():
-    return keras.backend.backend() == "tensorflow"
+from keras_norms._types import Tensor
 
 
-def compiled_by_xla():
+def is_backend() -> bool:
+    return bool(keras.backend.backend() == "tensorflow")
+
+
+def compiled_by_xla() -> bool:
     """Whether XLA compiles the function being traced: it fuses arithmetic and expands TensorFlow's fused kernels."""
     import tensorflow as tf
 
@@ -15,19 +17,19 @@ def compiled_by_xla():
         from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
     except ImportError:
         return False
-    return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+    return bool(GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph()))
 
 
-def takes_any_kernel():
+def takes_any_kernel() -> bool:
     """Whether every kernel of TensorFlow will do: a gradient is recorded, so this is no export, and not by XLA."""
     try:
         from tensorflow.python.eager.record import could_possibly_record
     except ImportError:
         return False
-    return could_possibly_record() and not compiled_by_xla()
+    return bool(could_possibly_record()) and not compiled_by_xla()
 
 
-def sum_over_replicas(value):
+def sum_over_replicas(value: Tensor) -> Tensor:
     """Sum of value over all replicas; value itself outside of a replica context."""
     import tensorflow as tf
 

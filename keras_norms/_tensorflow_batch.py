@@ -5,7 +5,13 @@ dx   = inv * (g - mean(g) - x_hat * mean(g * x_hat))       means over what share
 dgamma = sum(dy * x_hat)              dbeta = sum(dy)
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
 from keras_norms._tensorflow import compiled_by_xla
+from keras_norms._types import Correct, Tensor
 
 # cuDNN takes no smaller epsilon, and TensorFlow silently raises it.
 _SMALLEST_FUSED_EPSILON = 1.001e-5
@@ -14,7 +20,9 @@ _SMALLEST_FUSED_EPSILON = 1.001e-5
 _FAR_FROM_ZERO = 4.0
 
 
-def batch_norm(x, gamma, beta, epsilon, correct=None):
+def batch_norm(
+    x: Tensor, gamma: Tensor | None, beta: Tensor | None, epsilon: float, correct: Correct | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Training batch norm of x, channels last: y, and the mean and the biased variance over all axes but the last.
 
     correct(mean, variance) gives batch renormalization's (r, d), constants of the gradient.
@@ -28,7 +36,10 @@ def batch_norm(x, gamma, beta, epsilon, correct=None):
     fused = x.dtype != tf.float64 and epsilon >= _SMALLEST_FUSED_EPSILON and not compiled_by_xla()
     if fused:
         images = x if len(x.shape) == 4 else tf.reshape(x, (-1, 1, 1, channels))
-        y, mean, variance = _fused_batch_norm(images, gamma, beta, epsilon, correct)
+        if correct is None:
+            y, mean, variance = _fused_batch_norm(images, gamma, beta, epsilon)
+        else:
+            y, mean, variance = _fused_batch_renorm(images, gamma, beta, epsilon, correct)
     else:
         rows = tf.cast(tf.reshape(x, (-1, channels)), statistics_dtype)
         y, mean, variance = _own_batch_norm(rows, gamma, beta, epsilon, correct)
@@ -36,86 +47,108 @@ def batch_norm(x, gamma, beta, epsilon, correct=None):
     return y, tf.stop_gradient(mean), tf.stop_gradient(variance)
 
 
-def _fused_batch_norm(images, gamma, beta, epsilon, correct):
-    """By the kernel: on images - pivot in place of images where the kernel would round too much of the images away."""
+def _fused_batch_norm(images: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch norm by the kernel: y, mean and biased variance."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def normalize(images: Tensor, scale: Tensor, offset: Tensor) -> Any:
+        run = _run_kernel(images, scale, offset, epsilon)
+        mean = tf.cast(run.pivot, run.residue.dtype) + run.residue
+        return (run.y, mean, run.variance), _kernel_gradient(images, scale, run, epsilon)
+
+    y, mean, variance = normalize(images, gamma, beta)
+    return y, mean, _biased(variance, images)
+
+
+def _fused_batch_renorm(
+    images: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, correct: Correct
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch renorm by the kernel, run twice: for the statistics, which give r and d, then for y by means of them."""
+    import tensorflow as tf
+
+    run = _run_kernel(tf.stop_gradient(images), tf.ones_like(gamma), tf.zeros_like(gamma), epsilon)
+    # y goes unused, and out of reach: its memory is free again, and warm, by the time the second y needs as much.
+    run = run._replace(y=None)
+    variance = _biased(run.variance, images)
+    mean = tf.cast(run.pivot, run.residue.dtype) + run.residue
+    r, d = correct(mean, variance)
+
+    def inference(images: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
+        return tf.raw_ops.FusedBatchNormV3(
+            x=images,
+            scale=scale,
+            offset=offset,
+            mean=run.residue,
+            variance=variance,
+            epsilon=epsilon,
+            is_training=False,
+        ).y
+
+    @tf.custom_gradient
+    def renormalize(images: Tensor, scale: Tensor, offset: Tensor) -> Any:
+        y = tf.cond(
+            run.far,
+            lambda: inference(images - run.pivot, scale, offset),
+            lambda: inference(images, scale, offset),
+        )
+        return y, _kernel_gradient(images, scale, run, epsilon)
+
+    return renormalize(images, gamma * r, beta + gamma * d), mean, variance
+
+
+class _KernelRun(NamedTuple):
+    """What the training kernel gave for images, or for images - pivot where they are far from zero."""
+
+    y: Tensor
+    residue: Tensor  # the mean of what the kernel got; with the pivot, that of the images
+    variance: Tensor  # as the kernel has it: divided by n - 1
+    reserved: Sequence[Tensor]  # what its gradient needs
+    far: Tensor
+    pivot: Tensor  # 0 where the images are near zero
+
+
+def _run_kernel(images: Tensor, scale: Tensor, offset: Tensor, epsilon: float) -> _KernelRun:
+    """Runs the kernel, and runs it again on centred images where it would round too much of the images away."""
     import tensorflow as tf
 
     nothing = tf.zeros((0,))
 
-    def kernel(images, scale, offset):
+    def kernel(images: Tensor) -> tuple[Tensor, ...]:
         return tuple(
             tf.raw_ops.FusedBatchNormV3(
                 x=images, scale=scale, offset=offset, mean=nothing, variance=nothing, epsilon=epsilon, is_training=True
             )
         )
 
-    def kernel_inference(images, scale, offset, mean, variance):
-        return tf.raw_ops.FusedBatchNormV3(
-            x=images, scale=scale, offset=offset, mean=mean, variance=variance, epsilon=epsilon, is_training=False
-        ).y
+    outputs = kernel(images)
+    _, mean, variance, *_ = outputs
+    far = tf.reduce_any(tf.square(mean) > _FAR_FROM_ZERO**2 * (variance + epsilon))
+    # Rounded as the images are: the kernel's mean of what is left completes it.
+    pivot = tf.where(far, tf.cast(mean, images.dtype), tf.zeros((), images.dtype))
+    y, residue, variance, *reserved = tf.cond(far, lambda: kernel(images - pivot), lambda: outputs)
+    return _KernelRun(y, residue, variance, reserved, far, pivot)
 
-    def kernel_gradient(dy, images, scale, reserved):
-        names = ("reserve_space_1", "reserve_space_2", "reserve_space_3")
+
+def _kernel_gradient(images: Tensor, scale: Tensor, run: _KernelRun, epsilon: float) -> Callable[..., Any]:
+    """The gradient with respect to images, scale and offset, as a function of that with respect to y."""
+    import tensorflow as tf
+
+    reserved = dict(zip(("reserve_space_1", "reserve_space_2", "reserve_space_3"), run.reserved, strict=True))
+
+    def kernel(dy: Tensor, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         back = tf.raw_ops.FusedBatchNormGradV3(
-            y_backprop=dy,
-            x=images,
-            scale=scale,
-            epsilon=epsilon,
-            is_training=True,
-            **dict(zip(names, reserved, strict=True)),
+            y_backprop=dy, x=images, scale=scale, epsilon=epsilon, is_training=True, **reserved
         )
         return back.x_backprop, back.scale_backprop, back.offset_backprop
 
-    def run(images, scale, offset):
-        y, mean, variance, *reserved = kernel(images, scale, offset)
-        far = tf.reduce_any(tf.square(mean) > _FAR_FROM_ZERO**2 * (variance + epsilon))
-        # Rounded as the images are: the kernel's mean of what is left completes it.
-        pivot = tf.where(far, tf.cast(mean, images.dtype), tf.zeros((), images.dtype))
-        outputs = (y, mean, variance, *reserved)
-        outputs = tf.cond(far, lambda: kernel(images - pivot, scale, offset), lambda: outputs)
-        return outputs, far, pivot
+    def gradient(dy: Tensor, *_: Tensor) -> Any:
+        return tf.cond(run.far, lambda: kernel(dy, images - run.pivot), lambda: kernel(dy, images))
 
-    def gradient_of(images, scale, reserved, far, pivot):
-        def gradient(dy, *_):
-            return tf.cond(
-                far,
-                lambda: kernel_gradient(dy, images - pivot, scale, reserved),
-                lambda: kernel_gradient(dy, images, scale, reserved),
-            )
-
-        return gradient
-
-    if correct is None:
-
-        @tf.custom_gradient
-        def normalize(images, scale, offset):
-            (y, mean, variance, *reserved), far, pivot = run(images, scale, offset)
-            mean = tf.cast(pivot, mean.dtype) + mean
-            return (y, mean, variance), gradient_of(images, scale, reserved, far, pivot)
-
-        y, mean, variance = normalize(images, gamma, beta)
-        return y, mean, _biased(variance, images)
-
-    outputs, far, pivot = run(tf.stop_gradient(images), tf.ones_like(gamma), tf.zeros_like(gamma))
-    # The kernel's own output goes unused: its memory is free again, and warm, by the time y needs as much.
-    _, residue, variance, *reserved = outputs
-    variance = _biased(variance, images)
-    mean = tf.cast(pivot, residue.dtype) + residue
-    r, d = correct(mean, variance)
-
-    @tf.custom_gradient
-    def renormalize(images, scale, offset):
-        y = tf.cond(
-            far,
-            lambda: kernel_inference(images - pivot, scale, offset, residue, variance),
-            lambda: kernel_inference(images, scale, offset, residue, variance),
-        )
-        return y, gradient_of(images, scale, reserved, far, pivot)
-
-    return renormalize(images, gamma * r, beta + gamma * d), mean, variance
+    return gradient
 
 
-def _biased(variance, images):
+def _biased(variance: Tensor, images: Tensor) -> Tensor:
     """The kernel divides by n - 1, and by 1 where n is 1."""
     import tensorflow as tf
 
@@ -127,12 +160,15 @@ def _biased(variance, images):
     return variance * ((n - 1.0) / n)
 
 
-def _own_batch_norm(rows, gamma, beta, epsilon, correct):
+def _own_batch_norm(
+    rows: Tensor, gamma: Tensor, beta: Tensor, epsilon: float, correct: Correct | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Batch norm and renorm without the kernel: y, mean and biased variance of the columns of rows."""
     import tensorflow as tf
 
     count = tf.cast(tf.maximum(tf.shape(rows)[0], 1), rows.dtype)
 
-    def mean_of(v):
+    def mean_of(v: Tensor) -> Tensor:
         # Measured: the gradient of bias_add sums rows several times faster than reduce_sum.
         return tf.raw_ops.BiasAddGrad(out_backprop=v) / count
 
@@ -151,11 +187,11 @@ def _own_batch_norm(rows, gamma, beta, epsilon, correct):
         gamma, beta = gamma * r, beta + gamma * d
 
     @tf.custom_gradient
-    def normalize(rows, gamma, beta):
+    def normalize(_rows: Tensor, gamma: Tensor, beta: Tensor) -> Any:
         inv = tf.math.rsqrt(variance + epsilon)
         scale = gamma * inv
 
-        def gradient(dy):
+        def gradient(dy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             mean_dy = mean_of(dy)
             mean_dy_x = mean_of(dy * centred) * inv
             dx = scale * (dy - (centred * (mean_dy_x * inv) + mean_dy))

@@ -8,7 +8,13 @@ derivative of each operation:
     dgamma = sum(dy * x_hat)              dbeta = sum(dy)
 """
 
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
 from keras_norms._tensorflow import compiled_by_xla, takes_any_kernel
+from keras_norms._types import MeanOf, Tensor
 
 # x*scale + shift rounds to about 1e-7 of the mean. Beyond this many standard deviations from zero x is centred first.
 _FAR_FROM_ZERO = 16.0
@@ -16,7 +22,7 @@ _FAR_FROM_ZERO = 16.0
 _OFF_ZERO = 2.0
 
 
-def group_norm(x, gamma, beta, channels_per_group, epsilon):
+def group_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels_per_group: int, epsilon: float) -> Tensor:
     """Group normalization of x, channels last, without a mask."""
     import tensorflow as tf
 
@@ -25,54 +31,32 @@ def group_norm(x, gamma, beta, channels_per_group, epsilon):
     beta = tf.zeros((channels,), x.dtype) if beta is None else beta
     if len(x.shape) == 2:
         return _rows_norm(x, gamma, beta, channels_per_group, epsilon)
-    mean_positions, mean_square, positions = _means_over_positions(x)
-
-    def group(channel_means):
-        if channels_per_group == 1:
-            return channel_means
-        rows = tf.reshape(channel_means, (-1, channels_per_group))
-        means = tf.reduce_mean(rows, axis=-1, keepdims=True)
-        return tf.reshape(tf.broadcast_to(means, tf.shape(rows)), tf.shape(channel_means))
-
-    def moments(v):
-        mean = group(mean_positions(v))
-
-        def spread():
-            return group(mean_positions(tf.math.squared_difference(v, mean)))
-
-        if mean_square is None:
-            return mean, spread()
-        squared = tf.square(mean)
-        quick = tf.maximum(group(mean_square(v)) - squared, 0.0)
-        safe = tf.reduce_all(squared <= _OFF_ZERO**2 * (quick + epsilon))  # not so if any is NaN
-        return mean, tf.cond(safe, lambda: quick, spread)
+    groups = _Groups(channels_per_group, epsilon, *_means_over_positions(x))
 
     @tf.custom_gradient
-    def normalize(x, gamma, beta):
-        v = tf.reshape(x, (-1, positions, channels))
-        pivot, spread = moments(v)
+    def normalize(x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
+        v = tf.reshape(x, (-1, groups.positions, channels))
+        pivot, spread = groups.moments(v)
         far = tf.reduce_any(tf.square(pivot) > _FAR_FROM_ZERO**2 * (spread + epsilon))
 
-        def forward(centred, mean, variance):
+        def forward(centred: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             inv = tf.math.rsqrt(variance + epsilon)
             scale = inv * gamma
             return centred * scale + (beta - mean * scale), mean, inv
 
-        y, mean, inv = tf.cond(far, lambda: forward(v - pivot, *moments(v - pivot)), lambda: forward(v, pivot, spread))
+        y, mean, inv = tf.cond(
+            far, lambda: forward(v - pivot, *groups.moments(v - pivot)), lambda: forward(v, pivot, spread)
+        )
 
-        def gradient(upstream):
+        def gradient(upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             dy = tf.reshape(upstream, tf.shape(v))
-
-            def backward(centred):
-                mean_dy = mean_positions(dy)
-                mean_dy_x = (mean_positions(dy * centred) - mean * mean_dy) * inv
-                along_x = group(mean_dy_x * gamma) * tf.square(inv)
-                shift = group(mean_dy * gamma) * inv - mean * along_x
-                return dy * (inv * gamma) - (centred * along_x + shift), mean_dy_x, mean_dy
-
             # Centred anew: to keep it for this would take as much memory as the input.
-            dx, *means = tf.cond(far, lambda: backward(v - pivot), lambda: backward(v))
-            dgamma, dbeta = (tf.reduce_sum(m, axis=(0, 1)) * tf.cast(positions, m.dtype) for m in means)
+            dx, *means = tf.cond(
+                far,
+                lambda: groups.backward(dy, v - pivot, mean, inv, gamma),
+                lambda: groups.backward(dy, v, mean, inv, gamma),
+            )
+            dgamma, dbeta = (tf.reduce_sum(m, axis=(0, 1)) * tf.cast(groups.positions, m.dtype) for m in means)
             return tf.reshape(dx, tf.shape(x)), dgamma, dbeta
 
         return tf.reshape(y, tf.shape(x)), gradient
@@ -80,7 +64,54 @@ def group_norm(x, gamma, beta, channels_per_group, epsilon):
     return normalize(x, gamma, beta)
 
 
-def _means_over_positions(x):
+@dataclass(frozen=True)
+class _Groups:
+    """Moments of (batch, positions, channels) over the positions and over groups of neighbouring channels."""
+
+    channels_per_group: int
+    epsilon: float
+    mean_positions: MeanOf
+    mean_square: MeanOf | None
+    positions: Any  # how many: an integer, or a tensor where the shape does not tell
+
+    def means(self, channel_means: Tensor) -> Tensor:
+        """Each channel's mean replaced by that of its group."""
+        import tensorflow as tf
+
+        if self.channels_per_group == 1:
+            return channel_means
+        rows = tf.reshape(channel_means, (-1, self.channels_per_group))
+        means = tf.reduce_mean(rows, axis=-1, keepdims=True)
+        return tf.reshape(tf.broadcast_to(means, tf.shape(rows)), tf.shape(channel_means))
+
+    def moments(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and biased variance; the variance from the mean of the square where that rounds little."""
+        import tensorflow as tf
+
+        mean = self.means(self.mean_positions(v))
+
+        def spread() -> Tensor:
+            return self.means(self.mean_positions(tf.math.squared_difference(v, mean)))
+
+        if self.mean_square is None:
+            return mean, spread()
+        squared = tf.square(mean)
+        quick = tf.maximum(self.means(self.mean_square(v)) - squared, 0.0)
+        safe = tf.reduce_all(squared <= _OFF_ZERO**2 * (quick + self.epsilon))  # not so if any is NaN
+        return mean, tf.cond(safe, lambda: quick, spread)
+
+    def backward(self, dy: Tensor, centred: Tensor, mean: Tensor, inv: Tensor, gamma: Tensor) -> tuple[Tensor, ...]:
+        """dx, and the means over positions of dy * x_hat and of dy; mean is that of centred."""
+        import tensorflow as tf
+
+        mean_dy = self.mean_positions(dy)
+        mean_dy_x = (self.mean_positions(dy * centred) - mean * mean_dy) * inv
+        along_x = self.means(mean_dy_x * gamma) * tf.square(inv)
+        shift = self.means(mean_dy * gamma) * inv - mean * along_x
+        return dy * (inv * gamma) - (centred * along_x + shift), mean_dy_x, mean_dy
+
+
+def _means_over_positions(x: Tensor) -> tuple[MeanOf, MeanOf | None, Any]:
     """The means of (batch, positions, channels) over positions and of its square, as functions; how many these are.
 
     None for that of the square where the mean of (x - mean)^2 costs no more. The kernel of the Euclidean norm squares
@@ -88,7 +119,6 @@ def _means_over_positions(x):
     """
     import tensorflow as tf
 
-    channels = x.shape[-1]
     static = x.shape[1:-1].num_elements()
     positions = tf.reduce_prod(tf.shape(x)[1:-1]) if static is None else static
     if not static or compiled_by_xla():
@@ -98,28 +128,38 @@ def _means_over_positions(x):
         return lambda v: v, None, positions
     # Measured: windows below 64 are slower. In two stages a mean rounds less than in one.
     width = min(n for n in range(1, static + 1) if static % n == 0 and n >= min(static, max(64, static**0.5)))
-
-    def mean_square(v):
-        rows = tf.reshape(v, (-1, width, channels))
-        norms = tf.reshape(tf.math.reduce_euclidean_norm(rows, axis=1), (-1, static // width, channels))
-        return tf.reduce_sum(tf.square(norms), axis=1, keepdims=True) / static
-
-    quick_square = mean_square if takes_any_kernel() else None
+    quick_square = _mean_of_squares(static, width, x.shape[-1]) if takes_any_kernel() else None
     # Measured: Eigen's sum over a middle axis is the faster one for many positions of many channels only.
-    if static >= 256 and channels >= 512:
+    if static >= 256 and x.shape[-1] >= 512:
         return lambda v: tf.reduce_sum(v, axis=1, keepdims=True) / static, quick_square, positions
+    return _mean_by_pooling(static, width, x.shape[-1]), quick_square, positions
 
-    def mean(v):
-        images = tf.reshape(v, (-1, static // width, width, channels))
+
+def _mean_of_squares(positions: int, width: int, channels: int) -> MeanOf:
+    import tensorflow as tf
+
+    def mean_square(v: Tensor) -> Tensor:
+        rows = tf.reshape(v, (-1, width, channels))
+        norms = tf.reshape(tf.math.reduce_euclidean_norm(rows, axis=1), (-1, positions // width, channels))
+        return tf.reduce_sum(tf.square(norms), axis=1, keepdims=True) / positions
+
+    return mean_square
+
+
+def _mean_by_pooling(positions: int, width: int, channels: int) -> MeanOf:
+    import tensorflow as tf
+
+    def mean(v: Tensor) -> Tensor:
+        images = tf.reshape(v, (-1, positions // width, width, channels))
         rows = tf.nn.avg_pool2d(images, (1, width), 1, "VALID")
-        if width < static:
-            rows = tf.nn.avg_pool2d(rows, (static // width, 1), 1, "VALID")
+        if width < positions:
+            rows = tf.nn.avg_pool2d(rows, (positions // width, 1), 1, "VALID")
         return tf.reshape(rows, (-1, 1, channels))
 
-    return mean, quick_square, positions
+    return mean
 
 
-def layer_norm(x, gamma, beta, features, epsilon):
+def layer_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, features: int, epsilon: float) -> Tensor:
     """Layer normalization over the last axes of x, which hold `features` values; gamma and beta are flat."""
     import tensorflow as tf
 
@@ -128,47 +168,56 @@ def layer_norm(x, gamma, beta, features, epsilon):
     return _rows_norm(x, gamma, beta, features, epsilon)
 
 
-def _rows_norm(x, gamma, beta, features, epsilon):
+def _rows_norm(x: Tensor, gamma: Tensor, beta: Tensor, features: int, epsilon: float) -> Tensor:
     """Normalizes each `features` successive values of x; gamma and beta are as long as one such run, or as several."""
     import tensorflow as tf
 
     width = gamma.shape[0]
+    mean_square = _mean_square_of_rows(features)  # chosen here, as nothing is recorded within normalize
 
-    def mean(v):
-        return tf.reduce_mean(v, axis=-1, keepdims=True)
-
-    fused = takes_any_kernel()  # asked here, as nothing is recorded within normalize
-
-    def mean_square(v):
-        if fused:
-            return tf.square(tf.math.reduce_euclidean_norm(v, axis=-1, keepdims=True)) / features
-        return mean(tf.square(v))
-
-    def shaped(v, length):
-        return v if len(v.shape) == 2 and v.shape[-1] == length else tf.reshape(v, (-1, length))
+    def like_x(v: Tensor) -> Tensor:
+        return v if len(x.shape) == 2 and x.shape[-1] == v.shape[-1] else tf.reshape(v, tf.shape(x))
 
     @tf.custom_gradient
-    def normalize(x, gamma, beta):
-        rows = shaped(x, features)
-        centred = rows - mean(rows)
-        centred = centred - mean(centred)  # what rounding the first mean left over
+    def normalize(x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
+        rows = _rows_of(x, features)
+        centred = rows - _mean_of_rows(rows)
+        centred = centred - _mean_of_rows(centred)  # what rounding the first mean left over
         inv = tf.math.rsqrt(mean_square(centred) + epsilon)
         normalized = centred * inv
-        x_hat = shaped(normalized, width)
+        x_hat = _rows_of(normalized, width)
         y = x_hat * gamma + beta
 
-        def gradient(upstream):
-            dy = shaped(upstream, width)
+        def gradient(upstream: Tensor) -> tuple[Tensor, ...]:
+            dy = _rows_of(upstream, width)
             dy_x = dy * x_hat
-            g, g_x = shaped(dy * gamma, features), shaped(dy_x * gamma, features)
-            dx = (g - (normalized * mean(g_x) + mean(g))) * inv
+            g, g_x = _rows_of(dy * gamma, features), _rows_of(dy_x * gamma, features)
+            dx = (g - (normalized * _mean_of_rows(g_x) + _mean_of_rows(g))) * inv
             # Measured: the gradient of bias_add sums rows several times faster than reduce_sum.
             sums = (tf.raw_ops.BiasAddGrad(out_backprop=v) for v in (dy_x, dy))
             return like_x(dx), *sums
 
         return like_x(y), gradient
 
-    def like_x(v):
-        return v if len(x.shape) == 2 and x.shape[-1] == v.shape[-1] else tf.reshape(v, tf.shape(x))
-
     return normalize(x, gamma, beta)
+
+
+def _rows_of(v: Tensor, length: int) -> Tensor:
+    import tensorflow as tf
+
+    return v if len(v.shape) == 2 and v.shape[-1] == length else tf.reshape(v, (-1, length))
+
+
+def _mean_of_rows(v: Tensor) -> Tensor:
+    import tensorflow as tf
+
+    return tf.reduce_mean(v, axis=-1, keepdims=True)
+
+
+def _mean_square_of_rows(features: int) -> MeanOf:
+    """The mean of the square of each row of `features` values, by the kernel of the Euclidean norm where it may be."""
+    import tensorflow as tf
+
+    if takes_any_kernel():
+        return lambda v: tf.square(tf.math.reduce_euclidean_norm(v, axis=-1, keepdims=True)) / features
+    return lambda v: _mean_of_rows(tf.square(v))

@@ -4,9 +4,15 @@ Its native kernels round at the mean's scale, so an input far from zero goes to 
 gradient depends on a constant shift.
 """
 
+from __future__ import annotations
+
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import keras
+
+from keras_norms._types import Correct, Tensor
 
 # How many standard deviations from zero a mean may be before the kernel gets a centred input. Layer normalization's
 # rounds to about 1e-7 of the mean.
@@ -18,30 +24,32 @@ _FAR_FROM_ZERO_FOR_BATCHES = 2.0
 _FAR_FROM_ZERO_FOR_GROUPS = 1.0
 
 
-def takes(x):
+def takes(x: Tensor) -> bool:
     """Whether the native kernels may take x: PyTorch computes, eagerly, and there is something to count."""
     if keras.backend.backend() != "torch":
         return False
     import torch
 
-    return x.device.type != "meta" and not torch.compiler.is_compiling()
+    return bool(x.device.type != "meta" and not torch.compiler.is_compiling())
 
 
-def takes_samples_apart(x):
+def takes_samples_apart(x: Tensor) -> bool:
     """Whether instance_norm is the fastest form for x: its calls, one for each sample, cost what 4,000 elements do."""
-    return x.device.type == "cpu" and len(x.shape) > 2 and x.numel() >= 8192 * max(1, x.shape[0])
+    return bool(x.device.type == "cpu" and len(x.shape) > 2 and x.numel() >= 8192 * max(1, x.shape[0]))
 
 
-def _is_far(mean, inv, limit=_FAR_FROM_ZERO):
+def _is_far(mean: Tensor, inv: Tensor, limit: float = _FAR_FROM_ZERO) -> bool:
     """Whether a mean is more than `limit` standard deviations from zero. NaN is not, and stays what it is."""
     if not mean.numel():
         return False
     # Measured: a norm of order infinity takes six times as long.
     lowest, highest = (mean * inv).aminmax()
-    return highest.item() > limit or -lowest.item() > limit
+    return bool(highest.item() > limit or -lowest.item() > limit)
 
 
-def batch_norm(x, gamma, beta, epsilon, correct=None):
+def batch_norm(
+    x: Tensor, gamma: Tensor | None, beta: Tensor | None, epsilon: float, correct: Correct | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Training batch norm of x, channels last: y, and the mean and the biased variance over all axes but the last.
 
     correct(mean, variance) gives batch renormalization's (r, d), constants of the gradient.
@@ -55,7 +63,7 @@ def batch_norm(x, gamma, beta, epsilon, correct=None):
     # Measured: the fastest of the layouts the kernel takes.
     rows = x.reshape(-1, channels, 1, 1)
 
-    def kernel(rows, scale, offset):
+    def kernel(rows: Tensor, scale: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         mean, variance = torch.zeros_like(gamma), torch.zeros_like(gamma)
         # A momentum of 1 leaves the batch's own statistics, the variance divided by n - 1.
         y = torch.native_batch_norm(rows, scale, offset, mean, variance, True, 1.0, epsilon)[0]
@@ -75,7 +83,7 @@ def batch_norm(x, gamma, beta, epsilon, correct=None):
     return y.reshape(x.shape), mean, variance
 
 
-def group_norm(x, gamma, beta, channels_per_group, epsilon):
+def group_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels_per_group: int, epsilon: float) -> Tensor:
     """Group normalization of x, channels last, without a mask."""
     import torch
 
@@ -94,7 +102,7 @@ def group_norm(x, gamma, beta, channels_per_group, epsilon):
     return y.permute(0, 2, 3, 1).reshape(x.shape)
 
 
-def instance_norm(x, gamma, beta, _, epsilon):
+def instance_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, _: int, epsilon: float) -> Tensor:
     """Instance normalization of x, channels last, without a mask: batch normalization of each sample by itself.
 
     Measured: the kernel of batch normalization reads channels-last memory as it is and a sample stays in the cache; the
@@ -114,7 +122,7 @@ def instance_norm(x, gamma, beta, _, epsilon):
 
 
 @functools.cache
-def _sample_by_sample():
+def _sample_by_sample() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
     """The function of (samples, gamma, beta, epsilon) that gives (y, mean, inv); samples are (N, positions, C, 1, 1).
 
     It writes each sample's part into one output, forward and backward: to stack the parts is half of the time.
@@ -125,22 +133,22 @@ def _sample_by_sample():
 
     class SampleBySample(torch.autograd.Function):
         @staticmethod
-        def forward(samples, gamma, beta, epsilon):
+        def forward(samples: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
             y = torch.empty_like(samples)
             mean, inv = (gamma.new_empty(len(samples), len(gamma)) for _ in range(2))
-            for x, *out in zip(samples, y, mean, inv, strict=True):
-                out = dict(zip(("out", "save_mean", "save_invstd"), out, strict=True))
+            for x, *parts in zip(samples, y, mean, inv, strict=True):
+                out = dict(zip(("out", "save_mean", "save_invstd"), parts, strict=True))
                 kernel.out(x, gamma, beta, None, None, True, 0.0, epsilon, **out)
             return y, mean, inv
 
         @staticmethod
-        def setup_context(ctx, inputs, output):
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
             *tensors, ctx.epsilon = inputs
             ctx.save_for_backward(*tensors, *output[1:])
             ctx.mark_non_differentiable(*output[1:])
 
         @staticmethod
-        def backward(ctx, dy, *_):
+        def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
             samples, gamma, beta, mean, inv = ctx.saved_tensors
             if torch.is_grad_enabled():  # This gradient will itself be differentiated.
                 parts = [kernel(x, gamma, beta, None, None, True, 0.0, ctx.epsilon)[0] for x in samples.unbind()]
@@ -153,10 +161,11 @@ def _sample_by_sample():
                 backward_kernel.out(g, x, gamma, None, None, *statistics, True, ctx.epsilon, [True] * 3, **out)
             return dx, dgamma.sum(0), dbeta.sum(0), None
 
-    return SampleBySample.apply
+    apply: Callable[..., tuple[Tensor, Tensor, Tensor]] = SampleBySample.apply
+    return apply
 
 
-def layer_norm(x, gamma, beta, axes, epsilon):
+def layer_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, axes: int, epsilon: float) -> Tensor:
     """Layer normalization over the last `axes` axes of x; gamma and beta have its sizes there."""
     import torch
 

@@ -1,13 +1,35 @@
 """Batch normalization."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
 import keras
 from keras import initializers, ops
 
 from keras_norms import _arguments, _axes, _tensorflow, _tensorflow_batch, _torch
 from keras_norms._affine import AffineNormalization, cast, shaped, wide
 from keras_norms._ghost import ghost_batches, merge_ghosts
+from keras_norms._keywords import LayerArguments, without
 from keras_norms._replicas import check_synchronized, sum_over_replicas
 from keras_norms._statistics import Statistics, affine, at_least_one, counted_sum, first_of, moments, position_count
+from keras_norms._types import (
+    Config,
+    Constraint,
+    Dtype,
+    Flag,
+    Initializer,
+    Integer,
+    Number,
+    Regularizer,
+    Shape,
+    Tensor,
+    Variable,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @keras.saving.register_keras_serializable(package="keras_norms")
@@ -68,8 +90,8 @@ class BatchNormalization(AffineNormalization):
     Output shape: that of the input, in the policy's compute dtype.
 
     Raises:
-        TypeError: if an argument has the wrong type.
-        ValueError: if an argument is out of range, `axis` is the batch axis or no axis of the input, the number of
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of range, `axis` is the batch axis or no axis of the input, the number of
             channels is unknown, the mask does not fit, or the backend has no replicas to synchronize.
 
     Precision: statistics are taken in float32 or wider. Against float64, outputs of float32 inputs of unit variance are
@@ -85,25 +107,24 @@ class BatchNormalization(AffineNormalization):
 
     def __init__(
         self,
-        axis=-1,
-        momentum=0.99,
-        epsilon=1e-3,
-        center=True,
-        scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        moving_mean_initializer="zeros",
-        moving_variance_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
+        axis: Integer = -1,
+        momentum: Number = 0.99,
+        epsilon: Number = 1e-3,
+        center: Flag = True,
+        scale: Flag = True,
+        beta_initializer: Initializer = "zeros",
+        gamma_initializer: Initializer = "ones",
+        moving_mean_initializer: Initializer = "zeros",
+        moving_variance_initializer: Initializer = "ones",
+        beta_regularizer: Regularizer = None,
+        gamma_regularizer: Regularizer = None,
+        beta_constraint: Constraint = None,
+        gamma_constraint: Constraint = None,
         *,
-        synchronized=False,
-        virtual_batch_size=None,
-        **kwargs,
-    ):
-        self._refuse_renorm(kwargs)
+        synchronized: Flag = False,
+        virtual_batch_size: Integer | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(
             epsilon=epsilon,
             center=center,
@@ -114,7 +135,7 @@ class BatchNormalization(AffineNormalization):
             gamma_regularizer=gamma_regularizer,
             beta_constraint=beta_constraint,
             gamma_constraint=gamma_constraint,
-            **kwargs,
+            **self._without_renorm(kwargs),
         )
         self.axis = _arguments.axis(axis)
         self.momentum = _arguments.momentum(momentum)
@@ -122,27 +143,28 @@ class BatchNormalization(AffineNormalization):
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
         self.synchronized = check_synchronized(_arguments.flag("synchronized", synchronized))
         self.virtual_batch_size = _arguments.virtual_batch_size(virtual_batch_size)
+        self._check_one_width()
+        self.moving_mean: Variable = None
+        self.moving_variance: Variable = None
+
+    def _check_one_width(self) -> None:
         if self.synchronized and self.virtual_batch_size is not None:
             raise ValueError(
                 "`synchronized` widens the statistics to all replicas, `virtual_batch_size` narrows them to a slice. "
                 f"Received: synchronized=True, virtual_batch_size={self.virtual_batch_size}. Use one of the two."
             )
-        self.moving_mean = None
-        self.moving_variance = None
 
     @staticmethod
-    def _refuse_renorm(kwargs):
-        # A config of keras.layers.BatchNormalization carries these three.
-        renorm = kwargs.pop("renorm", False)
-        kwargs.pop("renorm_clipping", None)
-        kwargs.pop("renorm_momentum", None)
-        if renorm:
+    def _without_renorm(given: Mapping[str, object]) -> LayerArguments:
+        """The given arguments but for the three about renorm, which a config of Keras' batch normalization has."""
+        if given.get("renorm"):
             raise ValueError(
                 "`renorm` is not an argument of keras_norms.BatchNormalization. Received: renorm=True. "
                 "Use keras_norms.BatchRenormalization, and its `schedule` for the clipping."
             )
+        return without(given, "renorm", "renorm_clipping", "renorm_momentum")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         axis = _axes.channel_axis(self.axis, input_shape, type(self).__name__)
         shape = (input_shape[axis],)
         self._add_gamma_and_beta(shape)
@@ -150,19 +172,19 @@ class BatchNormalization(AffineNormalization):
         self.moving_variance = self._add_statistic("moving_variance", shape, self.moving_variance_initializer)
         self.input_spec = keras.layers.InputSpec(ndim=len(input_shape), axes={axis: input_shape[axis]})
 
-    def _add_statistic(self, name, shape, initializer):
+    def _add_statistic(self, name: str, shape: Shape, initializer: Initializer) -> Variable:
         return self.add_weight(
             name=name, shape=shape, initializer=initializer, trainable=False, autocast=False, aggregation="mean"
         )
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
         inputs = ops.convert_to_tensor(inputs)
         axis = self.axis % len(inputs.shape)
         # As in Keras, a frozen layer runs in inference mode.
         y = self._train(inputs, axis, mask) if training and self.trainable else self._infer(inputs, axis)
         return cast(y, self.compute_dtype)
 
-    def _infer(self, inputs, axis):
+    def _infer(self, inputs: Tensor, axis: int) -> Tensor:
         x = self._widen(inputs)
         shape = _axes.broadcast_shape([axis], x.shape)
         gamma, beta = self._gamma_and_beta(x.dtype, shape)
@@ -170,10 +192,10 @@ class BatchNormalization(AffineNormalization):
         scale = ops.rsqrt(variance + self.epsilon)
         return affine(x - mean, None, scale if gamma is None else scale * gamma, beta)
 
-    def _moving_statistics(self, dtype, shape=None):
+    def _moving_statistics(self, dtype: Dtype, shape: Shape | None = None) -> Statistics:
         return Statistics(*(shaped(w, dtype, shape) for w in (self.moving_mean, self.moving_variance)))
 
-    def _train(self, inputs, axis, mask):
+    def _train(self, inputs: Tensor, axis: int, mask: Tensor | None) -> Tensor:
         whole = mask is None and self.virtual_batch_size is None and not self.synchronized
         if whole and axis == len(inputs.shape) - 1:
             if _tensorflow.is_backend():
@@ -192,12 +214,12 @@ class BatchNormalization(AffineNormalization):
         y = self._train_on(x_ghosts, axis, mask, tuple(a for a in range(1, len(x_ghosts.shape)) if a != axis))
         return merge_ghosts(y, x)
 
-    def _train_channels_last(self, x, batch_norm):
+    def _train_channels_last(self, x: Tensor, batch_norm: Callable[..., tuple[Tensor, Tensor, Tensor]]) -> Tensor:
         dtype = wide(x.dtype)
         gamma, beta = self._gamma_and_beta(dtype)
         moving = self._moving_statistics(dtype)
 
-        def correct(mean, variance):
+        def correct(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
             return self._correction(Statistics(mean, variance), moving)
 
         y, mean, variance = batch_norm(x, gamma, beta, self.epsilon, correct if self._renormalizes else None)
@@ -205,7 +227,7 @@ class BatchNormalization(AffineNormalization):
         self._update(Statistics(mean, variance).where(count, moving), count, moving)
         return y
 
-    def _train_on(self, x, axis, mask, axes):
+    def _train_on(self, x: Tensor, axis: int, mask: Tensor | None, axes: tuple[int, ...]) -> Tensor:
         shape = _axes.broadcast_shape([axis], x.shape)
         gamma, beta = self._gamma_and_beta(x.dtype, shape)
         moving = self._moving_statistics(x.dtype, shape)
@@ -214,7 +236,7 @@ class BatchNormalization(AffineNormalization):
             count = sum_over_replicas(ops.cast(count, x.dtype))
         divisor = at_least_one(count)
 
-        def mean_of(v):
+        def mean_of(v: Tensor) -> Tensor:
             total = counted_sum(v, axes, mask)
             return (sum_over_replicas(total) if self.synchronized else total) / divisor
 
@@ -236,13 +258,16 @@ class BatchNormalization(AffineNormalization):
     # Whether training applies _correction's (r, d): batch renormalization does.
     _renormalizes = False
 
-    def _update(self, batch, count, moving):
+    def _correction(self, batch: Statistics, moving: Statistics) -> tuple[Tensor, Tensor]:
+        raise NotImplementedError
+
+    def _update(self, batch: Statistics, count: Tensor, moving: Statistics) -> None:
         rate = 1.0 - self.momentum
         self._assign(self.moving_mean, moving.mean + rate * (batch.mean - moving.mean), count)
         self._assign(self.moving_variance, moving.variance + rate * (batch.variance - moving.variance), count)
 
-    def _assign(self, weight, value, count):
-        """Assigns value, of which there is one for each slice when batches are virtual, to weight."""
+    def _assign(self, weight: Variable, value: Tensor, count: Tensor) -> None:
+        """Assigns value to weight; of virtual batches, each of which has a value, the mean weighted by their sizes."""
         if self.virtual_batch_size is not None:
             share = count * ops.ones_like(value)
             total = ops.sum(share, axis=0)
@@ -253,7 +278,7 @@ class BatchNormalization(AffineNormalization):
             value = ops.reshape(value, weight.shape)
         weight.assign(ops.stop_gradient(ops.cast(value, weight.dtype)))
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             **super().get_config(),
             "axis": self.axis,

@@ -1,10 +1,32 @@
 """Batch renormalization."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import keras
 from keras import ops
 
+from keras_norms._keywords import LayerArguments, without
+from keras_norms._statistics import Statistics
+from keras_norms._types import (
+    Config,
+    Constraint,
+    Flag,
+    Initializer,
+    Integer,
+    Number,
+    Regularizer,
+    Shape,
+    Tensor,
+    Variable,
+)
 from keras_norms.batch_normalization import BatchNormalization
 from keras_norms.renorm_schedule import RenormSchedule
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @keras.saving.register_keras_serializable(package="keras_norms")
@@ -77,8 +99,8 @@ class BatchRenormalization(BatchNormalization):
     Output shape: that of the input, in the policy's compute dtype.
 
     Raises:
-        TypeError: if an argument has the wrong type.
-        ValueError: as `BatchNormalization`, and if `renorm_clipping` is given in place of a schedule.
+        TypeError: If an argument has the wrong type.
+        ValueError: As for `BatchNormalization`, and if `renorm_clipping` is given in place of a schedule.
 
     Precision: statistics are taken in float32 or wider. Against float64, outputs of float32 inputs of unit variance are
     exact to 1e-4 at a mean of 1e4 and to 2e-3 at a mean of 1e6. On TensorFlow the fused kernel rounds more than that;
@@ -92,25 +114,25 @@ class BatchRenormalization(BatchNormalization):
 
     def __init__(
         self,
-        axis=-1,
-        momentum=0.99,
-        epsilon=1e-3,
-        center=True,
-        scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        moving_mean_initializer="zeros",
-        moving_variance_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
+        axis: Integer = -1,
+        momentum: Number = 0.99,
+        epsilon: Number = 1e-3,
+        center: Flag = True,
+        scale: Flag = True,
+        beta_initializer: Initializer = "zeros",
+        gamma_initializer: Initializer = "ones",
+        moving_mean_initializer: Initializer = "zeros",
+        moving_variance_initializer: Initializer = "ones",
+        beta_regularizer: Regularizer = None,
+        gamma_regularizer: Regularizer = None,
+        beta_constraint: Constraint = None,
+        gamma_constraint: Constraint = None,
         *,
-        schedule=None,
-        synchronized=False,
-        virtual_batch_size=None,
-        **kwargs,
-    ):
+        schedule: RenormSchedule | None = None,
+        synchronized: Flag = False,
+        virtual_batch_size: Integer | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(
             axis=axis,
             momentum=momentum,
@@ -130,21 +152,20 @@ class BatchRenormalization(BatchNormalization):
             **kwargs,
         )
         self.schedule = _schedule(schedule)
-        self.step = None
+        self.step: Variable = None
 
     @staticmethod
-    def _refuse_renorm(kwargs):
-        # A config of keras.layers.BatchNormalization carries these three; True or False, this layer renormalizes.
-        kwargs.pop("renorm", None)
-        kwargs.pop("renorm_momentum", None)
-        clipping = kwargs.pop("renorm_clipping", None)
+    def _without_renorm(given: Mapping[str, object]) -> LayerArguments:
+        """The given arguments but for the three about renorm: with renorm True or False, this layer renormalizes."""
+        clipping = given.get("renorm_clipping")
         if clipping:
             raise ValueError(
                 "Batch renormalization clips by its schedule. "
                 f"Received: renorm_clipping={clipping!r}. Use schedule=RenormSchedule.constant(r_max, d_max)."
             )
+        return without(given, "renorm", "renorm_clipping", "renorm_momentum")
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         super().build(input_shape)
         self.step = self.add_weight(
             name="step",
@@ -158,7 +179,7 @@ class BatchRenormalization(BatchNormalization):
 
     _renormalizes = True
 
-    def _correction(self, batch, moving):
+    def _correction(self, batch: Statistics, moving: Statistics) -> tuple[Tensor, Tensor]:
         dtype = moving.variance.dtype
         r_max, d_max = (ops.cast(limit, dtype) for limit in self.schedule(ops.convert_to_tensor(self.step)))
         sigma_batch, sigma = ops.sqrt(batch.variance + self.epsilon), ops.sqrt(moving.variance + self.epsilon)
@@ -166,7 +187,7 @@ class BatchRenormalization(BatchNormalization):
         d = ops.clip((batch.mean - moving.mean) / sigma, -d_max, d_max)
         return ops.stop_gradient(r), ops.stop_gradient(d)
 
-    def _update(self, batch, count, moving):
+    def _update(self, batch: Statistics, count: Tensor, moving: Statistics) -> None:
         rate = 1.0 - self.momentum
         sigma = ops.sqrt(moving.variance + self.epsilon)
         # sigma_B - sigma, and below (sigma + rate * gap)^2 - epsilon, written so that epsilon does not swamp a small
@@ -179,7 +200,7 @@ class BatchRenormalization(BatchNormalization):
         some = count > 0 if isinstance(count, int) else ops.max(count) > 0
         self.step.assign(self.step + ops.cast(some, "int32"))
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Sequence[Any]) -> None:
         """Sets the weights from a list of arrays.
 
         Besides this layer's own list, the list of a batch normalization is accepted, which leaves the step as it is,
@@ -190,11 +211,11 @@ class BatchRenormalization(BatchNormalization):
             weights = [*weights[:plain], self.step.numpy()]
         super().set_weights(weights)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "schedule": keras.saving.serialize_keras_object(self.schedule)}
 
 
-def _schedule(schedule):
+def _schedule(schedule: object) -> RenormSchedule:
     if schedule is None:
         return RenormSchedule()
     if isinstance(schedule, dict):

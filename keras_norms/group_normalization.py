@@ -1,9 +1,18 @@
 """Group normalization: each sample over groups of channels."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import keras
 
 from keras_norms import _arguments, _axes
 from keras_norms._grouped import GroupedNormalization
+from keras_norms._keywords import LayerArguments
+from keras_norms._types import Config, Constraint, Flag, Initializer, Integer, Number, Regularizer, Shape
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @keras.saving.register_keras_serializable(package="keras_norms")
@@ -45,8 +54,8 @@ class GroupNormalization(GroupedNormalization):
     Output shape: that of the input, in the policy's compute dtype.
 
     Raises:
-        TypeError: if an argument has the wrong type.
-        ValueError: if an argument is out of range, `groups` does not divide the number of channels, `axis` is the batch
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of range, `groups` does not divide the number of channels, `axis` is the batch
             axis or no axis of the input, the number of channels is unknown, or the mask does not fit.
 
     Precision: statistics are taken in float32 or wider. Against float64, outputs of float32 inputs of unit variance are
@@ -60,19 +69,19 @@ class GroupNormalization(GroupedNormalization):
 
     def __init__(
         self,
-        groups=32,
-        axis=-1,
-        epsilon=1e-3,
-        center=True,
-        scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        **kwargs,
-    ):
+        groups: Integer = 32,
+        axis: Integer = -1,
+        epsilon: Number = 1e-3,
+        center: Flag = True,
+        scale: Flag = True,
+        beta_initializer: Initializer = "zeros",
+        gamma_initializer: Initializer = "ones",
+        beta_regularizer: Regularizer = None,
+        gamma_regularizer: Regularizer = None,
+        beta_constraint: Constraint = None,
+        gamma_constraint: Constraint = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(
             epsilon=epsilon,
             center=center,
@@ -88,9 +97,9 @@ class GroupNormalization(GroupedNormalization):
         )
         self.groups = _arguments.groups(groups)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         axis = _axes.channel_axis(self.axis, input_shape, type(self).__name__)
-        channels = input_shape[axis]
+        channels = _axes.known_size(input_shape, axis)
         if self.groups != -1 and channels % self.groups:
             raise ValueError(
                 "The number of channels has to be a multiple of `groups`. "
@@ -99,8 +108,8 @@ class GroupNormalization(GroupedNormalization):
             )
         super().build(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {**super().get_config(), "groups": self.groups}
 
-    def _channels_per_group(self, channels):
+    def _channels_per_group(self, channels: int) -> int:
         return 1 if self.groups == -1 else channels // self.groups

@@ -1,8 +1,17 @@
 """Instance normalization: each channel of each sample by itself."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import keras
 
 from keras_norms._grouped import GroupedNormalization
+from keras_norms._keywords import LayerArguments
+from keras_norms._types import Constraint, Flag, Initializer, Integer, Number, Regularizer, Shape
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @keras.saving.register_keras_serializable(package="keras_norms")
@@ -45,8 +54,8 @@ class InstanceNormalization(GroupedNormalization):
     Output shape: that of the input, in the policy's compute dtype.
 
     Raises:
-        TypeError: if an argument has the wrong type.
-        ValueError: if an argument is out of range, the input has no axis besides the batch and the channels, `axis` is
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of range, the input has no axis besides the batch and the channels, `axis` is
             the batch axis or no axis of the input, the number of channels is unknown, or the mask does not fit.
 
     Precision: statistics are taken in float32 or wider. Against float64, outputs of float32 inputs of unit variance are
@@ -60,18 +69,18 @@ class InstanceNormalization(GroupedNormalization):
 
     def __init__(
         self,
-        axis=-1,
-        epsilon=1e-3,
-        center=True,
-        scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        **kwargs,
-    ):
+        axis: Integer = -1,
+        epsilon: Number = 1e-3,
+        center: Flag = True,
+        scale: Flag = True,
+        beta_initializer: Initializer = "zeros",
+        gamma_initializer: Initializer = "ones",
+        beta_regularizer: Regularizer = None,
+        gamma_regularizer: Regularizer = None,
+        beta_constraint: Constraint = None,
+        gamma_constraint: Constraint = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
         super().__init__(
             epsilon=epsilon,
             center=center,
@@ -86,7 +95,7 @@ class InstanceNormalization(GroupedNormalization):
             **kwargs,
         )
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         if len(input_shape) < 3:
             raise ValueError(
                 "InstanceNormalization needs at least one axis besides the batch and the channels. "
@@ -94,5 +103,5 @@ class InstanceNormalization(GroupedNormalization):
             )
         super().build(input_shape)
 
-    def _channels_per_group(self, channels):
+    def _channels_per_group(self, _channels: int) -> int:
         return 1

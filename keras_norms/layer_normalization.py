@@ -1,13 +1,22 @@
 """Layer normalization: each sample over its feature axes."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import keras
 from keras import ops
 
 from keras_norms import _arguments, _axes, _tensorflow, _tensorflow_sample, _torch
 from keras_norms._affine import AffineNormalization, cast
+from keras_norms._keywords import LayerArguments, without
 from keras_norms._statistics import affine, at_least_one, counted_sum, first_of, moments, position_count
+from keras_norms._types import Config, Constraint, Flag, Initializer, Integer, Number, Regularizer, Shape, Tensor
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @keras.saving.register_keras_serializable(package="keras_norms")
@@ -45,8 +54,8 @@ class LayerNormalization(AffineNormalization):
     Output shape: that of the input, in the policy's compute dtype.
 
     Raises:
-        TypeError: if an argument has the wrong type.
-        ValueError: if an argument is out of range, or an axis is the batch axis, named twice, no axis of the input, or
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of range, or an axis is the batch axis, named twice, no axis of the input, or
             of unknown size.
 
     Precision: statistics are taken in float32 or wider, of centred inputs. Against float64, outputs of float32 inputs
@@ -59,19 +68,19 @@ class LayerNormalization(AffineNormalization):
 
     def __init__(
         self,
-        axis=-1,
-        epsilon=1e-3,
-        center=True,
-        scale=True,
-        beta_initializer="zeros",
-        gamma_initializer="ones",
-        beta_regularizer=None,
-        gamma_regularizer=None,
-        beta_constraint=None,
-        gamma_constraint=None,
-        **kwargs,
-    ):
-        if kwargs.pop("rms_scaling", False):
+        axis: Integer | Sequence[Integer] = -1,
+        epsilon: Number = 1e-3,
+        center: Flag = True,
+        scale: Flag = True,
+        beta_initializer: Initializer = "zeros",
+        gamma_initializer: Initializer = "ones",
+        beta_regularizer: Regularizer = None,
+        gamma_regularizer: Regularizer = None,
+        beta_constraint: Constraint = None,
+        gamma_constraint: Constraint = None,
+        **kwargs: Unpack[LayerArguments],
+    ) -> None:
+        if kwargs.get("rms_scaling"):
             raise ValueError(
                 "`rms_scaling` is not supported: it scales by the variance without centring. "
                 "Received: rms_scaling=True. Use keras.layers.RMSNormalization."
@@ -86,17 +95,17 @@ class LayerNormalization(AffineNormalization):
             gamma_regularizer=gamma_regularizer,
             beta_constraint=beta_constraint,
             gamma_constraint=gamma_constraint,
-            **kwargs,
+            **without(kwargs, "rms_scaling"),
         )
         self.axis = _arguments.axes(axis)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         axes = _axes.feature_axes(self.axis, input_shape, type(self).__name__)
         self._add_gamma_and_beta(tuple(input_shape[a] for a in axes))
         # In place of an InputSpec, whose check is a tenth of a call in eager PyTorch.
         self._built_for = len(input_shape), {a: input_shape[a] for a in axes}
 
-    def _check(self, shape):
+    def _check(self, shape: Shape) -> None:
         rank, sizes = self._built_for
         if len(shape) != rank or any(shape[a] not in (size, None) for a, size in sizes.items()):
             raise ValueError(
@@ -105,7 +114,7 @@ class LayerNormalization(AffineNormalization):
                 "Use another layer for inputs of another kind."
             )
 
-    def call(self, inputs):
+    def call(self, inputs: Tensor) -> Tensor:
         x = self._widen(inputs)
         self._check(x.shape)
         axes = tuple(self._built_for[1])
@@ -119,7 +128,7 @@ class LayerNormalization(AffineNormalization):
                 return cast(_torch.layer_norm(x, gamma, beta, len(axes), self.epsilon), self.compute_dtype)
         return cast(self._normalize(x, axes), self.compute_dtype)
 
-    def _normalize(self, x, axes):
+    def _normalize(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
         divisor = at_least_one(position_count(x, axes, None, x.dtype))
         statistics = moments(x, lambda v: counted_sum(v, axes, None) / divisor, first_of(x, axes))
         gamma, beta = self._gamma_and_beta(x.dtype, _axes.broadcast_shape(axes, x.shape))
@@ -127,7 +136,7 @@ class LayerNormalization(AffineNormalization):
         scale = ops.rsqrt(statistics.variance + self.epsilon)
         return affine(centred, None, scale if gamma is None else scale * gamma, beta)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         config = {**super().get_config(), "axis": self.axis}
         if isinstance(self.axis, list) and len(self.axis) > 1:
             # Keras' reader of legacy .h5 files drops an axis of several elements.
@@ -135,7 +144,8 @@ class LayerNormalization(AffineNormalization):
         return config
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> LayerNormalization:
         config = dict(config)
         axes = config.pop("axes", None)
-        return super().from_config(config if axes is None else {**config, "axis": axes})
+        layer: LayerNormalization = super().from_config(config if axes is None else {**config, "axis": axes})
+        return layer

@@ -1,10 +1,15 @@
 """How far batch renormalization may correct, as a function of the training step."""
 
+from __future__ import annotations
+
+from typing import overload
+
 import keras
 import numpy as np
 from keras import ops
 
 from keras_norms import _arguments
+from keras_norms._types import Config, Integer, Number, Tensor
 
 
 @keras.saving.register_keras_serializable(package="keras_norms")
@@ -28,8 +33,8 @@ class RenormSchedule:
         d_max_steps: Step at which d_max is reached, at least `warmup_steps`.
 
     Raises:
-        TypeError: if a number of steps is not an integer.
-        ValueError: if a limit or a number of steps is out of range.
+        TypeError: If a number of steps is not an integer.
+        ValueError: If a limit or a number of steps is out of range.
 
     Example:
 
@@ -40,7 +45,14 @@ class RenormSchedule:
     Reference: Ioffe, 2017, https://arxiv.org/abs/1702.03275, section 3.2.
     """
 
-    def __init__(self, r_max=3.0, d_max=5.0, warmup_steps=500, r_max_steps=4_000, d_max_steps=2_500):
+    def __init__(
+        self,
+        r_max: Number = 3.0,
+        d_max: Number = 5.0,
+        warmup_steps: Integer = 500,
+        r_max_steps: Integer = 4_000,
+        d_max_steps: Integer = 2_500,
+    ) -> None:
         largest = float(np.finfo("float32").max)
         self.r_max = _arguments.number(
             "r_max", r_max, 1.0, largest, "a finite number of at least 1", "1 switches the scale correction off."
@@ -65,17 +77,17 @@ class RenormSchedule:
                 )
 
     @classmethod
-    def constant(cls, r_max, d_max):
+    def constant(cls, r_max: Number, d_max: Number) -> RenormSchedule:
         """The same limits from the first step on."""
         return cls(r_max, d_max, warmup_steps=-1, r_max_steps=-1, d_max_steps=-1)
 
     @classmethod
-    def paper(cls):
+    def paper(cls) -> RenormSchedule:
         """Ioffe's schedule for ImageNet: warm-up of 5,000 steps, r_max=3 at 40,000, d_max=5 at 25,000."""
         return cls(3.0, 5.0, warmup_steps=5_000, r_max_steps=40_000, d_max_steps=25_000)
 
     @classmethod
-    def for_training(cls, total_steps, r_max=3.0, d_max=5.0):
+    def for_training(cls, total_steps: Integer, r_max: Number = 3.0, d_max: Number = 5.0) -> RenormSchedule:
         """The paper's proportions, scaled so that both limits are reached by `total_steps`."""
         total = _arguments.integer("total_steps", total_steps, "Count the training steps of the whole run.")
         if total < 1:
@@ -85,9 +97,15 @@ class RenormSchedule:
             )
         return cls(r_max, d_max, warmup_steps=total // 8, r_max_steps=total, d_max_steps=total * 5 // 8)
 
-    def __call__(self, step):
+    @overload
+    def __call__(self, step: Number) -> tuple[float, float]: ...
+
+    @overload
+    def __call__(self, step: Tensor) -> tuple[Tensor, Tensor]: ...
+
+    def __call__(self, step: Tensor) -> tuple[Tensor, Tensor]:
         """The limits at `step`: floats for a Python or NumPy number, float32 tensors for a tensor."""
-        if isinstance(step, (int, float, np.number)):
+        if isinstance(step, (int, float, np.integer, np.floating)):
             return 1.0 + (self.r_max - 1.0) * self._progress(step, self.r_max_steps), self.d_max * self._progress(
                 step, self.d_max_steps
             )
@@ -97,15 +115,15 @@ class RenormSchedule:
             self.d_max * self._traced_progress(step, self.d_max_steps)
         )
 
-    def _progress(self, step, end):
+    def _progress(self, step: Number, end: int) -> float:
         span = max(end - self.warmup_steps, 1)
         return float(min(max((step - self.warmup_steps) / span, 0.0), 1.0))
 
-    def _traced_progress(self, steps_since_warmup, end):
+    def _traced_progress(self, steps_since_warmup: Tensor, end: int) -> Tensor:
         span = max(end - self.warmup_steps, 1)
         return ops.clip(ops.cast(steps_since_warmup, "float32") / span, 0.0, 1.0)
 
-    def get_config(self):
+    def get_config(self) -> Config:
         return {
             "r_max": self.r_max,
             "d_max": self.d_max,
@@ -115,14 +133,16 @@ class RenormSchedule:
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: Config) -> RenormSchedule:
         return cls(**config)
 
-    def __eq__(self, other):
-        return type(other) is type(self) and other.get_config() == self.get_config()
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, RenormSchedule) and type(other) is type(self) and other.get_config() == self.get_config()
+        )
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash(tuple(self.get_config().values()))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"RenormSchedule({', '.join(f'{k}={v}' for k, v in self.get_config().items())})"

@@ -1,6 +1,7 @@
 """The rules of the house: who may import whom, complete tables, a wheel that holds everything, light imports."""
 
 import ast
+import json
 import subprocess
 import sys
 import zipfile
@@ -10,12 +11,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CONVERTERS = {"tensorflow", "tf2onnx", "onnx", "onnxruntime", "ai_edge_litert"}
-
-# Who may be imported by whom inside export/; a part may always import itself. `errors` and report are open to all.
-BELOW = {
-    "errors": set(),
-    "lowerings": set(),
-}
 
 
 def modules(folder: str) -> list[Path]:
@@ -56,14 +51,11 @@ def test_converters_are_imported_by_targets_alone(path):
 
 
 @pytest.mark.parametrize("path", modules("export"), ids=lambda p: str(p.relative_to(ROOT / "export")))
-def test_relative_imports_stay_inside_export_and_run_one_way(path):
+def test_relative_imports_stay_inside_export(path):
     parts = path.relative_to(ROOT / "export").with_suffix("").parts
-    part = parts[0]
     for name, level, _ in imports(path):
         assert level <= len(parts), f"{path} imports from above export/"
         assert level or name.split(".")[0] != "export", f"{path} imports the top-level export"
-        if part in BELOW and level == len(parts):
-            assert name.split(".")[0] in BELOW[part] | {part, "errors", "report"}, f"{part} must not import {name}"
 
 
 @pytest.mark.parametrize("folder", ["folding/rules", "lowerings", "formats"])
@@ -106,6 +98,7 @@ def test_no_module_grows_beyond_one_idea():
         assert len(path.read_text().splitlines()) <= 300, f"{path} is longer than 300 lines"
 
 
+@pytest.mark.runtime
 def test_the_wheel_holds_every_module(tmp_path):
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
     subprocess.run(command, check=True, capture_output=True)
@@ -122,22 +115,43 @@ def test_the_wheel_holds_every_module(tmp_path):
     assert "keras_norms/py.typed" in names
 
 
-def run_python(code: str) -> str:
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
-    return result.stdout.strip()
+# One process answers all, outside of the repository: what each import loads, in this order, and where `export` is.
+IMPORTS = """
+import importlib.util, json, sys
+loaded = {}
+for name in ("keras", "keras_norms", "keras_norms.export"):
+    importlib.import_module(name)
+    loaded[name] = sorted({module.split(".")[0] for module in sys.modules})
+print(json.dumps({"loaded": loaded, "export": str(importlib.util.find_spec("export"))}))
+"""
 
 
-def test_importing_the_layers_loads_no_converter():
-    backend_alone = run_python("import keras, sys; print(sorted({m.split('.')[0] for m in sys.modules}))")
-    with_layers = run_python("import keras_norms, sys; print(sorted({m.split('.')[0] for m in sys.modules}))")
-    assert set(ast.literal_eval(with_layers)) - set(ast.literal_eval(backend_alone)) == {"keras_norms"}
+@pytest.fixture(scope="module")
+def outside():
+    command = [sys.executable, "-c", IMPORTS]
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    return json.loads(result.stdout)
 
 
-def test_importing_export_loads_no_converter_and_no_runtime():
-    code = "import keras_norms.export, sys; print(sorted({m.split('.')[0] for m in sys.modules}))"
-    assert not set(ast.literal_eval(run_python(code))) & (CONVERTERS - {"tensorflow"})
+@pytest.mark.runtime
+def test_importing_the_layers_loads_no_converter(outside):
+    assert set(outside["loaded"]["keras_norms"]) - set(outside["loaded"]["keras"]) == {"keras_norms"}
 
 
-def test_the_top_level_export_package_does_not_exist_outside_the_repository():
-    code = "import importlib.util; print(importlib.util.find_spec('export'))"
-    assert run_python(code) == "None"
+@pytest.mark.runtime
+def test_importing_export_loads_no_converter_and_no_runtime(outside):
+    assert not set(outside["loaded"]["keras_norms.export"]) & (CONVERTERS - {"tensorflow"})
+
+
+@pytest.mark.runtime
+def test_the_top_level_export_package_does_not_exist_outside_the_repository(outside):
+    assert outside["export"] == "None"
+
+
+def test_a_test_without_the_marker_starts_no_process():
+    from keras_norms.export.worker.client import start_child
+
+    with pytest.raises(pytest.fail.Exception, match="starts a process .* mark this test runtime"):
+        subprocess.run([sys.executable, "-c", "pass"])
+    with pytest.raises(pytest.fail.Exception, match="mark this test runtime"):
+        start_child("formats.onnx.convert.saved_model_to_onnx")  # even where one serves already, of another test

@@ -58,7 +58,7 @@ def check_labels(labels: Labels | None, sig: Signature, sizes: Mapping[str, int 
     """Labels by output name; a plain list is for the only output. `sizes` has each output's last dimension.
 
     Raises:
-        ExportError: no strings, an output that the model does not have, or another number of them than it has classes.
+        ExportError: If a label is no string, an output is not the model's, or there are not as many labels as classes.
     """
     if labels is None:
         return None

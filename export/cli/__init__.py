@@ -25,6 +25,6 @@ def main() -> None:
     cli()
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    """Leave as an interrupt does, so that no temporary file and no converting process stays."""
+def _end(number: int, _frame: FrameType | None) -> None:
+    """Leave by an exception, as an interrupt does, so that temporary files and the converting process are removed."""
     sys.exit(128 + number)

@@ -1,13 +1,14 @@
-"""What a command line must satisfy before any work starts; a breach is wrong usage, exit code 2."""
+"""The checks on a command line before any work starts, and the reading of the small files that it names."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
-# What each suffix can be quantized to. Kept here, for the targets themselves import Keras; a test compares the two.
+# The quantization modes of each format. They stand here too, since importing the formats imports Keras; a test compares
+# the two.
 QUANTIZE = {
     ".tflite": ("float16", "dynamic", "int8", "int16x8"),
     ".onnx": ("float16", "dynamic", "int8"),
@@ -31,7 +32,7 @@ def artifact(path: Path, parameter: str) -> None:
 
 def export_options(
     model: Path, outs: Sequence[Path], quantize: str | None, calibration: Path | None, opset: int | None
-):
+) -> None:
     """Check the targets and the options of an export against each other."""
     for out in outs:
         artifact(out, "OUT")
@@ -51,17 +52,17 @@ def export_options(
         raise click.UsageError("--opset is for .onnx, and no OUT ends in .onnx.")
 
 
-def tflite_only(outs: Sequence[Path], given: dict[str, object]) -> None:
-    """Check that an option of .tflite files has one to work on."""
+def tflite_only(outs: Sequence[Path], given: Mapping[str, object]) -> None:
+    """Refuse options for .tflite files where no target is one. `given` maps each option to its value."""
     _only(".tflite", outs, given)
 
 
-def onnx_only(outs: Sequence[Path], given: dict[str, object]) -> None:
-    """Check that an option of .onnx files has one to work on."""
+def onnx_only(outs: Sequence[Path], given: Mapping[str, object]) -> None:
+    """Refuse options for .onnx files where no target is one. `given` maps each option to its value."""
     _only(".onnx", outs, given)
 
 
-def _only(suffix: str, outs: Sequence[Path], given: dict[str, object]) -> None:
+def _only(suffix: str, outs: Sequence[Path], given: Mapping[str, object]) -> None:
     for option, value in given.items():
         if value and all(out.suffix != suffix for out in outs):
             raise click.UsageError(f"{option} is for {suffix}, and no OUT ends in {suffix}.")

@@ -1,4 +1,4 @@
-"""One run of a command: libraries kept off the terminal, every failure turned into one readable line."""
+"""One run of a command: what libraries print stays off the terminal, and every failure becomes one readable line."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _EXTRAS = {
 
 @contextmanager
 def session(show_traceback: bool) -> Iterator[Terminal]:
-    """Import keras_norms quietly and yield the user's terminal; `show_traceback` also lets the libraries speak.
+    """Import keras_norms and yield the user's terminal; what libraries print is shown with `show_traceback` only.
 
-    A model file does not depend on the backend that wrote it, and the converters speak TensorFlow, so the command
-    always runs on TensorFlow.
+    The command always runs on the TensorFlow backend: the converters read TensorFlow's graphs, and a model file loads
+    on any backend, whichever wrote it.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -69,7 +69,7 @@ def _refuse(error: Exception) -> NoReturn:
 
 @contextmanager
 def _quiet() -> Iterator[tuple[TextIO, TextIO]]:
-    """Send what is printed meanwhile, by Python and by native code, to a scratch file; yield the real streams."""
+    """Send what Python and native code print to a temporary file; yield streams that still reach the user."""
     python = sys.stdout, sys.stderr
     with ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace"))

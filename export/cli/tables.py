@@ -1,38 +1,44 @@
-"""Reports as tables: one function a command, each from the report's own fields."""
+"""Reports as tables: one function for each command, which reads the fields of its report."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .terminal import Terminal
 
+if TYPE_CHECKING:  # importing them imports Keras
+    from keras_norms.export import DelegateReport, ExportReport, FoldReport, VerifyReport
 
-def facts(terminal: Terminal, found: dict[str, Any]) -> None:
-    inputs = ", ".join(f"{i['name']} {_shape(i['shape'])} {i['dtype']}" for i in found["inputs"])
-    terminal.line(f"{found['path']}: {found['kind']} '{found['name']}'")
+    from .model_summary import ModelSummary
+
+
+def summary(terminal: Terminal, found: ModelSummary) -> None:
+    inputs = ", ".join(f"{i.name} {_shape(i.shape)} {i.dtype}" for i in found.inputs)
+    terminal.line(f"{found.path}: {found.kind} '{found.name}'")
     terminal.line(f"  in   {inputs}")
-    terminal.line(f"  out  {', '.join(found['outputs'])}")
-    terminal.line(f"  {_count(found['layers'], 'layer')}, {_count(found['parameters'], 'parameter')}")
+    terminal.line(f"  out  {', '.join(found.outputs)}")
+    terminal.line(f"  {_count(found.layers, 'layer')}, {_count(found.parameters, 'parameter')}")
     terminal.line()
-    if found["refused"]:
-        terminal.line(f"Nothing would fold: {found['refused']}")
+    if found.refused:
+        terminal.line(f"Nothing would fold: {found.refused}")
         return
-    if not found["norms"]:
+    if not found.norms:
         terminal.line("It has no norms.")
         return
-    folds = [norm for norm in found["norms"] if norm["folds"]]
-    stays = [norm for norm in found["norms"] if not norm["folds"]]
-    terminal.line(f"{len(folds)} of {len(found['norms'])} norms would fold.")
+    folds = [norm for norm in found.norms if norm.folds]
+    stays = [norm for norm in found.norms if not norm.folds]
+    terminal.line(f"{len(folds)} of {len(found.norms)} norms would fold.")
     if folds:
-        rows = [[norm["norm"], norm["kind"], ", ".join(norm["into"]), norm["rule"]] for norm in folds]
+        rows = [[norm.norm, norm.kind, ", ".join(norm.into), norm.rule] for norm in folds]
         terminal.table("Would fold", ["norm", "kind", "into", "rule"], rows)
     if stays:
-        terminal.table("Would stay", ["norm", "kind", "why"], [[n["norm"], n["kind"], n["reason"]] for n in stays])
-    for note in found["notes"]:
+        terminal.table("Would stay", ["norm", "kind", "why"], [[n.norm, n.kind, n.reason] for n in stays])
+    for note in found.notes:
         terminal.line(f"  note: {note}")
 
 
-def fold(terminal: Terminal, report: Any) -> None:
+def fold(terminal: Terminal, report: FoldReport) -> None:
     terminal.line(_fold_line(report))
     if report.folded:
         rows = [[f.norm, ", ".join(f.into), f.rule, _error(f.error)] for f in report.folded]
@@ -45,8 +51,8 @@ def fold(terminal: Terminal, report: Any) -> None:
         terminal.line(f"  note: {note}")
 
 
-def export(terminal: Terminal, report: Any, first: bool) -> None:
-    """One export; the fold, which is the same for every target, is told with the first."""
+def export(terminal: Terminal, report: ExportReport, first: bool) -> None:
+    """One export. The fold is the same for every target, so it is shown with the first only."""
     if first and report.fold is not None:
         terminal.line(_fold_line(report.fold))
         _kept(terminal, report.fold)
@@ -64,7 +70,7 @@ def export(terminal: Terminal, report: Any, first: bool) -> None:
     _outputs(terminal, report.verification, f"Verified on inputs: {'; '.join(report.verification.cases)}")
 
 
-def verify(terminal: Terminal, report: Any) -> None:
+def verify(terminal: Terminal, report: VerifyReport) -> None:
     terminal.line(f"{report.path} {report.verdict()}{'.' if report.ok else ''}")
     header, rows = report.rows()
     terminal.table("Compared with the model", header, rows)
@@ -78,11 +84,11 @@ def verify(terminal: Terminal, report: Any) -> None:
         terminal.line(f"  {key}: {report.metadata[key]}")
 
 
-def lint(terminal: Terminal, report: Any) -> None:
+def lint(terminal: Terminal, report: DelegateReport) -> None:
     terminal.line(str(report))
 
 
-def _outputs(terminal: Terminal, report: Any, title: str) -> None:
+def _outputs(terminal: Terminal, report: VerifyReport, title: str) -> None:
     rows = [
         [name, f"{output.max_abs:.1e}", f"{output.relative:.1e}", f"{output.sqnr_db:.0f}"]
         for name, output in report.outputs.items()
@@ -90,7 +96,7 @@ def _outputs(terminal: Terminal, report: Any, title: str) -> None:
     terminal.table(title, ["output", "max error", "relative", "SQNR, dB"], rows)
 
 
-def _fold_line(report: Any) -> str:
+def _fold_line(report: FoldReport) -> str:
     total = len(report.folded) + len(report.kept)
     line = f"{len(report.folded)} of {total} batch norms folded" if total else "There are no batch norms to fold"
     if report.parameters_after != report.parameters_before:
@@ -100,7 +106,7 @@ def _fold_line(report: Any) -> str:
     return f"{line}."
 
 
-def _kept(terminal: Terminal, report: Any) -> None:
+def _kept(terminal: Terminal, report: FoldReport) -> None:
     if report.kept:
         terminal.table("Kept", ["norm", "why"], [[k.norm, k.reason] for k in report.kept])
 
@@ -113,5 +119,5 @@ def _error(value: float | None) -> str:
     return "" if value is None else f"{value:.1e}"
 
 
-def _shape(shape: list[int | None]) -> str:
+def _shape(shape: Sequence[int | None]) -> str:
     return "(" + ", ".join("any" if size is None else str(size) for size in shape) + ")"

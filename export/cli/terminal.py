@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -30,7 +30,7 @@ class Terminal:
         self.line(strict_json(data))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Print rows under a title; a column whose cells are all numbers is set to the right."""
+        """Print rows under a title; a column whose cells are all numbers is aligned to the right."""
         cells = [[str(cell) for cell in row] for row in rows]
         numeric = [bool(cells) and all(_is_number(row[i]) for row in cells) for i in range(len(columns))]
         if self._out.is_terminal:
@@ -40,13 +40,17 @@ class Terminal:
             self.line("\n".join(_plain_table(title, columns, cells, numeric)))
 
     @contextmanager
-    def status(self, text: str) -> Iterator[Any]:
-        """Show a step that takes long, on a terminal only; the value yielded replaces the text."""
+    def status(self, text: str) -> Iterator[Callable[[str], object]]:
+        """Show a step that takes long, on a terminal only; yield a function that replaces the text."""
         if not self._err.is_terminal:
-            yield lambda _: None
+            yield _show_nothing
             return
         with self._err.status(escape(text)) as status:
             yield lambda new: status.update(escape(new))
+
+
+def _show_nothing(text: str) -> None:
+    """Stand in for the line of progress where there is no terminal."""
 
 
 def _is_number(cell: str) -> bool:

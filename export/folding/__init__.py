@@ -1,0 +1,1 @@
+"""Batch norms merged into their neighbours' weights."""

@@ -107,7 +107,8 @@ def add_bias(bias: Array | None, addend: Array) -> Array | None:
 
 def tap_sum(kernel: Array) -> Array:
     """A convolution kernel summed over its positions; its last two axes are left."""
-    return kernel.sum(axis=tuple(range(kernel.ndim - 2)))
+    summed: Array = kernel.sum(axis=tuple(range(kernel.ndim - 2)))
+    return summed
 
 
 def input_scale_grouped(kernel: Array, affine: Affine, groups: int) -> tuple[Array, Array]:

@@ -33,6 +33,9 @@ from .traced_layers import Opening, why_no_graph
 Key = tuple[int, ...]
 
 
+# Whether a call trains, and the path of the layer that was told so.
+Flag = tuple[bool, str]
+
 # Keras' random preprocessing layers are called with training=True unless told otherwise.
 AUGMENTATION = "keras.src.layers.preprocessing."
 
@@ -97,7 +100,7 @@ class Graph:
         self.cores: dict[tuple[int, ...], Any] = {}
         # The nested model, or opened layer, that each scope is the inside of.
         self.layer_at: dict[tuple[int, ...], Any] = {(): model}
-        self._context: tuple[bool, str] | None = None
+        self._context: Flag | None = None
         self.inputs = [self._value((), x, None) for x in inputs_of(core)]
         self.outputs = self._open(core, (), "", self.inputs, None)
 
@@ -110,7 +113,7 @@ class Graph:
         return value
 
     def _open(
-        self, core: Any, scope: tuple[int, ...], prefix: str, inputs: list[Value], training: tuple[bool, str] | None
+        self, core: Any, scope: tuple[int, ...], prefix: str, inputs: list[Value], training: Flag | None
     ) -> list[Value]:
         self.cores[scope] = core
         for tensor, value in zip(inputs_of(core), inputs, strict=True):
@@ -133,7 +136,9 @@ class Graph:
             self.values[key] = value
             value.keys.append(key)
 
-    def _call(self, node: Any, args: Any, kwargs: Any, scope: Any, prefix: str, outer: Any) -> None:
+    def _call(
+        self, node: Any, args: Any, kwargs: dict[str, Any], scope: tuple[int, ...], prefix: str, outer: Flag | None
+    ) -> None:
         layer = node.operation
         path = f"{prefix}{self.opening.name(layer)}"
         effective = self._training(layer, path, kwargs, outer)
@@ -168,7 +173,7 @@ class Graph:
         for value in dict.fromkeys(call.inputs):
             value.consumers.append(call)
 
-    def _training(self, layer: Any, path: str, kwargs: dict[str, Any], outer: Any) -> tuple[bool, str] | None:
+    def _training(self, layer: Any, path: str, kwargs: dict[str, Any], outer: Flag | None) -> Flag | None:
         """The training flag of a call when the model itself is called without one.
 
         As in Keras: an enclosing model's flag, else the call's own, else the one of the call before it, else the
@@ -176,6 +181,7 @@ class Graph:
         """
         if not isinstance(layer, keras.Layer):
             return self._context
+        flag: Flag | None
         if outer is not None:
             flag = outer
         elif type(layer).__module__.startswith(AUGMENTATION):

@@ -44,17 +44,17 @@ def errors(original: Graph, folded: Graph, pairs: Pairs, inputs: list[Any], mode
             # Python code may do something else for one example than for several.
             other = [x[:1] if len(x) > 1 else keras.ops.repeat(x, 2, 0) for x in inputs]
             _compare_with_python(original, side_by_side(original, folded, pairs, other)[1], other, model)
-    limits = {id(v): ULPS * _epsilon(v) for v in found}
-    if any(error > limits[id(v)] for v, error in found.items()):
+    limits = {v: ULPS * _epsilon(v) for v in found}
+    if any(error > limits[v] for v, error in found.items()):
         # Deep cancellation amplifies rounding: see how the original itself reacts to rounding of its tensors.
         reaction, _ = side_by_side(*_itself(model, original, pairs), inputs, jiggle=np.random.default_rng(1))
-        limits = {id(v): max(limits[id(v)], REACTIONS * reaction.get(v, 0.0)) for v in found}
+        limits = {v: max(limits[v], REACTIONS * reaction.get(v, 0.0)) for v in found}
     for value, error in found.items():
-        if not error <= limits[id(value)]:
+        if not error <= limits[value]:
             name = value.producer.path if value.producer else "the input"
             raise FoldError(
                 f"The folded model must compute what the original does; the output of {name!r} differs by {error:.1e} "
-                f"of its scale, where rounding explains {limits[id(value)]:.1e}. Nothing is returned."
+                f"of its scale, where rounding explains {limits[value]:.1e}. Nothing is returned."
             )
     return {key: error for value, error in found.items() for key in value.keys}
 
@@ -66,7 +66,7 @@ def _compare_with_python(original: Graph, traced: list[Any], inputs: list[Any], 
         TracedWrong: they differ.
     """
     with inference(), left_as_found(model):
-        given = [as_tensors(original, inputs)[id(v)] for v in original.inputs]
+        given = list(as_tensors(original, inputs).values())
         struct = input_structure(original.opening.core(model))
         outputs = tree.flatten(model(tree.pack_sequence_as(struct, given), training=False))
     if len(outputs) != len(traced):
@@ -88,16 +88,16 @@ def pair(original: Graph, folded: Graph, tensors: Mapping[tuple[int, int], Any],
             continue
         new = tuple(id(tensors[(id(original.cores[key[:i]]), part)]) for i, part in enumerate(key))
         if new in folded.values:
-            pairs[id(folded.values[new])] = value
-    if [id(pairs.get(id(v))) for v in folded.outputs] != [id(v) for v in original.outputs]:
+            pairs[folded.values[new]] = value
+    if [pairs.get(v) for v in folded.outputs] != original.outputs:
         raise FoldError("The folded model lost one of the outputs of the original. Nothing is returned.")
     return pairs
 
 
 def _itself(model: keras.Model, original: Graph, pairs: Pairs) -> tuple[Graph, Graph, Pairs]:
     again = Graph(model, original.opening)
-    compared = {id(v) for v in pairs.values()}
-    same = {id(again.values[key]): value for key, value in original.values.items() if id(value) in compared}
+    compared = set(pairs.values())
+    same = {again.values[key]: value for key, value in original.values.items() if value in compared}
     return original, again, same
 
 

@@ -127,7 +127,7 @@ def fold_plan(model: keras.Model, *, inputs: Any = None) -> FoldReport:
 
 
 def _given(graph: Graph, inputs: Any) -> list[Any]:
-    flat = tree.flatten(inputs)
+    flat: list[Any] = tree.flatten(inputs)
     if len(flat) != len(graph.inputs):
         raise FoldError(f"The model {graph.name!r} has {len(graph.inputs)} inputs; received {len(flat)} in `inputs`.")
     return flat

@@ -31,6 +31,7 @@ from ..model.keras_graph import (
     outputs_of,
     own_weights,
 )
+from ..model.recorded_shapes import is_shape, recorded_shapes
 from .rules import BATCH_NORMS
 from .symbolic_trace import TraceError, trace
 from .traced_layers import Opening, why_no_graph, why_not_traced
@@ -99,11 +100,8 @@ def _symbols(model: Any, inputs: Any) -> Any:
     declared = input_structure(model)
     if declared is not None:  # A class of functional models that has a call of its own.
         return tree.map_structure(lambda x: keras.KerasTensor(x.shape, x.dtype), declared)
-    shapes = model.get_build_config() or {}
-    shapes = shapes.get("input_shape", shapes.get("shapes_dict"))
-    if isinstance(shapes, Mapping) and len(shapes) == 1 and next(iter(shapes)).endswith("_shape"):
-        shapes = next(iter(shapes.values()))
-    if not shapes:
+    shapes = recorded_shapes(model)
+    if shapes is None:
         raise FoldError(
             f"fold needs to know the shapes that {model.name!r} ({type(model).__name__}) takes, and nothing records "
             "them. Call it once on a batch of real inputs, or give fold such a batch: fold(model, inputs=...)."
@@ -114,7 +112,7 @@ def _symbols(model: Any, inputs: Any) -> Any:
 def _map_shapes(shapes: Any) -> Any:
     if isinstance(shapes, Mapping):
         return {name: _map_shapes(shape) for name, shape in shapes.items()}
-    if all(n is None or isinstance(n, int) for n in shapes):
+    if is_shape(shapes):
         return keras.KerasTensor((None, *shapes[1:]), keras.config.floatx())
     return [_map_shapes(shape) for shape in shapes]
 
@@ -129,11 +127,11 @@ def _looked_up(core: Traced, tensor: Any) -> bool:
 # Layers in a model
 
 
-def _open_parts(opening: Opening, core: Any, seen: set[int] | None = None) -> None:
+def _open_parts(opening: Opening, core: Any, seen: set[Any] | None = None) -> None:
     seen = seen if seen is not None else set()
-    if id(core) in seen:
+    if core in seen:
         return
-    seen.add(id(core))
+    seen.add(core)
     sites: dict[Any, list[Any]] = defaultdict(list)
     for node in nodes(core):
         if isinstance(node.operation, keras.Layer):

@@ -20,8 +20,8 @@ from .call_graph import Call, Graph, Value
 SMALLEST = {"float16": 2.0**-14, "bfloat16": 2.0**-103, "float32": 2.0**-103, "float64": 2.0**-970}
 EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 
-# A tensor of the folded graph, by identity, to the one of the original that it stands for.
-Pairs = dict[int, Value]
+# A tensor of the folded graph to the one of the original that it stands for.
+Pairs = dict[Value, Value]
 
 
 @contextlib.contextmanager
@@ -36,17 +36,17 @@ def inference() -> Iterator[None]:
         yield
 
 
-def _run(call: Call, tensors: Mapping[int, Any], jiggle: np.random.Generator | None = None) -> list[Any]:
+def _run(call: Call, tensors: Mapping[Value, Any], jiggle: np.random.Generator | None = None) -> list[Any]:
     def fill(x: Any) -> Any:
         if not isinstance(x, Value):
             return x
-        tensor = tensors[id(x)]
+        tensor = tensors[x]
         return tensor if jiggle is None else _jiggled(tensor, jiggle)
 
     args, kwargs = tree.map_structure(fill, call.args), tree.map_structure(fill, call.kwargs)
     if takes_training(call.layer):
         kwargs = {**kwargs, "training": False}
-    return tree.flatten(call.layer(*args, **kwargs))
+    return list(tree.flatten(call.layer(*args, **kwargs)))
 
 
 def _jiggled(tensor: Any, rng: np.random.Generator) -> Any:
@@ -61,104 +61,126 @@ def _jiggled(tensor: Any, rng: np.random.Generator) -> Any:
     return moved
 
 
-def as_tensors(graph: Graph, inputs: list[Any]) -> dict[int, Any]:
+def as_tensors(graph: Graph, inputs: list[Any]) -> dict[Value, Any]:
+    """The inputs of a graph as tensors of the backend, in the dtypes that it declares."""
     return {
-        id(v): x if v.dtype == "string" else keras.ops.convert_to_tensor(x, dtype=v.dtype)
+        v: x if v.dtype == "string" else keras.ops.convert_to_tensor(x, dtype=v.dtype)
         for v, x in zip(graph.inputs, inputs, strict=True)
     }
 
 
-class _Right:
-    """The calls of the folded graph, each run as soon as its inputs are there."""
+class _Tensors:
+    """The tensors of one graph that some call still has to take; each is let go after the last."""
+
+    def __init__(self, graph: Graph, jiggle: np.random.Generator | None = None) -> None:
+        self.jiggle = jiggle
+        self.held: dict[Value, Any] = {}
+        self.uses = {v: len(v.consumers) for c in graph.calls for v in c.inputs}
+
+    def run(self, call: Call) -> list[tuple[Value, Any]]:
+        """What the call makes of the tensors that are there."""
+        outputs = _run(call, self.held, self.jiggle)
+        for value in dict.fromkeys(call.inputs):
+            self.uses[value] -= 1
+            if not self.uses[value]:
+                del self.held[value]
+        return list(zip(call.outputs, outputs, strict=True))
+
+
+class _Follower:
+    """The folded graph: each of its calls runs as soon as its inputs are there."""
 
     def __init__(self, graph: Graph, pairs: Pairs, jiggle: np.random.Generator | None) -> None:
         self.pairs = pairs
-        self.jiggle = jiggle
-        self.tensors: dict[int, Any] = {}
-        self.missing = {id(c): len(dict.fromkeys(c.inputs)) for c in graph.calls}
-        self.uses = {id(v): len(v.consumers) for c in graph.calls for v in c.inputs}
-        self.waiting = len(graph.calls)
+        self.tensors = _Tensors(graph, jiggle)
+        self.missing = {c: len(dict.fromkeys(c.inputs)) for c in graph.calls}
+        # What it made of tensors that stand for one of the original: that one, and the tensor.
         self.made: list[tuple[Value, Any]] = []
         for call in graph.calls:
-            if not self.missing[id(call)]:
+            if not self.missing[call]:
                 self._run(call)
 
     def arrive(self, value: Value, tensor: Any) -> None:
         """A tensor is there: run what it completes."""
         if not value.consumers:
             return
-        self.tensors[id(value)] = tensor
+        self.tensors.held[value] = tensor
         for call in list(value.consumers):
-            self.missing[id(call)] -= 1
-            if not self.missing[id(call)]:
+            self.missing[call] -= 1
+            if not self.missing[call]:
                 self._run(call)
 
     def _run(self, call: Call) -> None:
-        self.waiting -= 1
-        outputs = _run(call, self.tensors, self.jiggle)
-        for value in dict.fromkeys(call.inputs):
-            self.uses[id(value)] -= 1
-            if not self.uses[id(value)]:
-                del self.tensors[id(value)]
-        for value, tensor in zip(call.outputs, outputs, strict=True):
-            if id(value) in self.pairs:
-                self.made.append((self.pairs[id(value)], tensor))
+        for value, tensor in self.tensors.run(call):
+            if value in self.pairs:
+                self.made.append((self.pairs[value], tensor))
             else:
                 self.arrive(value, tensor)
+
+    @property
+    def is_done(self) -> bool:
+        return not any(self.missing.values())
+
+
+class _Lockstep:
+    """The original, which leads, and the folded graph, which is handed the original's tensors and compared with it."""
+
+    def __init__(self, original: Graph, folded: Graph, pairs: Pairs, jiggle: np.random.Generator | None) -> None:
+        self.original = original
+        self.leader = _Tensors(original)
+        self.follower = _Follower(folded, pairs, jiggle)
+        self.found: dict[Value, float] = {}
+        self.outputs: dict[Value, Any] = {}
+        known = {v for c in folded.calls for v in (*c.inputs, *c.outputs)} | set(folded.inputs)
+        self.stand_ins: dict[Value, list[Value]] = defaultdict(list)
+        for stand_in, value in pairs.items():
+            if stand_in in known:
+                self.stand_ins[value].append(stand_in)
+        # Made by one graph and waiting for the other to compare with it.
+        self.ours: dict[Value, Any] = {}
+        self.theirs: dict[Value, Any] = {}
+
+    def run(self, inputs: list[Any]) -> None:
+        for value, tensor in as_tensors(self.original, inputs).items():
+            self._arrive(value, tensor)
+        for call in self.original.calls:
+            for value, tensor in self.leader.run(call):
+                self._arrive(value, tensor)
+
+    def _arrive(self, value: Value, tensor: Any) -> None:
+        """A tensor of the original is there: keep it for those who need it, and compare what can be compared."""
+        if value.consumers:
+            self.leader.held[value] = tensor
+        if value in self.original.outputs:
+            self.outputs[value] = tensor
+        stand_ins = self.stand_ins[value]
+        if any(stand_in.producer is not None for stand_in in stand_ins):
+            self.ours[value] = tensor
+        for stand_in in stand_ins:
+            self.follower.arrive(stand_in, tensor)
+        self.theirs.update(self.follower.made)
+        self.follower.made.clear()
+        for both in [v for v in self.theirs if v in self.ours]:
+            self.found[both] = difference(self.ours.pop(both), self.theirs.pop(both))
 
 
 def side_by_side(
     original: Graph, folded: Graph, pairs: Pairs, inputs: list[Any], jiggle: np.random.Generator | None = None
 ) -> tuple[dict[Value, float], list[Any]]:
-    """The relative error of every compared tensor, and the outputs of the original."""
-    by_key = {id(v): v for c in folded.calls for v in (*c.inputs, *c.outputs)} | {id(v): v for v in folded.inputs}
-    followers: dict[int, list[Value]] = defaultdict(list)
-    for follower, value in pairs.items():
-        if follower in by_key:
-            followers[id(value)].append(by_key[follower])
-    found: dict[Value, float] = {}
-    # Made by one side and waiting for the other to compare with it.
-    ours: dict[int, Any] = {}
-    theirs: dict[int, tuple[Value, Any]] = {}
-    uses = {id(v): len(v.consumers) for c in original.calls for v in c.inputs}
+    """The relative error of every compared tensor, and the outputs of the original.
 
+    With `jiggle`, every number that the folded graph takes is moved by one unit in the last place first.
+
+    Raises:
+        FoldError: If the folded graph has calls whose inputs the original does not make.
+    """
     with inference():
-        tensors = as_tensors(original, inputs)
-        outputs: dict[int, Any] = {}
-        visible = {id(v) for v in original.outputs}
-        right = _Right(folded, pairs, jiggle)
-
-        def compare() -> None:
-            theirs.update({id(value): (value, tensor) for value, tensor in right.made})
-            right.made.clear()
-            for there in [i for i in theirs if i in ours]:
-                value, tensor = theirs.pop(there)
-                found[value] = difference(ours.pop(there), tensor)
-
-        def arrive(value: Value, tensor: Any) -> None:
-            if any(f.producer is not None for f in followers[id(value)]):
-                ours[id(value)] = tensor
-            for follower in followers[id(value)]:
-                right.arrive(follower, tensor)
-            compare()
-
-        for value in original.inputs:
-            outputs[id(value)] = tensors[id(value)]
-            arrive(value, tensors[id(value)])
-        for call in original.calls:
-            for value, tensor in zip(call.outputs, _run(call, tensors), strict=True):
-                tensors[id(value)] = tensor
-                if id(value) in visible:
-                    outputs[id(value)] = tensor
-                arrive(value, tensor)
-            for value in dict.fromkeys(call.inputs):
-                uses[id(value)] -= 1
-                if not uses[id(value)]:
-                    del tensors[id(value)]
-    if right.waiting:
+        lockstep = _Lockstep(original, folded, pairs, jiggle)
+        lockstep.run(inputs)
+    if not lockstep.follower.is_done:
         raise FoldError("The folded model has layers that the original does not feed. Nothing is returned.")
-    ordered = {v: found[v] for c in original.calls for v in c.outputs if v in found}
-    return ordered, [outputs[id(v)] for v in original.outputs]
+    found = {v: lockstep.found[v] for c in original.calls for v in c.outputs if v in lockstep.found}
+    return found, [lockstep.outputs[v] for v in original.outputs]
 
 
 def difference(ours: Any, theirs: Any) -> float:

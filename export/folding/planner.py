@@ -191,7 +191,8 @@ class _Search:
         if why is not None:
             return why
         into = tuple(hits[0][0].path for hits in trace.taken.values())
-        kinds = dict.fromkeys(rule_of(hits[0][0].layer).name for hits in trace.taken.values())  # type: ignore[union-attr]
+        rules = [rule_of(hits[0][0].layer) for hits in trace.taken.values()]
+        kinds = dict.fromkeys(rule.name for rule in rules if rule is not None)
         index = len(self.plan.folds)
         path = self.graph.calls_of[norm][0].path
         self.plan.folds.append(Fold(path, into, f"{where} {' and '.join(kinds)}", shows_at))
@@ -208,9 +209,9 @@ class _Search:
             name = calls[0].path
             if layer is norm:
                 return Skip(f"{name!r} is applied again to its own output")
-            if len(set(map(id, calls))) < len(calls):
+            if len(set(calls)) < len(calls):
                 return Skip(f"{name!r} would have to take it in twice")
-            if {id(c) for c in calls} != {id(c) for c in self.graph.calls_of[layer]}:
+            if set(calls) != set(self.graph.calls_of[layer]):
                 return Skip(f"{name!r} is shared: it is also called where this norm does not follow or precede it")
             if not all(hits[0][1].same(map_) for _, map_, _ in hits[1:]):
                 return Skip(f"{name!r} is shared, and its calls would need different weights")
@@ -234,7 +235,7 @@ class _Search:
 
 def _without_tail(norm: Any) -> Absorb:
     """The norm without gamma and beta."""
-    return Absorb(norm, ("gamma", "beta"), lambda w: {"gamma": None, "beta": None}, {"center": False, "scale": False})
+    return Absorb(norm, ("gamma", "beta"), lambda _w: {"gamma": None, "beta": None}, {"center": False, "scale": False})
 
 
 def _elements(calls: list[Call]) -> int | None:

@@ -12,7 +12,7 @@ from ..model.keras_graph import takes_training, unwrapped
 from .affine import Affine
 from .call_graph import Call, Convert, Graph, Value
 from .plan import Plan
-from .rules import Absorb, Pass, Site, Skip, rule_of
+from .rules import Absorb, Pass, Rule, Site, Skip, rule_of
 
 
 @dataclass
@@ -71,39 +71,44 @@ def walk_on(graph: Graph, plan: Plan, value: Value, map_: Affine, source: Call, 
 
 
 def _backward(plan: Plan, call: Call, map_: Affine) -> Absorb | Pass | Skip:
-    site = _site(plan, call)
-    if isinstance(site, Skip):
-        return site
-    answer = rule_of(call.layer).backward(site, map_)  # type: ignore[union-attr]
+    found = _rule_and_site(plan, call)
+    if isinstance(found, Skip):
+        return found
+    rule, site = found
+    answer = rule.backward(site, map_)
     if isinstance(answer, Pass) and any(x.dtype != call.outputs[0].dtype for x in call.inputs):
         return Skip(f"{call.path!r} also casts from {call.inputs[0].dtype} to {call.outputs[0].dtype}")
     return answer
 
 
 def _forward(plan: Plan, call: Call, index: int, map_: Affine) -> Absorb | Pass | Skip:
-    site = _site(plan, call)
-    if isinstance(site, Skip):
-        return site
+    found = _rule_and_site(plan, call, index)
+    if isinstance(found, Skip):
+        return found
     if call.inputs[index].dtype != call.outputs[0].dtype:
         return Skip(f"{call.path!r} also casts from {call.inputs[index].dtype} to {call.outputs[0].dtype}")
-    return rule_of(call.layer).forward(site, index, map_)  # type: ignore[union-attr]
+    rule, site = found
+    return rule.forward(site, map_)
 
 
-def _site(plan: Plan, call: Call) -> Site | Skip:
-    """The call as its rule may see it; why no rule applies to it, if none does."""
-    if rule_of(call.layer) is None:
+def _rule_and_site(plan: Plan, call: Call, index: int = 0) -> tuple[Rule, Site] | Skip:
+    """The rule for a call, and the call as a rule may see it; the reason if no rule applies to it."""
+    rule = rule_of(call.layer)
+    if rule is None:
         kind = "a conversion of its input" if isinstance(call.layer, Convert) else type(call.layer).__name__
         return Skip(f"{call.path!r} ({kind}) is not linear, or not known to be")
     if call.training and takes_training(call.layer):
         return Skip(f"{call.path!r} runs in training mode (training=True)")
     if any(isinstance(x, Value) for x in tree.flatten(call.kwargs)):
         return Skip(f"{call.path!r} is called with keyword tensors")
-    return Site(
+    site = Site(
         layer=call.layer,
         name=call.path,
         inputs=tuple(v.shape for v in call.inputs),
         outputs=tuple(v.shape for v in call.outputs),
+        index=index,
         args=call.args,
         kwargs=call.kwargs,
         config=plan.config,
     )
+    return rule, site

@@ -55,7 +55,7 @@ class _Rebuild:
         self.plan = plan
         self.opening = opening
         self.tensors: Tensors = {}
-        self.clones: dict[int, Any] = {}
+        self.clones: dict[Any, Any] = {}
         # Old and new layer, enclosing ones first.
         self.pairs: list[tuple[Any, Any]] = []
         self.initializers: list[tuple[Any, str, Any]] = []
@@ -147,21 +147,19 @@ class _Rebuild:
     # Layers
 
     def layer(self, layer: Any) -> Any:
-        if id(layer) not in self.clones:
+        if layer not in self.clones:
             if self.opening.core(layer) is not None:
-                self.clones[id(layer)] = self.model(layer)
+                self.clones[layer] = self.model(layer)
             else:
-                self.clones[id(layer)] = clone = self._clone(layer)
+                self.clones[layer] = clone = self._clone(layer)
                 if isinstance(layer, keras.Layer):
                     self.pairs.append((layer, clone))
-        return self.clones[id(layer)]
+        return self.clones[layer]
 
     def _stand_in(self, norm: Any) -> Any:
-        if id(norm) not in self.clones:
-            self.clones[id(norm)] = keras.layers.Activation(
-                "linear", name=self.opening.name(norm), dtype=norm.dtype_policy
-            )
-        return self.clones[id(norm)]
+        if norm not in self.clones:
+            self.clones[norm] = keras.layers.Activation("linear", name=self.opening.name(norm), dtype=norm.dtype_policy)
+        return self.clones[norm]
 
     def _clone(self, layer: Any) -> Any:
         if not isinstance(layer, keras.Layer):

@@ -79,7 +79,7 @@ def _cast(layer: Any, x: Any) -> Any:
     return keras.layers.Identity(dtype=layer.compute_dtype, name=f"cast_{x.name}")(x)
 
 
-class _Reads(keras.StatelessScope):
+class _Reads(keras.StatelessScope):  # type: ignore[misc]  # Keras has no types
     """Notes which variables are read, and keeps all from being changed."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ def _run(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 def _reached(inputs: list[Any], outputs: Any) -> list[Any]:
     """The calls that the outputs depend on."""
     sources = {id(x) for x in inputs}
-    found: dict[int, Any] = {}
+    found: dict[Any, None] = {}
     todo = tree.flatten(outputs)[::-1]
     while todo:
         x = todo.pop()
@@ -125,10 +125,10 @@ def _reached(inputs: list[Any], outputs: Any) -> list[Any]:
         if operation is None or isinstance(operation, keras.layers.InputLayer):
             raise TraceError("its call uses a symbolic tensor from elsewhere")
         node = calls_to(operation)[index]
-        if id(node) not in found:
-            found[id(node)] = node
+        if node not in found:
+            found[node] = None
             todo += node.input_tensors[::-1]
-    return list(found.values())
+    return list(found)
 
 
 def _check(layer: Any, found: list[Any]) -> None:
@@ -164,7 +164,7 @@ def left_as_found(layer: Any) -> Iterator[None]:
     contents = [(x, _items(x)) for x in values if issubclass(type(x), (list, dict, set))]
 
     def refuse(part: Any) -> Any:
-        def raise_(call_spec: Any) -> None:
+        def raise_(_call_spec: Any) -> None:
             raise TraceError(f"its layer {part.name!r} has no weights yet: call the model once on a batch")
 
         return raise_

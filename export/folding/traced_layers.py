@@ -28,7 +28,7 @@ class Opening:
         return isinstance(layer, keras.Layer) and layer in self.cores
 
     def name(self, layer: Any) -> str:
-        return self.names.get(layer, layer.name) if isinstance(layer, keras.Layer) else layer.name
+        return str(self.names.get(layer, layer.name) if isinstance(layer, keras.Layer) else layer.name)
 
     def only(self, layers: Iterable[Any]) -> Opening:
         """The same with no other layers opened than these."""

@@ -36,19 +36,19 @@ def shapes_to_try(graph: Graph) -> Iterator[tuple[list[list[int]], bool]]:
 
 def check_shapes(graph: Graph, inputs: list[Any]) -> None:
     """Raise if a layer has nothing left to work on; some backends return garbage then."""
-    tensors = {id(v): keras.KerasTensor(x.shape, dtype=v.dtype) for v, x in zip(graph.inputs, inputs, strict=True)}
+    tensors = {v: keras.KerasTensor(x.shape, dtype=v.dtype) for v, x in zip(graph.inputs, inputs, strict=True)}
 
     def fill(x: Any) -> Any:
-        return tensors[id(x)] if isinstance(x, Value) else x
+        return tensors[x] if isinstance(x, Value) else x
 
     for call in graph.calls:
         if isinstance(call.layer, Convert):
             pairs = zip(call.inputs, call.outputs, strict=True)
-            outputs = [keras.KerasTensor(tensors[id(v)].shape, dtype=out.dtype) for v, out in pairs]
+            outputs = [keras.KerasTensor(tensors[v].shape, dtype=out.dtype) for v, out in pairs]
         else:
             args, kwargs = tree.map_structure(fill, call.args), tree.map_structure(fill, call.kwargs)
             outputs = tree.flatten(call.layer.compute_output_spec(*args, **kwargs))
-        tensors |= {id(v): tensor for v, tensor in zip(call.outputs, outputs, strict=True)}
+        tensors |= dict(zip(call.outputs, outputs, strict=True))
 
 
 def random_input(graph: Graph, value: Value, sample: list[int]) -> Any:

@@ -37,6 +37,3 @@ def format_of(path: Path) -> Format[Any]:
             f"{path.suffix} files need the package '{error.name}'. Install it with pip install 'keras-norms[export]'."
         ) from error
     return found
-
-
-target_of = format_of

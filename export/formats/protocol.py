@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import keras
 import numpy as np
 
+from ..model.facts import ModelFacts
 from ..model.signature import Spec
 from ..options import ExportOptions
 from ..progress import Progress
@@ -65,10 +65,8 @@ class Format(Protocol[Options]):
         """Whether the file is for runtimes that compute in half precision."""
         ...
 
-    def convert(
-        self, conversion: Conversion, options: Options, model: keras.Model, layers: Collection[str], say: Progress
-    ) -> tuple[str, ...]:
-        """Write the artifact and return warnings. `model` is what was recorded, `layers` are the names in it.
+    def convert(self, conversion: Conversion, options: Options, facts: ModelFacts, say: Progress) -> tuple[str, ...]:
+        """Write the artifact and return warnings. `facts` are of the model that was recorded.
 
         Raises:
             ExportError: If the format has no operation for something in the model; the message names the layer.

@@ -1,0 +1,1 @@
+"""A Keras model from a file of any age."""

@@ -20,7 +20,7 @@ from .parameters import broadcast, float64
 _LARGEST_HARMLESS_SHIFT = 100.0
 
 
-def lower(layer: Any, channels_first: bool = False) -> Callable[[Any], Any]:
+def lower(layer: Any, _channels_first: bool = False) -> Callable[[Any], Any]:
     mean, variance = float64(layer.moving_mean), float64(layer.moving_variance)
     s = 1.0 / np.sqrt(variance + layer.epsilon)
     if layer.scale:
@@ -30,7 +30,10 @@ def lower(layer: Any, channels_first: bool = False) -> Callable[[Any], Any]:
     def call(inputs: Any) -> Any:
         x = ops.cast(inputs, "float32")
         axis = layer.axis if isinstance(layer.axis, int) else layer.axis[0]
-        constant = lambda values: broadcast(values, axis, x.ndim)  # noqa: E731
+
+        def constant(values: np.ndarray) -> np.ndarray:
+            return broadcast(values, axis, x.ndim)
+
         if np.max(np.abs(mean * s), initial=0.0) <= _LARGEST_HARMLESS_SHIFT:
             y = x * constant(s) + constant(beta - mean * s)
         else:

@@ -32,7 +32,7 @@ _LEAST_ROOT = 2.0**-14  # the smallest half with all its digits
 Reduce = Callable[[Any, Callable[..., Any]], Any]
 
 
-def lower_group(layer: Any, channels_first: bool = False) -> Callable[[Any], Any]:
+def lower_group(layer: Any, _channels_first: bool = False) -> Callable[[Any], Any]:
     gamma = float64(layer.gamma) if layer.scale else None
     beta = float64(layer.beta) if layer.center else None
 
@@ -44,7 +44,10 @@ def lower_group(layer: Any, channels_first: bool = False) -> Callable[[Any], Any
         if x.ndim == 5 and None not in shape[1:]:  # volumes as pictures: delegates have no fifth dimension
             merged = (shape[1], shape[2] * shape[3], shape[4]) if axis == 1 else (shape[1] * shape[2], *shape[3:])
             x, axis = ops.reshape(x, (-1, *merged)), 1 if axis == 1 else axis - 1
-        each = lambda value, reduce: _over_groups(value, reduce, axis, groups)  # noqa: E731
+
+        def each(value: Any, reduce: Callable[..., Any]) -> Any:
+            return _over_groups(value, reduce, axis, groups)
+
         y = _scaled(x, each, layer.epsilon)
         y = y if gamma is None else y * broadcast(gamma, axis, x.ndim)
         y = y if beta is None else y + broadcast(beta, axis, x.ndim)
@@ -53,14 +56,14 @@ def lower_group(layer: Any, channels_first: bool = False) -> Callable[[Any], Any
     return call
 
 
-def lower_layer(layer: Any, channels_first: bool = False) -> Callable[[Any], Any] | None:
+def lower_layer(layer: Any, _channels_first: bool = False) -> Callable[[Any], Any] | None:
     def standardized(x: Any, axes: list[int], epsilon: float, uncentred: bool) -> Any:
         return _scaled(x, lambda value, reduce: _over(value, reduce, axes), epsilon, uncentred=uncentred)
 
     return lower_by(standardized, layer)
 
 
-def lower_rms(layer: Any, channels_first: bool = False) -> Callable[[Any], Any]:
+def lower_rms(layer: Any, _channels_first: bool = False) -> Callable[[Any], Any]:
     axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
     scale = float64(layer.scale).astype("float32")
 

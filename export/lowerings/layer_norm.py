@@ -16,7 +16,7 @@ from keras import ops
 from .parameters import float64
 
 
-def lower(layer: Any, channels_first: bool = False) -> Callable[[Any], Any] | None:
+def lower(layer: Any, _channels_first: bool = False) -> Callable[[Any], Any] | None:
     return lower_by(_standardized, layer)
 
 

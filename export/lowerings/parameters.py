@@ -10,7 +10,7 @@ from keras import ops
 
 def float64(weight: Any) -> np.ndarray:
     """The values of a Keras variable, wide enough to combine without loss."""
-    return ops.convert_to_numpy(weight).astype(np.float64)
+    return np.array(ops.convert_to_numpy(weight), np.float64)
 
 
 def broadcast(values: np.ndarray, axis: int, rank: int) -> np.ndarray:

@@ -42,14 +42,15 @@ def normalize(x: Any, axis: int, groups: int, epsilon: float, gamma: np.ndarray 
 
 def _layout(shape: tuple[int | None, ...], axis: int) -> tuple[tuple[int, ...], int] | None:
     """The shape to normalize in, and its channel axis; None to take x as it is."""
-    if len(shape) < 4 or None in shape[1:] or (len(shape) == 4 and axis == 3):
+    sizes = [n for n in shape[1:] if n is not None]
+    if len(shape) < 4 or len(sizes) < len(shape) - 1 or (len(shape) == 4 and axis == 3):
         return None
-    before, channels, after = math.prod(shape[1:axis]), shape[axis], math.prod(shape[axis + 1 :])  # type: ignore[arg-type]
+    before, channels, after = math.prod(sizes[: axis - 1]), sizes[axis - 1], math.prod(sizes[axis:])
     if axis == len(shape) - 1:
-        return (-1, before // shape[axis - 1], shape[axis - 1], channels), 3  # type: ignore[return-value, operator]
+        return (-1, before // sizes[-2], sizes[-2], channels), 3
     if axis == 1:
-        return (-1, channels, after), 1  # type: ignore[return-value]
-    return (-1, before, channels, after), 2  # type: ignore[return-value]
+        return (-1, channels, after), 1
+    return (-1, before, channels, after), 2
 
 
 def _normalize(
@@ -58,7 +59,10 @@ def _normalize(
     channels = x.shape[axis]
     along = [-1, *(channels if i == axis else 1 for i in range(1, x.ndim))]
     grouped = (-1, groups, channels // groups)
-    constant = lambda values: values.reshape(1, *grouped[1:]).astype(np.float32)  # noqa: E731
+
+    def constant(values: np.ndarray) -> np.ndarray:
+        return values.reshape(1, *grouped[1:]).astype(np.float32)
+
     small = None not in x.shape[1:] and math.prod(x.shape[1:]) <= _FEW_VALUES
     mean = _mean_over_positions(x, axis)
     centred = x - mean if small else None

@@ -15,7 +15,7 @@ from keras import ops
 from .parameters import float64
 
 
-def lower(layer: Any, channels_first: bool = False) -> Callable[[Any], Any]:
+def lower(layer: Any, _channels_first: bool = False) -> Callable[[Any], Any]:
     axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
     scale = float64(layer.scale).astype("float32")
 

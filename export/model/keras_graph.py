@@ -51,17 +51,17 @@ class Traced:
 
 def layers_of(layer: Any) -> list[Any]:
     """A layer or model and every layer below it, however deep."""
-    return layer._flatten_layers()
+    return list(layer._flatten_layers())
 
 
 def layers_below(layer: Any) -> list[Any]:
     """Every layer below a layer or model, however deep."""
-    return layer._flatten_layers(include_self=False)
+    return list(layer._flatten_layers(include_self=False))
 
 
 def children(layer: Any) -> list[Any]:
     """The layers that a layer or model holds itself; of a model also its input layers."""
-    return layer._layers
+    return list(layer._layers)
 
 
 def parts(operation: Any) -> list[Any]:
@@ -122,7 +122,7 @@ def output_structure(core: Any) -> Any:
 
 def standardized(core: Any, flat: list[Any]) -> list[Any]:
     """The inputs of a functional graph as it hands them on: in the dtypes and ranks that its Inputs declare."""
-    return core._standardize_inputs(tree.pack_sequence_as(core._inputs_struct, flat))
+    return list(core._standardize_inputs(tree.pack_sequence_as(core._inputs_struct, flat)))
 
 
 def history(tensor: Any) -> tuple[Any, int, int]:
@@ -137,7 +137,7 @@ def maker(tensor: Any) -> Any:
 
 def calls_to(operation: Any) -> list[Any]:
     """The recorded calls of a layer or operation, oldest first."""
-    return operation._inbound_nodes
+    return list(operation._inbound_nodes)
 
 
 def is_used(operation: Any) -> bool:
@@ -176,31 +176,28 @@ def creation_order(core: Any) -> list[Any]:
 
 
 def in_creation_order(found: list[Any]) -> list[Any]:
-    members = {id(node) for node in found}
-    earlier: dict[int, Any] = {}
+    """These calls, each after those that it takes tensors of, and those of each layer in the order of their indices."""
+    members = set(found)
+    earlier: dict[Any, Any] = {}
     for operation in dict.fromkeys(node.operation for node in found):
-        calls = [node for node in calls_to(operation) if id(node) in members]
-        earlier |= {id(later): node for node, later in itertools.pairwise(calls)}
-    order: list[Any] = []
-    started: set[int] = set()
-    done: set[int] = set()
+        calls = [node for node in calls_to(operation) if node in members]
+        earlier |= {later: node for node, later in itertools.pairwise(calls)}
+    order: dict[Any, None] = {}
+    started: set[Any] = set()
     for root in found:
         stack = [root]
         while stack:
             node = stack[-1]
-            started.add(id(node))
-            waits = [n for n in node.parent_nodes if id(n) in members and id(n) not in done]
-            before = earlier.get(id(node))
-            if before is not None and id(before) not in started:
+            started.add(node)
+            waits = [n for n in node.parent_nodes if n in members and n not in order]
+            before = earlier.get(node)
+            if before is not None and before not in started:
                 waits.append(before)
             if waits:
                 stack += waits
                 continue
-            stack.pop()
-            if id(node) not in done:
-                done.add(id(node))
-                order.append(node)
-    return order
+            order.setdefault(stack.pop())
+    return list(order)
 
 
 def masked_by_itself(node: Any) -> bool:

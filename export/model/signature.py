@@ -16,6 +16,7 @@ from .keras_graph import layers_of, maker
 from .layer_names import names_apart
 from .patching import patched_calls
 from .precision import in_float32
+from .recorded_shapes import is_shape, recorded_shapes
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,8 @@ def _fix_batch(spec: Spec, batch_size: int) -> Spec:
 
 def _recorded_inputs(model: keras.Model) -> tuple[tuple[Spec, ...], Any]:
     """The input shapes that a subclassed model was built with; their batch dimension is free."""
-    config = model.get_build_config() or {}
-    shapes, by_argument = config.get("input_shape"), config.get("shapes_dict") or {}
-    shapes = shapes or (next(iter(by_argument.values())) if len(by_argument) == 1 else by_argument)
-    if not shapes:
+    shapes = recorded_shapes(model)
+    if shapes is None:
         raise ExportError(
             f"The input shapes of '{model.name}' are unknown: it is a subclassed model that was never called. "
             "Call it once on a batch of real inputs."
@@ -164,7 +163,7 @@ def _map_shapes(node: Any, path: str, found: list[tuple[str, tuple[int | None, .
     """Replace each shape in a structure by a leaf, and list them as (path, shape) in flattening order."""
     if isinstance(node, dict):
         return {key: _map_shapes(node[key], f"{path}_{key}".strip("_"), found) for key in sorted(node)}
-    if all(isinstance(size, int) or size is None for size in node):
+    if is_shape(node):
         found.append((path, tuple(node)))
         return 0
     return [_map_shapes(item, f"{path}_{i}".strip("_"), found) for i, item in enumerate(node)]

@@ -16,7 +16,7 @@ from .publish import publish
 from .request import Request
 
 
-def export(model: keras.Model | str | os.PathLike, request: Request) -> ExportReport:
+def export(model: keras.Model | str | os.PathLike[str], request: Request) -> ExportReport:
     """Write the artifact that `request` asks for, or nothing.
 
     Raises:

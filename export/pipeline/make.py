@@ -72,7 +72,7 @@ def record_and_convert(
     inputs = tuple(spec.name for spec in facts.signature.inputs)
     data = None if calibration is None else str(calibration)
     conversion = Conversion(str(saved_model), str(path), inputs, facts.signature.outputs, data)
-    return form.convert(conversion, options, facts.model, facts.layer_names, say)
+    return form.convert(conversion, options, facts, say)
 
 
 def _blame_float64(model: keras.Model, format_name: str, error: ExportError) -> ExportError:

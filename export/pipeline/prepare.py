@@ -33,7 +33,7 @@ class Prepared:
     warnings: tuple[str, ...]
 
 
-def prepare(model: keras.Model | str | os.PathLike, request: Request) -> Prepared:
+def prepare(model: keras.Model | str | os.PathLike[str], request: Request) -> Prepared:
     """Load and fold `model`.
 
     Raises:

@@ -35,7 +35,7 @@ class Request:
     @classmethod
     def of(
         cls,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         suffix: str,
         options: ExportOptions,
         *,

@@ -1,4 +1,4 @@
-"""What a person reads about delegates: who runs which operation, and what a GPU or NPU would not take."""
+"""The report of `lint`: which operations XNNPACK runs, and what a GPU or NPU delegate rejects or computes badly."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class XnnpackReport:
-    """Operations by kind that XNNPACK took and left, the layers of those left, and in how many parts it runs."""
+    """How many operations of each kind XNNPACK runs (`taken`) and leaves to LiteRT's own kernels (`left`).
+
+    `left_layers` has the kind and the layer of each operation left; `partitions` is the number of parts that it runs.
+    """
 
     taken: dict[str, int]
     left: dict[str, int]
@@ -67,7 +70,7 @@ class DelegateReport:
         return strict_json(self.to_dict())
 
     def lines(self) -> list[str]:
-        """What is told, a line or two each, the findings last."""
+        """The report line by line, the findings last."""
         errors = ", ".join(f"'{name}' {error:.1e}" for name, error in self.half.items())
         return [
             *([str(self.xnnpack)] if self.xnnpack else []),

@@ -1,0 +1,1 @@
+"""A Keras model as the graph that both converters read."""

@@ -24,7 +24,7 @@ def check_repeatable(model: keras.Model, concrete: Any, changed: list[Any]) -> N
     `changed` are the variables that tracing would have changed.
 
     Raises:
-        ExportError: names the layer, and says what to do.
+        ExportError: If they do; it names the layer and says what to do.
     """
     layers = {layer.name for layer in layers_below(model)}
     definition = concrete.graph.as_graph_def()

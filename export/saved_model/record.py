@@ -20,7 +20,7 @@ from .portable_ops import portable
 from .purity import check_repeatable, no_graph
 
 
-class _Written(keras.StatelessScope):
+class _Written(keras.StatelessScope):  # type: ignore[misc]
     """Keeps what layers write, seeds above all, out of the graph, and knows into which variables."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class _Written(keras.StatelessScope):
 
 
 def record(
-    model: keras.Model, directory: str | os.PathLike, sig: Signature, channels_first: bool, half: bool = False
+    model: keras.Model, directory: str | os.PathLike[str], sig: Signature, channels_first: bool, half: bool = False
 ) -> None:
     """Record `model` at inference with the shapes of `sig` and write it as a SavedModel.
 
@@ -41,7 +41,7 @@ def record(
     `channels_first` is the layout that the runtime's convolutions want, `half` that it may compute in half precision.
 
     Raises:
-        ExportError: the model does not run in a TensorFlow graph, or does not compute from its inputs alone.
+        ExportError: If the model does not run in a TensorFlow graph, or if its outputs depend on more than its inputs.
     """
     specs = [tf.TensorSpec(spec.shape, spec.dtype, name=f"input_{i:04}") for i, spec in enumerate(sig.inputs)]
 
@@ -62,8 +62,9 @@ def record(
             raise ExportError(no_graph(model, error)) from error
     check_repeatable(model, concrete, changed)
     module.variables_of_model = [*(variable.value for variable in model.variables), *concrete.graph.variables]
+    without_gradients = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # the converters read none
     try:
-        tf.saved_model.save(module, os.fspath(directory), signatures=concrete)
+        tf.saved_model.save(module, os.fspath(directory), signatures=concrete, options=without_gradients)
     except ValueError as error:  # a variable called as its layer is, by a name that TensorFlow does not allow
         raise ExportError(no_graph(model, error)) from error
     except tf.errors.OpError as error:  # no room, mostly

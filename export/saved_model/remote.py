@@ -1,4 +1,4 @@
-"""Tracing for a parent whose Keras does not run on TensorFlow: the model crosses to the child process as a file."""
+"""Recording for a caller whose Keras does not run on TensorFlow: the model goes to the converting process as a file."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..worker.client import run_job
 def record_in_child(
     model: keras.Model, saved_model: Path, sig: Signature, channels_first: bool, half: bool, work: Path
 ) -> None:
-    """Save `model`, and have the child load and trace it.
+    """Save `model`, and let the converting process load and record it.
 
     Raises:
-        ExportError: a layer's class is defined in the running script, which no other process can import.
+        ExportError: If a layer's class is defined in the running script, which no other process can import.
     """
     file = work / "handover.keras"
     model.save(file)
@@ -57,7 +57,7 @@ def record_file(
     half: bool,
     classes: list[tuple[str, str]],
 ) -> None:
-    """The job in the child process."""
+    """The job of the converting process."""
     from .record import record
 
     custom = {name: getattr(importlib.import_module(module), name) for module, name in classes}

@@ -1,4 +1,6 @@
-"""A child process that traces and converts: the converters leak memory, print, and need Keras on TensorFlow.
+"""The child process that converts.
+
+It is a process of its own since the converters leak memory, print, and need Keras on TensorFlow.
 
 One child serves many jobs, since importing TensorFlow takes seconds; it is replaced after `_JOBS_PER_CHILD`, which
 bounds the leak. Requests and answers are lines of JSON on its standard input and on a private copy of its standard
@@ -31,7 +33,8 @@ def run_job(function: str, *, progress: Callable[[str], object] | None = None, *
     Where `progress` is given the function gets an argument of that name too: what it says there is said here.
 
     Raises:
-        ExportError: the function raised, or the process died; with the message and the end of what it printed.
+        ConversionError: If the function raised; it carries what the process printed.
+        ExportError: If the process died or could not write its file.
     """
     return start_child(function.partition(":")[0]).run(function, arguments, progress)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -20,6 +21,7 @@ def main(module: str) -> None:
     os.dup2(2, 1)  # what the libraries print to standard output joins the log
     with suppress(Exception):  # the job will meet it again, and tell
         importlib.import_module(f"{_EXPORT}.{module}")
+    gc.freeze()  # what was imported stays: the TFLite converter collects garbage at every job, and need not look at it
 
     def tell(answer: dict[str, Any]) -> None:
         print(json.dumps(answer), file=answers, flush=True)

@@ -18,6 +18,8 @@ from models import NORMS, image_net, two_in_two_out
 from own_layers import Doubled
 from keras_norms.export import ExportError, to_onnx, to_tflite, verify
 
+pytestmark = pytest.mark.runtime
+
 folder = pathlib.Path(sys.argv[2])
 
 class InTheScript(keras.layers.Layer):
@@ -45,7 +47,9 @@ print(keras.backend.backend(), len(models))
 def test_export_from_another_backend(backend, tmp_path):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    environment = dict(os.environ, KERAS_BACKEND=backend, TF_CPP_MIN_LOG_LEVEL="3")
+    # JAX compiles each operation anew: for these few numbers, in the cheapest way.
+    quick = {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = dict(os.environ, KERAS_BACKEND=backend, **quick)
     command = [sys.executable, "-c", PROGRAM, str(SUPPORT), str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert result.returncode == 0, result.stderr

@@ -4,11 +4,13 @@ import keras
 import numpy as np
 import pytest
 from keras_norms.export import ExportError, to_onnx, to_tflite, verify
-from keras_norms.export.formats import target_of
+from keras_norms.export.formats import format_of
 from keras_norms.export.formats.onnx.runtime_abilities import layer_norm_is_exact
 from models import NORMS, image_net, randomize, two_in_two_out
 
 import keras_norms
+
+pytestmark = pytest.mark.runtime
 
 EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 SHAPE_PLUMBING = {"SHAPE", "STRIDED_SLICE", "PACK", "GATHER", "Shape", "Concat", "Gather"}
@@ -21,7 +23,7 @@ FOLDED = {
 
 
 def outputs_of(path, *arrays):
-    runner = next(iter(target_of(path).runners(path).values()))
+    runner = next(iter(format_of(path).runners(path).values()))
     return runner.run({spec.name: array for spec, array in zip(runner.inputs, arrays, strict=True)})
 
 
@@ -50,7 +52,7 @@ def test_a_fixed_batch_leaves_no_shape_arithmetic(norm, suffix, tmp_path):
         assert report.ops["Transpose"] == 1, (
             "one at the input; behind the last convolution is a mean over all positions"
         )
-    (runner, *_) = target_of(path).runners(path).values()
+    (runner, *_) = format_of(path).runners(path).values()
     assert runner.inputs[0].shape == (2, 12, 12, 3)
 
 
@@ -84,7 +86,7 @@ def test_a_norm_alone_becomes_exactly_these_operations(norm, tmp_path):
 def test_names_and_order_are_those_of_the_model(suffix, tmp_path):
     model, path = two_in_two_out(), tmp_path / f"model{suffix}"
     EXPORTS[suffix](model, path)
-    for runner in target_of(path).runners(path).values():
+    for runner in format_of(path).runners(path).values():
         assert [spec.name for spec in runner.inputs] == ["zeta", "alpha"]
         assert list(runner.outputs) == ["total", "logits"]
         assert [spec.shape for spec in runner.inputs] == [(None, 8, 8, 4), (None, 5)]
@@ -98,7 +100,7 @@ def test_dict_structures_keep_their_keys(suffix, tmp_path):
     path = tmp_path / f"model{suffix}"
     EXPORTS[suffix](model, path)
     a, b = np.ones((2, 4), "float32"), np.full((2, 4), 3, "float32")
-    runner = next(iter(target_of(path).runners(path).values()))
+    runner = next(iter(format_of(path).runners(path).values()))
     got = runner.run({"a": a, "b": b})
     assert set(got) == {"zulu", "echo"}
     np.testing.assert_allclose(got["echo"], a - b)

@@ -10,6 +10,8 @@ from models import randomize
 
 import keras_norms
 
+pytestmark = pytest.mark.runtime
+
 L, ops = keras.layers, keras.ops
 
 

@@ -8,11 +8,13 @@ import pytest
 import tensorflow as tf
 from keras import ops
 from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflite, verify
-from keras_norms.export.formats import target_of
+from keras_norms.export.formats import format_of
 from models import image_net, randomize
 from own_layers import Doubled
 
 import keras_norms
+
+pytestmark = pytest.mark.runtime
 
 L = keras.layers
 EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
@@ -232,10 +234,10 @@ def test_an_output_that_is_called_as_an_input_gets_another_name_in_onnx(tmp_path
     x, y = keras.Input((4,), name="x"), keras.Input((4,), name="y")
     model = keras.Model([x, y], {"x": L.Dense(3)(x), "x_1": L.Dense(2)(y), "y": y})
     report = to_onnx(model, tmp_path / "m.onnx")
-    assert list(target_of(report.path).runners(report.path)["ONNX Runtime, optimized"].outputs) == ["x_2", "x_1", "y_1"]
+    assert list(format_of(report.path).runners(report.path)["ONNX Runtime, optimized"].outputs) == ["x_2", "x_1", "y_1"]
     assert verify(model, report.path).ok
     report = to_tflite(model, tmp_path / "m.tflite")
-    assert list(next(iter(target_of(report.path).runners(report.path).values())).outputs) == ["x", "x_1", "y"]
+    assert list(next(iter(format_of(report.path).runners(report.path).values())).outputs) == ["x", "x_1", "y"]
 
 
 @pytest.mark.parametrize("suffix", EXPORTS)

@@ -6,6 +6,7 @@ import keras
 import onnx
 import onnx_ir
 import onnxruntime
+from keras_norms.export.formats.onnx.passes.pass_types import PassOptions
 from models import randomize
 from onnx_ir.passes import common
 
@@ -34,12 +35,15 @@ def run_as_written(proto, x):
     return dict(zip([y.name for y in session.get_outputs()], session.run(None, {"x": x}), strict=True))
 
 
-def passed(proto, *passes):
-    """`proto` after each of the passes and checked; values between its ends are named anew, their shapes forgotten."""
+def passed(proto, *passes, **options):
+    """`proto` after each of the passes and checked; values between its ends are named anew, their shapes forgotten.
+
+    `options` are those of `PassOptions`.
+    """
     model = onnx_ir.from_proto(proto)
     common.ShapeInferencePass(data_prop=True, strict_mode=False)(model)
     for change in passes:
-        change(model)
+        change(model, PassOptions(**options))
         common.RemoveUnusedNodesPass()(model)
     for i, node in enumerate(model.graph):
         node.name = f"n{i}"

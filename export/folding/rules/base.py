@@ -54,10 +54,12 @@ class Site:
     name: str
     inputs: tuple[Shape, ...]
     outputs: tuple[Shape, ...]
+    # Which of the inputs a map arrives at, where it comes forward.
+    index: int = 0
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     # The config entries of a layer that earlier folds have changed.
-    config: Callable[[Any], Mapping[str, Any]] = lambda layer: {}
+    config: Callable[[Any], Mapping[str, Any]] = lambda _layer: {}
 
     def skip(self, why: str) -> Skip:
         return Skip(f"{self.name!r} {why}")
@@ -69,10 +71,10 @@ class Rule:
     name = ""
     layers: tuple[type, ...] = ()
 
-    def backward(self, site: Site, affine: Affine) -> Absorb | Pass | Skip:
+    def backward(self, site: Site, _affine: Affine) -> Absorb | Pass | Skip:
         return site.skip(f"({type(site.layer).__name__}) cannot take in a scale and a shift of its output")
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Absorb | Pass | Skip:
+    def forward(self, site: Site, _affine: Affine) -> Absorb | Pass | Skip:
         return site.skip(f"({type(site.layer).__name__}) cannot take in a scale and a shift of its input")
 
 
@@ -96,6 +98,13 @@ def own_activation(layer: Any) -> str | None:
     return getattr(activation, "name", None) or getattr(activation, "__name__", type(activation).__name__)
 
 
+def another_axis(site: Site, affine: Affine, *axes: int, what: str = "its channels") -> Skip | None:
+    """Why a call that has `what` along `axes` can do nothing with the map; None if the map is along just that axis."""
+    if axes == (affine.axis,):
+        return None
+    return site.skip(f"has {what} on axis {', '.join(map(str, axes))}; the norm is on axis {affine.axis}")
+
+
 def linear_output(site: Site, affine: Affine, channel_axis: int) -> Skip | None:
     """Why a linear layer cannot take in a map of its output, whatever its kernel looks like; None if it can."""
     why = not_plain(site)
@@ -104,19 +113,12 @@ def linear_output(site: Site, affine: Affine, channel_axis: int) -> Skip | None:
     activation = own_activation(site.layer)
     if activation is not None:
         return site.skip(f"applies its own activation {activation!r} before the norm")
-    if affine.axis != channel_axis:
-        return site.skip(f"has its channels on axis {channel_axis}; the norm is on axis {affine.axis}")
-    return None
+    return another_axis(site, affine, channel_axis)
 
 
 def linear_input(site: Site, affine: Affine, channel_axis: int) -> Skip | None:
     """Why a linear layer cannot take in a map of its input, whatever its kernel looks like; None if it can."""
-    why = not_plain(site)
-    if why is not None:
-        return why
-    if affine.axis != channel_axis:
-        return site.skip(f"has its input channels on axis {channel_axis}; the norm is on axis {affine.axis}")
-    return None
+    return not_plain(site) or another_axis(site, affine, channel_axis, what="its input channels")
 
 
 def bias_config(site: Site, affine: Affine) -> dict[str, Any]:

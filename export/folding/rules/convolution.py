@@ -60,7 +60,7 @@ class _Convolution(Rule):
 
         return Absorb(site.layer, self.weights, update, bias_config(site, affine))
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Absorb | Skip:
+    def forward(self, site: Site, affine: Affine) -> Absorb | Skip:
         why = linear_input(site, affine, channel_axis(site.layer, len(site.inputs[0])))
         if why is None and affine.has_shift:
             why = self._border(site) or wrong_bias_axis(site)
@@ -106,7 +106,7 @@ class TransposedConvolution(_Convolution):
     def _scale_output(self, w: Weights, scale: Array) -> Weights:
         return {"kernel": scale_axis(_array(w, "kernel"), scale, -2)}
 
-    def _scale_input(self, layer: Any, w: Weights, affine: Affine) -> tuple[Weights, Array]:
+    def _scale_input(self, _layer: Any, w: Weights, affine: Affine) -> tuple[Weights, Array]:
         kernel = _array(w, "kernel")
         gain = tap_sum(kernel) @ affine.shift
         return {"kernel": scale_axis(kernel, affine.scale, -1)}, gain
@@ -123,7 +123,7 @@ class DepthwiseConvolution(_Convolution):
     def _scale_output(self, w: Weights, scale: Array) -> Weights:
         return {"kernel": scale_depthwise(_array(w, "kernel"), scale)}
 
-    def _scale_input(self, layer: Any, w: Weights, affine: Affine) -> tuple[Weights, Array]:
+    def _scale_input(self, _layer: Any, w: Weights, affine: Affine) -> tuple[Weights, Array]:
         kernel = _array(w, "kernel")
         gain = (tap_sum(kernel) * affine.shift[:, None]).reshape(-1)
         return {"kernel": scale_axis(kernel, affine.scale, -2)}, gain
@@ -137,7 +137,7 @@ class SeparableConvolution(_Convolution):
     def _scale_output(self, w: Weights, scale: Array) -> Weights:
         return {**w, "pointwise_kernel": scale_axis(_array(w, "pointwise_kernel"), scale, -1)}
 
-    def _scale_input(self, layer: Any, w: Weights, affine: Affine) -> tuple[Weights, Array]:
+    def _scale_input(self, _layer: Any, w: Weights, affine: Affine) -> tuple[Weights, Array]:
         depthwise, pointwise = _array(w, "depthwise_kernel"), _array(w, "pointwise_kernel")
         between = (tap_sum(depthwise) * affine.shift[:, None]).reshape(-1)
         gain = between @ tap_sum(pointwise)

@@ -33,7 +33,7 @@ class Dense(Rule):
 
         return Absorb(site.layer, self.weights, update, bias_config(site, affine))
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Absorb | Skip:
+    def forward(self, site: Site, affine: Affine) -> Absorb | Skip:
         why = linear_input(site, affine, len(site.inputs[0]) - 1)
         if why is not None:
             return why

@@ -75,7 +75,7 @@ class EinsumDense(Rule):
 
         return Absorb(site.layer, ("kernel", "bias"), update, config)
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Absorb | Skip:
+    def forward(self, site: Site, affine: Affine) -> Absorb | Skip:
         why = not_plain(site)
         if why is not None:
             return why

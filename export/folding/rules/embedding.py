@@ -29,5 +29,5 @@ class Embedding(Rule):
 
         return Absorb(site.layer, ("embeddings",), update)
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Skip:
+    def forward(self, site: Site, _affine: Affine) -> Skip:
         return site.skip("looks tokens up, which have no scale")

@@ -51,7 +51,7 @@ class Concatenate(Rule):
             return site.skip("joins tensors whose number of channels is not fixed")
         return Pass(tuple((i, affine.part(a, b)) for i, (a, b) in enumerate(itertools.pairwise(bounds))))
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Pass | Skip:
+    def forward(self, site: Site, affine: Affine) -> Pass | Skip:
         axis = _axis(site)
         if axis != affine.axis:
             return site.skip("joins the norm's output with others along another axis than the norm's")
@@ -59,7 +59,7 @@ class Concatenate(Rule):
         if bounds is None:
             return site.skip("joins tensors whose number of channels is not fixed")
         scale, shift = np.ones(bounds[-1]), np.zeros(bounds[-1])
-        part = slice(bounds[index], bounds[index + 1])
+        part = slice(bounds[site.index], bounds[site.index + 1])
         scale[part], shift[part] = affine.scale, affine.shift
         return Pass(((0, Affine(scale, shift, axis)),))
 
@@ -81,7 +81,7 @@ class Add(_Sum):
         rest = affine.without_shift()
         return self._broadcast(site) or Pass(tuple((i, rest if i else affine) for i in range(len(site.inputs))))
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Skip:
+    def forward(self, site: Site, _affine: Affine) -> Skip:
         return site.skip("adds something else to the norm's output")
 
 
@@ -92,5 +92,5 @@ class Average(_Sum):
     def backward(self, site: Site, affine: Affine) -> Pass | Skip:
         return self._broadcast(site) or Pass(tuple((i, affine) for i in range(len(site.inputs))))
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Skip:
+    def forward(self, site: Site, _affine: Affine) -> Skip:
         return site.skip("averages the norm's output with something else")

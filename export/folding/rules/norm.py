@@ -16,7 +16,7 @@ import numpy as np
 import keras_norms
 
 from ..affine import Affine, Array
-from .base import Absorb, Rule, Site, Skip, Weights, not_plain
+from .base import Absorb, Rule, Site, Skip, Weights, another_axis, not_plain
 
 L = keras.layers
 BATCH_NORMS = (L.BatchNormalization, keras_norms.BatchNormalization, keras_norms.BatchRenormalization)
@@ -63,7 +63,7 @@ class AffineTail(Rule):
 
         return Absorb(site.layer, ("gamma", "beta"), update, _tail_config(site.layer))
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Absorb | Skip:
+    def forward(self, site: Site, affine: Affine) -> Absorb | Skip:
         if type(site.layer) not in BATCH_NORMS:
             return site.skip(f"({type(site.layer).__name__}) computes statistics of its input")
         why = self._wrong_axis(site, affine)
@@ -89,8 +89,4 @@ class AffineTail(Rule):
         if getattr(site.layer, "rms_scaling", False):
             return site.skip("has no beta (rms_scaling=True)")
         axes = channel_axes(site.layer, len(site.outputs[0]))
-        if axes != (affine.axis,):
-            return site.skip(
-                f"has gamma and beta on axis {', '.join(map(str, axes))}; the norm is on axis {affine.axis}"
-            )
-        return None
+        return another_axis(site, affine, *axes, what="gamma and beta")

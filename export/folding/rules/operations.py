@@ -33,7 +33,7 @@ class _Axes(Rule):
         source = axes[affine.axis]
         return self._lost(site, affine) if source is None else Pass(((0, affine.along(source)),))
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Pass | Skip:
+    def forward(self, site: Site, affine: Affine) -> Pass | Skip:
         axes = self._checked(site, affine)
         if isinstance(axes, Skip):
             return axes
@@ -66,7 +66,7 @@ class Transposition(_Axes):
     name = "transposition"
     layers = (operations.Transpose, operations.Swapaxes, operations.Moveaxis)
 
-    def _axes(self, site: Site, affine: Affine) -> Axes:
+    def _axes(self, site: Site, _affine: Affine) -> Axes:
         # Sizes that tell the axes apart; the array itself is a view of one number.
         marked = np.broadcast_to(np.empty(()), range(2, 2 + len(site.inputs[0])))
         o = site.layer
@@ -83,7 +83,7 @@ class ExpandDims(_Axes):
     name = "new axes"
     layers = (operations.ExpandDims,)
 
-    def _axes(self, site: Site, affine: Affine) -> Axes:
+    def _axes(self, site: Site, _affine: Affine) -> Axes:
         new = _named(site.layer.axis, len(site.outputs[0]))
         old = iter(range(len(site.inputs[0])))
         return [None if axis in new else next(old) for axis in range(len(site.outputs[0]))]
@@ -93,7 +93,7 @@ class Squeeze(_Axes):
     name = "axes of one left out"
     layers = (operations.Squeeze,)
 
-    def _axes(self, site: Site, affine: Affine) -> Axes:
+    def _axes(self, site: Site, _affine: Affine) -> Axes:
         shape, axis = site.inputs[0], site.layer.axis
         gone = {i for i, n in enumerate(shape) if n == 1} if axis is None else _named(axis, len(shape))
         return [i for i in range(len(shape)) if i not in gone]
@@ -103,7 +103,7 @@ class Slice(_Axes):
     name = "slice"
     layers = (operations.GetItem,)
 
-    def _axes(self, site: Site, affine: Affine) -> Axes | Skip:
+    def _axes(self, site: Site, _affine: Affine) -> Axes | Skip:
         key = site.args[1] if len(site.args) > 1 else site.kwargs.get("key")
         parts = list(key) if isinstance(key, (list, tuple)) else [key]
         if any(not (p is None or p is Ellipsis or isinstance(p, (int, slice))) for p in parts):
@@ -130,7 +130,7 @@ class Selection(_Axes):
     name = "selection"
     layers = (operations.Flip, operations.Roll, operations.Repeat)
 
-    def _axes(self, site: Site, affine: Affine) -> Axes:
+    def _axes(self, site: Site, _affine: Affine) -> Axes:
         rank = len(site.inputs[0])
         axes = _except(_named(site.layer.axis, rank), rank)
         return axes if len(site.outputs[0]) == rank else [None] * len(site.outputs[0])
@@ -140,7 +140,7 @@ class Mean(_Axes):
     name = "mean"
     layers: tuple[type, ...] = (operations.Mean,)
 
-    def _axes(self, site: Site, affine: Affine) -> Axes | Skip:
+    def _axes(self, site: Site, _affine: Affine) -> Axes | Skip:
         rank = len(site.inputs[0])
         axes = _except(_named(site.layer.axis, rank), rank)
         return axes if site.layer.keepdims else [axis for axis in axes if axis is not None]

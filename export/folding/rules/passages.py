@@ -20,7 +20,7 @@ from keras.src.ops import core, image, nn
 from keras.src.ops import numpy as operations
 
 from ..affine import Affine
-from .base import Pass, Rule, Site, Skip, own_activation
+from .base import Pass, Rule, Site, Skip, another_axis, own_activation
 
 L = keras.layers
 
@@ -31,7 +31,7 @@ class _Passage(Rule):
     def backward(self, site: Site, affine: Affine) -> Pass | Skip:
         return self._through(site, affine, len(site.inputs[0]))
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Pass | Skip:
+    def forward(self, site: Site, affine: Affine) -> Pass | Skip:
         return self._through(site, affine, len(site.outputs[0]))
 
     def _through(self, site: Site, affine: Affine, rank: int) -> Pass | Skip:
@@ -60,7 +60,7 @@ class Elementwise(_Passage):
         operations.Copy,
     )
 
-    def _through(self, site: Site, affine: Affine, rank: int) -> Pass:
+    def _through(self, _site: Site, affine: Affine, _rank: int) -> Pass:
         return Pass(((0, affine),))
 
 
@@ -68,7 +68,7 @@ class LinearActivation(_Passage):
     name = "linear activation"
     layers = (L.Activation,)
 
-    def _through(self, site: Site, affine: Affine, rank: int) -> Pass | Skip:
+    def _through(self, site: Site, affine: Affine, _rank: int) -> Pass | Skip:
         activation = own_activation(site.layer)
         return (
             Pass(((0, affine),)) if activation is None else site.skip(f"is the activation {activation!r}, not linear")
@@ -100,10 +100,7 @@ class Spatial(_Passage):
             )
         if getattr(site.layer, "pad_to_aspect_ratio", False):
             return site.skip("pads to keep the aspect ratio")
-        axis = _channels(site.layer, rank)
-        if affine.axis != axis:
-            return site.skip(f"has its channels on axis {axis}; the norm is on axis {affine.axis}")
-        return Pass(((0, affine),))
+        return another_axis(site, affine, _channels(site.layer, rank)) or Pass(((0, affine),))
 
 
 class MaxPooling(_Passage):
@@ -111,9 +108,9 @@ class MaxPooling(_Passage):
     layers = (L.MaxPooling1D, L.MaxPooling2D, L.MaxPooling3D, nn.MaxPool)
 
     def _through(self, site: Site, affine: Affine, rank: int) -> Pass | Skip:
-        axis = _channels(site.layer, rank)
-        if affine.axis != axis:
-            return site.skip(f"has its channels on axis {axis}; the norm is on axis {affine.axis}")
+        why = another_axis(site, affine, _channels(site.layer, rank))
+        if why is not None:
+            return why
         if not affine.is_monotone:
             return site.skip("takes a maximum, and the norm's gamma is negative in some channel")
         return Pass(((0, affine),))
@@ -123,7 +120,7 @@ class ZeroPadding(_Passage):
     name = "zero padding"
     layers = (L.ZeroPadding1D, L.ZeroPadding2D, L.ZeroPadding3D)
 
-    def _through(self, site: Site, affine: Affine, rank: int) -> Pass | Skip:
+    def _through(self, site: Site, affine: Affine, _rank: int) -> Pass | Skip:
         if affine.has_shift:
             return site.skip("pads with zeros, which the norm would shift")
         return Pass(((0, affine),))
@@ -135,18 +132,16 @@ class _GlobalPooling(Rule):
     def backward(self, site: Site, affine: Affine) -> Pass | Skip:
         return self._through(site, affine, len(site.outputs[0]), len(site.inputs[0]))
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Pass | Skip:
+    def forward(self, site: Site, affine: Affine) -> Pass | Skip:
         return self._through(site, affine, len(site.inputs[0]), len(site.outputs[0]))
 
     def _through(self, site: Site, affine: Affine, here: int, there: int) -> Pass | Skip:
         layer = site.layer
         first = layer.data_format == "channels_first"
         axes = {rank: 1 if first or rank == 2 else rank - 1 for rank in (here, there)}
-        if affine.axis != axes[here]:
-            return site.skip(f"has its channels on axis {axes[here]}; the norm is on axis {affine.axis}")
-        return self._checked(site, affine.along(axes[there]))
+        return another_axis(site, affine, axes[here]) or self._checked(site, affine.along(axes[there]))
 
-    def _checked(self, site: Site, affine: Affine) -> Pass | Skip:
+    def _checked(self, _site: Site, affine: Affine) -> Pass | Skip:
         return Pass(((0, affine),))
 
 

@@ -28,7 +28,7 @@ class Reshape(Rule):
     def backward(self, site: Site, affine: Affine) -> Pass | Skip:
         return self._through(site, affine, site.outputs[0], site.inputs[0])
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Pass | Skip:
+    def forward(self, site: Site, affine: Affine) -> Pass | Skip:
         return self._through(site, affine, site.inputs[0], site.outputs[0])
 
     def _through(self, site: Site, affine: Affine, shape: Shape, target: Shape) -> Pass | Skip:
@@ -54,10 +54,10 @@ class Flatten(Reshape):
         ((_, map_),) = answer.onward
         return Pass(((0, map_.along(1 if map_.axis == len(source) - 1 else map_.axis + 1)),))
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Pass | Skip:
+    def forward(self, site: Site, affine: Affine) -> Pass | Skip:
         source = site.inputs[0]
         if not self._moves_channels(site) or affine.axis == 0:
-            return super().forward(site, index, affine)
+            return super().forward(site, affine)
         moved = affine.along(len(source) - 1 if affine.axis == 1 else affine.axis - 1)
         return self._through(site, moved, (source[0], *source[2:], source[1]), site.outputs[0])
 
@@ -75,7 +75,7 @@ class Permute(Rule):
             return site.skip("keeps the batch first; the norm is on the batch")
         return Pass(((0, affine.along(site.layer.dims[affine.axis - 1])),))
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Pass | Skip:
+    def forward(self, site: Site, affine: Affine) -> Pass | Skip:
         if affine.axis == 0:
             return site.skip("keeps the batch first; the norm is on the batch")
         return Pass(((0, affine.along(site.layer.dims.index(affine.axis) + 1)),))
@@ -92,5 +92,5 @@ class RepeatVector(Rule):
             return site.skip(f"repeats along axis 1; the norm is on axis {affine.axis}")
         return Pass(((0, affine.along(1)),))
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Pass | Skip:
+    def forward(self, site: Site, affine: Affine) -> Pass | Skip:
         return Pass(((0, affine.along(2)),)) if affine.axis == 1 else site.skip("repeats what the norm is along")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import keras
@@ -24,10 +25,12 @@ class TimeDistributed(Rule):
     def backward(self, site: Site, affine: Affine) -> Absorb | Pass | Skip:
         return self._inside(site, affine, lambda rule, inner, map_: rule.backward(inner, map_))
 
-    def forward(self, site: Site, index: int, affine: Affine) -> Absorb | Pass | Skip:
-        return self._inside(site, affine, lambda rule, inner, map_: rule.forward(inner, index, map_))
+    def forward(self, site: Site, affine: Affine) -> Absorb | Pass | Skip:
+        return self._inside(site, affine, lambda rule, inner, map_: rule.forward(inner, map_))
 
-    def _inside(self, site, affine, ask):  # type: ignore[no-untyped-def]
+    def _inside(
+        self, site: Site, affine: Affine, ask: Callable[[Rule, Site, Affine], Absorb | Pass | Skip]
+    ) -> Absorb | Pass | Skip:
         rule = self.rule_of.get(type(site.layer.layer))
         if rule is None:
             return site.skip(

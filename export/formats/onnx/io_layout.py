@@ -26,9 +26,11 @@ class InKerasLayout:
         self.outputs = runner.outputs
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        turn = lambda name, x, to: np.ascontiguousarray(np.moveaxis(x, *to)) if name in self._turned else x  # noqa: E731
-        found = self._runner.run({name: turn(name, x, (-1, 1)) for name, x in arrays.items()})
-        return {name: turn(name, y, (1, -1)) for name, y in found.items()}
+        found = self._runner.run({name: self._moved(name, x, -1, 1) for name, x in arrays.items()})
+        return {name: self._moved(name, y, 1, -1) for name, y in found.items()}
+
+    def _moved(self, name: str, array: np.ndarray, source: int, to: int) -> np.ndarray:
+        return np.ascontiguousarray(np.moveaxis(array, source, to)) if name in self._turned else array
 
 
 def _last(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, get_args
 
-import keras
 import numpy as np
 import onnx
 
 from ...errors import ExportError
+from ...model.facts import ModelFacts
 from ...model.layer_names import names_apart
 from ...options import Layout, Norms, OnnxOptions, OnnxQuantization
 from ...progress import Progress
@@ -36,8 +36,8 @@ class OnnxFormat:
     """`protocol.Format` for .onnx files."""
 
     name = "ONNX"
-    modes = get_args(OnnxQuantization)
-    calibrated = ("int8",)
+    modes: tuple[str, ...] = get_args(OnnxQuantization)
+    calibrated: tuple[str, ...] = ("int8",)
     channels_first = True
     converter = "formats.onnx.convert.saved_model_to_onnx"
 
@@ -57,10 +57,10 @@ class OnnxFormat:
         return False
 
     def convert(
-        self, conversion: Conversion, options: OnnxOptions, model: keras.Model, layers: Collection[str], say: Progress
+        self, conversion: Conversion, options: OnnxOptions, facts: ModelFacts, say: Progress
     ) -> tuple[str, ...]:
         """Weights of more than 1.5 GB go to a file beside `conversion.path`."""
-        facts = GraphFacts(newest_opset(), layer_norm_is_exact(), is_channels_first(model), DATA_ABOVE)
+        graph = GraphFacts(newest_opset(), layer_norm_is_exact(), is_channels_first(facts.model), DATA_ABOVE)
         outputs = names_apart(conversion.outputs, conversion.inputs)
         try:
             run_job(
@@ -68,10 +68,10 @@ class OnnxFormat:
                 progress=say,
                 conversion={**conversion.to_dict(), "outputs": outputs},
                 options=options.to_dict(),
-                facts=asdict(facts),
+                facts=asdict(graph),
             )
         except ConversionError as failure:
-            raise _refusal(failure, options, layers) from failure
+            raise _refusal(failure, options, facts.layer_names) from failure
         path = Path(conversion.path)
         if data_path(path).is_file():
             stop_child()  # TensorFlow gives back no memory, and verifying needs it

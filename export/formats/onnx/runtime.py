@@ -36,7 +36,7 @@ def open_session(model: str | bytes, level: str = "ENABLE_ALL", threads: int = 1
 class OnnxRunner:
     """An .onnx file in ONNX Runtime on the CPU. `level` is that of its graph optimizations."""
 
-    def __init__(self, path: str | os.PathLike, *, level: str = "ENABLE_ALL", threads: int = 1) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, level: str = "ENABLE_ALL", threads: int = 1) -> None:
         try:
             self._session = open_session(os.fspath(path), level, threads)
         except Exception as error:  # onnxruntime's own exceptions share no base class of a public name

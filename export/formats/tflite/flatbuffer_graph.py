@@ -46,7 +46,7 @@ class Graph:
         self.index()
 
     def index(self) -> None:
-        """Look at the operators anew, after they have changed."""
+        """Find makers and users of every tensor again, after operators have changed."""
         self._users: dict[int, list[Any]] = defaultdict(list)
         self._makers: dict[int, Any] = {}
         for op in self.ops:
@@ -57,27 +57,30 @@ class Graph:
     def bytes(self) -> bytes:
         """The flatbuffer, without the data of constants that nothing reads any more."""
         used = {int(i) for op in self.ops for i in op.inputs} | {int(i) for i in self.subgraph.outputs}
-        inside = [tensor for subgraph in self.model.subgraphs[1:] for tensor in subgraph.tensors]  # of loops
-        kept = {tensor.buffer for tensor in (*inside, *(self.tensors[i] for i in used if i >= 0))}
+        in_loops = [tensor for subgraph in self.model.subgraphs[1:] for tensor in subgraph.tensors]
+        kept = {tensor.buffer for tensor in (*in_loops, *(self.tensors[i] for i in used if i >= 0))}
         for tensor in self.tensors:
             if tensor.buffer not in kept:
                 self.model.buffers[tensor.buffer].data, tensor.buffer = None, 0
         return bytes(flatbuffer_utils.convert_object_to_bytearray(self.model))
 
     def kind(self, op: Any) -> str:
-        return self._kinds[op.opcodeIndex]
+        """The name of an operator, as in `CONV_2D`."""
+        return str(self._kinds[op.opcodeIndex])
 
     def users(self, tensor: int) -> list[Any]:
+        """The operators that read a tensor."""
         return self._users[int(tensor)]
 
     def maker(self, tensor: int) -> Any:
+        """The operator that computes a tensor; None for an input or a constant."""
         return self._makers.get(int(tensor))
 
     def is_output(self, tensor: int) -> bool:
         return int(tensor) in {int(i) for i in self.subgraph.outputs}
 
     def name(self, tensor: int) -> str:
-        return self.tensors[tensor].name.decode()
+        return bytes(self.tensors[tensor].name).decode()
 
     def shape(self, tensor: int) -> tuple[int, ...]:
         shape = self.tensors[tensor].shape
@@ -87,7 +90,7 @@ class Graph:
         return tensor >= 0 and self.tensors[tensor].type == schema.TensorType.FLOAT32
 
     def constant(self, tensor: int) -> Any:
-        """What a constant holds; None for a tensor that is computed."""
+        """The values of a constant; None for a tensor that is computed, or of a type that no rewrite reads."""
         if tensor < 0 or self.tensors[tensor].type not in _DTYPES:
             return None
         data = self.model.buffers[self.tensors[tensor].buffer].data
@@ -97,7 +100,7 @@ class Graph:
         return values.reshape(self.shape(tensor))
 
     def add_constant(self, values: np.ndarray, name: str, quantized: Quantized | None = None) -> int:
-        """A constant in float32, or, where it is `quantized`, in the type that `values` has."""
+        """Add a constant and return its index: in float32, or, if it is `quantized`, in the dtype of `values`."""
         buffer = schema.BufferT()
         values = np.ascontiguousarray(values, np.float32 if quantized is None else values.dtype)
         buffer.data = np.frombuffer(values.tobytes(), np.uint8)
@@ -140,10 +143,11 @@ class Graph:
         return output
 
     def code(self, kind: str, builtin: int, version: int) -> int:
-        """The index of an operator's code, which is at least of `version`."""
+        """The index of an operator code, added if need be, and raised to at least `version`."""
         if kind not in self._kinds:
             code = schema.OperatorCodeT()
-            code.builtinCode = code.deprecatedBuiltinCode = builtin
+            # The field of one byte that the first files had says 127 where a code does not fit.
+            code.builtinCode, code.deprecatedBuiltinCode = builtin, min(builtin, 127)
             code.version = version
             self.model.operatorCodes.append(code)
             self._kinds.append(kind)
@@ -154,13 +158,14 @@ class Graph:
 
 
 def _type(dtype: Any) -> int:
-    return next(kind for kind, known in _DTYPES.items() if known == dtype)
+    return int(next(kind for kind, known in _DTYPES.items() if known == dtype))
 
 
 def position(graph: Graph, op: Any) -> int:
-    """Where an operator stands: operators compare by their contents, and two may be alike."""
+    """The position of this very operator: operators compare by their contents, and two may be equal."""
     return next(i for i, other in enumerate(graph.ops) if other is op)
 
 
 def replace_input(op: Any, old: int, new: int) -> None:
+    """Make an operator read tensor `new` wherever it reads `old`."""
     op.inputs = np.array([new if int(i) == old else int(i) for i in op.inputs], np.int32)

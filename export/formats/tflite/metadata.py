@@ -1,4 +1,4 @@
-"""What a TFLite file says about itself: our entries as JSON, and the same as TFLite Metadata for other readers."""
+"""Entries about a model in a TFLite file: as JSON for this package, and as TFLite Metadata for other readers."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ...artifact.metadata import MODEL, NAME, labels_of
 from . import standard_metadata as standard
 
 _ENTRY = b"keras_norms"
-_DIGITS = 12  # of a hash, which tell a model's versions apart
+_DIGITS = 12  # of the hash, enough to tell the versions of a model apart
 
 
 def write_metadata(path: Path, entries: dict[str, str]) -> None:
-    """Put `entries` into the file, in the place of any that it has, and a file of each output's labels behind it."""
+    """Put `entries` into the file instead of those that it has, and append a text file of labels for each output."""
     model = flatbuffer_utils.read_model(os.fspath(path))
     inputs, outputs = _interface(model)
     labels = labels_of(entries, outputs)
@@ -32,7 +32,7 @@ def write_metadata(path: Path, entries: dict[str, str]) -> None:
     model.metadata = list(model.metadata or [])
     _put(model, _ENTRY, json.dumps(entries, sort_keys=True, ensure_ascii=False).encode())
     _put(model, standard.ENTRY, standard.standard_metadata(about, files))
-    flatbuffer_utils.write_model(model, os.fspath(path))  # without what was appended to it before
+    flatbuffer_utils.write_model(model, os.fspath(path))  # drops the text files that were appended before
     standard.append_files(path, {files[output]: "\n".join(names).encode() for output, names in labels.items()})
 
 
@@ -47,7 +47,7 @@ def _put(model: Any, name: bytes, content: bytes) -> None:
 
 
 def _interface(model: Any) -> tuple[list[str], list[str]]:
-    """The names of inputs and outputs in the order of the graph: the signature's, or for want of one the tensors'."""
+    """The names of inputs and outputs in the order of the graph: from the signature, or from the tensors."""
     graph, signatures = model.subgraphs[0], model.signatureDefs
     if not signatures:
         return _own(graph, graph.inputs), _own(graph, graph.outputs)
@@ -62,12 +62,12 @@ def _named(tensors: Sequence[int], entries: Sequence[Any]) -> list[str]:
     names: dict[int, list[str]] = {}
     for entry in entries:
         names.setdefault(int(entry.tensorIndex), []).append(entry.name.decode())
-    # Two outputs that are one tensor stand twice in the graph.
+    # A tensor that is two outputs is listed twice in the graph.
     return [names[int(i)].pop(0) if len(names[int(i)]) > 1 else names[int(i)][0] for i in tensors]
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The entries of the file; none for another tool's."""
+    """The entries that this package wrote into the file; empty for a file of another tool."""
     model = flatbuffer_utils.read_model(os.fspath(path))
     for entry in model.metadata or []:
         if entry.name == _ENTRY:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from ai_edge_litert.tools import flatbuffer_utils
 
 from ...errors import ExportError, reason_of
@@ -15,19 +14,17 @@ from ...model.signature import Spec
 from ...worker.quiet import quiet_stderr
 from ..protocol import Runner
 from .flex_runner import FlexRunner, flex_ops
+from .interpreter import open_interpreter
 from .run_preserving import is_scaled, narrowed, widened
 
 
 class TFLiteRunner:
     """A .tflite file in LiteRT's interpreter, with or without the XNNPACK delegate."""
 
-    def __init__(self, path: str | os.PathLike, *, xnnpack: bool = True, threads: int = 1) -> None:
-        resolver = OpResolverType.AUTO if xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    def __init__(self, path: str | os.PathLike[str], *, xnnpack: bool = True, threads: int = 1) -> None:
         try:
+            self._interpreter = open_interpreter(path, delegates=xnnpack, threads=threads)
             with quiet_stderr():
-                self._interpreter = Interpreter(
-                    os.fspath(path), num_threads=threads, experimental_op_resolver_type=resolver
-                )
                 self._read_interface()
         except (ValueError, RuntimeError) as error:
             raise ExportError(f"'{path}' is no TFLite file that LiteRT can run: {reason_of(error)}.") from error

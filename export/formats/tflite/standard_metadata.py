@@ -1,5 +1,5 @@
-"""TFLite Metadata, which Android, the Task Library and MediaPipe read: what a model is called, what goes in and comes
-out, and the names of its classes.
+"""TFLite Metadata, which Android, the Task Library and MediaPipe read: the names of a model, of its inputs and outputs,
+and of its classes.
 
 It is a flatbuffer of its own in a metadata buffer of the file (schema: `metadata_schema.fbs` of tflite-support, 1.0.0,
 https://github.com/tensorflow/tflite-support). Lists of names are text files, a line each, in a zip archive that is
@@ -43,7 +43,7 @@ class _File:
 
 @dataclass(frozen=True)
 class About:
-    """A model in words, and the names of its inputs and outputs in the file's order."""
+    """Name, description and version of a model, and the names of its inputs and outputs in the order of the file."""
 
     name: str
     description: str
@@ -60,7 +60,7 @@ def file_names(labelled: Sequence[str], outputs: Sequence[str]) -> dict[str, str
 
 
 def standard_metadata(about: About, files: Mapping[str, str]) -> bytes:
-    """The flatbuffer; `files` has the name of the file of labels by output."""
+    """The metadata flatbuffer; `files` gives for an output the name of its text file of labels."""
     made = flatbuffers.Builder()
     inputs = _vector(made, [_tensor(made, name) for name in about.inputs])
     outputs = _vector(made, [_tensor(made, name, files.get(name)) for name in about.outputs])
@@ -77,12 +77,14 @@ def standard_metadata(about: About, files: Mapping[str, str]) -> bytes:
 
 
 def append_files(path: Path, files: Mapping[str, bytes]) -> None:
-    """Put `files` behind a model that has none yet; the same bytes whenever and wherever that is."""
+    """Append `files` to a model that has none yet; the bytes depend on neither the time nor the machine."""
     if not files:
         return
     with zipfile.ZipFile(path, "a", zipfile.ZIP_STORED) as archive:
         for name, content in files.items():
-            info = zipfile.ZipInfo(name)  # of 1980, which is what no date is in a zip archive
+            info = zipfile.ZipInfo(
+                name
+            )  # its date is 1980-01-01, the default, so that the bytes do not depend on the day
             info.create_system, info.external_attr = 3, 0o644 << 16
             archive.writestr(info, content)
 
@@ -103,17 +105,17 @@ def _tensor(made: flatbuffers.Builder, name: str, file: str | None = None) -> in
 def _table(
     made: flatbuffers.Builder, slots: int, offsets: Mapping[int, int], numbers: Mapping[int, int] | None = None
 ) -> int:
-    """A table of what has been written already, and of one-byte numbers."""
+    """A table of `offsets` to what has been written already, and of one-byte `numbers`, both by slot."""
     made.StartObject(slots)
     for slot, offset in offsets.items():
         made.PrependUOffsetTRelativeSlot(slot, offset, 0)
     for slot, number in (numbers or {}).items():
         made.PrependUint8Slot(slot, number, 0)
-    return made.EndObject()
+    return int(made.EndObject())
 
 
 def _vector(made: flatbuffers.Builder, offsets: Sequence[int]) -> int:
     made.StartVector(4, len(offsets), 4)
     for offset in reversed(offsets):
         made.PrependUOffsetTRelative(offset)
-    return made.EndVector()
+    return int(made.EndVector())

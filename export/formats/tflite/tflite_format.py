@@ -6,10 +6,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, get_args
 
-import keras
 import numpy as np
 
 from ...errors import ExportError
+from ...model.facts import ModelFacts
 from ...options import IoDtype, Target, TFLiteOptions, TFLiteQuantization
 from ...progress import Progress
 from ...report.delegate_report import XnnpackReport
@@ -17,7 +17,7 @@ from ...worker.client import ConversionError, run_job
 from ..protocol import Conversion, Format, Runner
 from . import metadata, op_facts, runtime
 from .convert.explain_failure import explain, flex_warning, float_note
-from .delegates.lint import xnnpack
+from .delegates.xnnpack import xnnpack_report
 from .tensors import tensors
 
 
@@ -25,8 +25,8 @@ class TFLiteFormat:
     """`protocol.Format` for .tflite files."""
 
     name = "TFLite"
-    modes = get_args(TFLiteQuantization)
-    calibrated = ("dynamic", "int8", "int16x8")
+    modes: tuple[str, ...] = get_args(TFLiteQuantization)
+    calibrated: tuple[str, ...] = ("dynamic", "int8", "int16x8")
     channels_first = False
     converter = "formats.tflite.convert.saved_model_to_tflite"
 
@@ -53,7 +53,7 @@ class TFLiteFormat:
         return options.target == "gpu"
 
     def convert(
-        self, conversion: Conversion, options: TFLiteOptions, model: keras.Model, layers: Collection[str], say: Progress
+        self, conversion: Conversion, options: TFLiteOptions, facts: ModelFacts, say: Progress
     ) -> tuple[str, ...]:
         try:
             stayed = run_job(
@@ -63,7 +63,7 @@ class TFLiteFormat:
                 options=options.to_dict(),
             )
         except ConversionError as failure:
-            raise ExportError(explain(failure, layers)) from failure
+            raise ExportError(explain(failure, facts.layer_names)) from failure
         return flex_warning(Path(conversion.path)) + float_note(stayed)
 
     def runners(self, path: Path) -> dict[str, Runner]:
@@ -80,7 +80,7 @@ class TFLiteFormat:
 
     def delegate_report(self, path: Path, options: TFLiteOptions, layers: Collection[str]) -> XnnpackReport | None:
         """None for a file that may hold Flex operations: LiteRT alone cannot prepare it."""
-        return None if options.allow_flex else xnnpack(path, layers)
+        return None if options.allow_flex else xnnpack_report(path, layers)
 
     def write_metadata(self, path: Path, entries: dict[str, str]) -> None:
         metadata.write_metadata(path, entries)

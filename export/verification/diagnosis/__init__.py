@@ -1,0 +1,1 @@
+"""The first layer that an artifact computes differently."""

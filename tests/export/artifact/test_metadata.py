@@ -40,6 +40,7 @@ def read(path):
     return json.loads(bytes(model.buffers[entry.buffer].data))
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
 def test_a_consumer_reads_it_back(suffix, net, files):
     found = read(files / f"net{suffix}")
@@ -51,6 +52,7 @@ def test_a_consumer_reads_it_back(suffix, net, files):
     assert verify(net, files / f"net{suffix}").metadata == found
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize("resolver", [OpResolverType.AUTO, OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES])
 def test_the_interpreter_does_not_mind(resolver, files):
     interpreter = Interpreter(str(files / "net.tflite"), experimental_op_resolver_type=resolver)
@@ -59,6 +61,7 @@ def test_the_interpreter_does_not_mind(resolver, files):
     assert interpreter.get_output_details()[0]["name"] == "logits"
 
 
+@pytest.mark.runtime
 def test_labels_by_output(tmp_path):
     model = two_in_two_out()
     sizes = {"total": [f"t{i}" for i in range(8)], "logits": ["a", "b", "c"]}
@@ -74,6 +77,7 @@ BAD_LABELS = {
 }
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize("case", BAD_LABELS)
 def test_labels_that_do_not_fit_are_refused(case, net, tmp_path):
     labels, message = BAD_LABELS[case]
@@ -82,6 +86,7 @@ def test_labels_that_do_not_fit_are_refused(case, net, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.runtime
 def test_one_list_for_two_outputs_is_refused(tmp_path):
     with pytest.raises(ExportError, match=r"must say which output they are for: the model has \['total', 'logits'\]"):
         to_onnx(two_in_two_out(), tmp_path / "m.onnx", labels=["a"])

@@ -29,7 +29,7 @@ def test_wrong_weights_are_refused_with_the_first_layer(monkeypatch):
 
 
 def test_a_wrong_border_is_refused(monkeypatch):
-    monkeypatch.setattr(convolution, "pads_nothing", lambda layer: True)
+    monkeypatch.setattr(convolution, "pads_nothing", lambda _layer: True)
     x = keras.Input((9, 8, 3))
     y = L.Conv2D(4, 3, padding="same", name="conv")(L.BatchNormalization(name="bn")(L.ReLU()(x)))
     with pytest.raises(FoldError, match="the output of 'conv' differs by"):

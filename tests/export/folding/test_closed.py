@@ -14,7 +14,7 @@ L = keras.layers
 class Opaque(Block):
     """What Keras itself need not trace."""
 
-    def compute_output_spec(self, x, training=None):
+    def compute_output_spec(self, x, **_):
         return keras.KerasTensor(x.shape, x.dtype)
 
 

@@ -42,14 +42,14 @@ def test_programs_are_what_their_seed_says():
 
 
 def test_a_broken_guard_is_found(monkeypatch):
-    monkeypatch.setattr(Graph, "another_use", lambda self, value, user: None)
+    monkeypatch.setattr(Graph, "another_use", lambda *_: None)
     faults = (fault(program(seed), seed)[0] for seed in range(40))
     first = next(wrong for wrong in faults if wrong is not None)
     assert "The folded model must compute what the original does" in first
 
 
 def test_a_failing_program_shrinks(monkeypatch):
-    def needs_a_norm_behind_a_join(steps, seed):
+    def needs_a_norm_behind_a_join(steps, _seed):
         kinds = [kind for kind, _ in steps]
         return ("wrong" if "join" in kinds and "norm" in kinds[kinds.index("join") :] else None), 0
 

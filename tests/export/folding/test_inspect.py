@@ -54,7 +54,8 @@ def told(report):
     return {f.norm: list(f.into) for f in report.folded}, {k.norm: k.reason for k in report.kept}
 
 
-def test_the_plan_of_a_graph(tmp_path, no_work):
+@pytest.mark.usefixtures("no_work")
+def test_the_plan_of_a_graph(tmp_path):
     x = image()
     model(x, L.ReLU()(bn("stays")(L.ReLU()(bn("goes")(conv("conv")(x)))))).save(tmp_path / "m.keras")
     norms = {norm["norm"]: norm for norm in inspect(tmp_path / "m.keras")["norms"]}

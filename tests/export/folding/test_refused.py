@@ -76,7 +76,7 @@ class Lazy(keras.Model):
         super().__init__()
         self.dense, self.bn, self.spare = L.Dense(4), bn("bn"), L.Dense(3, name="spare")
 
-    def build(self, shape=None):
+    def build(self, _shape=None):
         self.dense.build((None, 5))
         self.bn.build((None, 4))
 

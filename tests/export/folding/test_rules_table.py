@@ -34,7 +34,7 @@ def test_every_answer_is_a_rule_answer(rule):
     """The base class refuses both directions with a reason that names the call."""
     site = Site(layer=object(), name="outer/call", inputs=((None, 4),), outputs=((None, 4),))
     map_ = Affine(np.ones(4), np.zeros(4), 1)
-    for answer in (Rule.backward(rule, site, map_), Rule.forward(rule, site, 0, map_)):
+    for answer in (Rule.backward(rule, site, map_), Rule.forward(rule, site, map_)):
         assert isinstance(answer, Skip)
         assert answer.reason.startswith("'outer/call' (object)")
     assert rule.__doc__ is not None or importlib.import_module(type(rule).__module__).__doc__

@@ -38,7 +38,7 @@ class Head(keras.Model):
 class Net(keras.Model):
     """Blocks, a nested subclassed model, a nested functional one, dropout, a shared layer."""
 
-    def __init__(self, outputs=lambda y, x: y, **kwargs):
+    def __init__(self, outputs=lambda y, _x: y, **kwargs):
         super().__init__(**kwargs)
         self.stem = keras.Sequential([keras.Input(IMAGE), conv("conv"), bn("bn"), L.ReLU()], name="stem")
         self.block, self.drop, self.head = Block(name="block"), L.Dropout(0.5), Head(name="head")

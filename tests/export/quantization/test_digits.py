@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras_norms.export import to_onnx, to_tflite
 from keras_norms.export.demo import data, training
-from keras_norms.export.formats import target_of
+from keras_norms.export.formats import format_of
 
 pytest.importorskip("onnx")
 
@@ -18,7 +18,7 @@ def trained():
 
 
 def right(path, digits):
-    runner = next(iter(target_of(path).runners(path).values()))
+    runner = next(iter(format_of(path).runners(path).values()))
     name, output = runner.inputs[0].name, runner.outputs[0]
     logits = runner.run({name: digits.test_images})[output]
     return np.mean(np.argmax(logits, -1) == digits.test_labels)

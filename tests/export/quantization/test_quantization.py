@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.tools import flatbuffer_utils
 from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflite, verify
-from keras_norms.export.formats import target_of
+from keras_norms.export.formats import format_of
 from keras_norms.export.model.layer_names import NORM_SCOPE
 from keras_norms.export.model.signature import signature
 from keras_norms.export.quantization.calibration import calibration_batches, calibration_warnings
@@ -60,7 +60,7 @@ def test_every_mode_serves_every_norm(suffix, mode, norms, images, tmp_path):
     assert report.verification.outputs["logits"].sqnr_db > FLOOR[mode]
     if report.fold and norms == "others":
         assert {kept.norm for kept in report.fold.kept} == {"stays_0", "stays_1"}
-    assert target_of(path).quantized_as(path) == mode
+    assert format_of(path).quantized_as(path) == mode
     again = verify(model, path, inputs=images[:8])
     assert again.ok
     assert again.quantized == mode

@@ -1,0 +1,1 @@
+"""From a SavedModel to an ONNX graph, in the converting process."""

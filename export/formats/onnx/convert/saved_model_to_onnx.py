@@ -19,6 +19,7 @@ from ..external_data import DATA_HASH, data_path
 from ..graph_facts import GraphFacts
 from ..io_layout import CHANNELS_FIRST
 from ..passes.norm_forms import UnavailableNormError
+from ..passes.pass_types import PassOptions
 from ..passes.run_passes import optimize
 from ..passes.tidy_names import tidy
 from ..quantize.ort_quantizer import quantize
@@ -75,15 +76,7 @@ class _Job:
         while True:
             model = _lifted(source, wanted, weights)
             try:
-                turned = optimize(
-                    model,
-                    channels_first_io=self.options.layout == "nchw",
-                    channels_first_model=self.facts.channels_first_model,
-                    standard_norms=self.options.norms == "standard",
-                    layer_norm=self.facts.layer_norm_is_exact,
-                    # Channels last they have products, which would be quantized.
-                    norms_in_either_layout=self.options.quantize is None,
-                )
+                turned = optimize(model, self._pass_options())
                 break
             except UnavailableNormError as error:
                 if self.options.opset is not None or error.since > self.facts.newest_opset:
@@ -93,6 +86,16 @@ class _Job:
             model.metadata_props[CHANNELS_FIRST] = json.dumps(turned)
         tidy(model)
         return model
+
+    def _pass_options(self) -> PassOptions:
+        return PassOptions(
+            channels_first_io=self.options.layout == "nchw",
+            channels_first_model=self.facts.channels_first_model,
+            standard_norms=self.options.norms == "standard",
+            layer_norm_is_exact=self.facts.layer_norm_is_exact,
+            # Channels last they have products, which would be quantized.
+            norms_in_either_layout=self.options.quantize is None,
+        )
 
 
 def _lifted(source: onnx.ModelProto, opset: int, weights: dict[str, np.ndarray]) -> ir.Model:

@@ -1,33 +1,49 @@
-"""One-dimensional convolutions: TensorFlow runs them on images one row high, ONNX has them as they are."""
+"""One-dimensional convolutions: TensorFlow runs them on images one row high, ONNX has them as they are.
+
+Squeeze(Conv2D(Unsqueeze(x)))  ->  Conv1D(x)        and whatever stands between that works on each element
+"""
 
 from __future__ import annotations
 
-import numpy as np
 import onnx_ir as ir
 
-from .ir_utils import attribute, constant, new_constant, replace
+from .ir_utils import (
+    array_of,
+    constant,
+    input_of,
+    integer_list,
+    new_constant,
+    rank_of,
+    reduced_axes,
+    replace,
+    set_integers,
+)
+from .pass_types import PassOptions
+from .skips import skip
 
 _SPATIAL = ("AveragePool", "Conv", "ConvTranspose", "MaxPool")
 _UNARY = ("Elu", "Identity", "LeakyRelu", "Relu", "Sigmoid", "Tanh")
 _ALONG = ("dilations", "kernel_shape", "output_padding", "output_shape", "strides")
+_RANK = 4  # of an image
 
 
-def series_without_height(graph: ir.Graph) -> None:
+def drop_unit_height(model: ir.Model, _options: PassOptions) -> None:
     """Push each Squeeze up to the Unsqueeze that it undoes, through convolutions whose kernels are one row high."""
-    narrowed = _Narrow(graph)
-    for node in list(graph):
-        axis = _single_axis(node) if node.op_type == "Squeeze" else None
-        if axis is not None and _can_narrow(node.inputs[0], axis):
-            replace(node.outputs[0], narrowed.narrow(node.inputs[0], axis))  # type: ignore[arg-type]
+    narrowed = _Narrow(model.graph)
+    for node in [node for node in model.graph if node.op_type == "Squeeze"]:
+        axis = _single_axis(node, node.inputs[0])
+        if axis is None:
+            skip(node, "it does not take one axis away from four")
+        elif not _can_narrow(node.inputs[0], axis):
+            skip(node, "on the way to where its axis came in something needs it")
+        else:
+            replace(node.outputs[0], narrowed.narrow(input_of(node, 0), axis))
 
 
-def _single_axis(node: ir.Node) -> int | None:
-    axes = attribute(node, "axes")
-    array = constant(node.inputs[1]) if axes is None and len(node.inputs) > 1 else axes
-    value = node.inputs[0] if node.op_type == "Squeeze" else node.outputs[0]
-    if array is None or np.size(array) != 1 or value is None or value.shape is None or len(value.shape) != 4:
-        return None
-    return int(np.reshape(array, -1)[0]) % 4
+def _single_axis(node: ir.Node, image: ir.Value | None) -> int | None:
+    """The axis that a Squeeze or an Unsqueeze takes from, or puts into, `image`."""
+    axes = reduced_axes(node)
+    return axes[0] % _RANK if axes is not None and len(axes) == 1 and rank_of(image) == _RANK else None
 
 
 def _can_narrow(value: ir.Value | None, axis: int) -> bool:
@@ -36,26 +52,28 @@ def _can_narrow(value: ir.Value | None, axis: int) -> bool:
     if node is None:
         return False
     if node.op_type == "Unsqueeze":
-        return _single_axis(node) == axis
+        return _single_axis(node, node.outputs[0]) == axis
     if node.op_type == "Transpose":
-        return _can_narrow(node.inputs[0], attribute(node, "perm")[axis])
+        return _can_narrow(node.inputs[0], integer_list(node, "perm")[axis])
     if node.op_type in _UNARY:
         return _can_narrow(node.inputs[0], axis)
     if node.op_type == "Add":
         array = constant(node.inputs[1])
-        return (
-            array is not None
-            and (array.ndim < 4 - axis or array.shape[array.ndim - 4 + axis] == 1)
-            and _can_narrow(node.inputs[0], axis)
-        )
-    if node.op_type not in _SPATIAL or axis != 2 or len(node.outputs) > 1:
+        place = 0 if array is None else array.ndim - _RANK + axis  # of the axis in the array
+        return array is not None and (place < 0 or array.shape[place] == 1) and _can_narrow(node.inputs[0], axis)
+    return axis == 2 and _one_row_high(node) and _can_narrow(node.inputs[0], axis)
+
+
+def _one_row_high(node: ir.Node) -> bool:
+    """Whether `node` is a convolution or a pool that looks at one row at a time."""
+    if node.op_type not in _SPATIAL or len(node.outputs) > 1:
         return False
     weights = constant(node.inputs[1]) if len(node.inputs) > 1 else None
-    if len(node.inputs) > 1 and (weights is None or weights.ndim != 4 or weights.shape[2] != 1):
+    if len(node.inputs) > 1 and (weights is None or weights.ndim != _RANK or weights.shape[2] != 1):
         return False
-    rows = [attribute(node, name, [1, 1])[0] for name in ("kernel_shape", "strides")]
-    pads = attribute(node, "pads", [0, 0, 0, 0])
-    return rows == [1, 1] and pads[0] == pads[2] == 0 and _can_narrow(node.inputs[0], axis)
+    rows = [integer_list(node, name, [1, 1])[0] for name in ("kernel_shape", "strides")]
+    pads = integer_list(node, "pads", [0, 0, 0, 0])
+    return rows == [1, 1] and pads[0] == pads[2] == 0
 
 
 class _Narrow:
@@ -74,32 +92,33 @@ class _Narrow:
         node = value.producer()
         assert node is not None
         if node.op_type == "Unsqueeze":
-            return node.inputs[0]  # type: ignore[return-value]
-        attributes = dict(node.attributes)
-        inputs = list(node.inputs)
-        if node.op_type == "Transpose":
-            perm = list(attribute(node, "perm"))
-            inputs[0] = self.narrow(inputs[0], perm[axis])  # type: ignore[arg-type]
-            kept = [i - (i > perm[axis]) for i in perm if i != perm[axis]]
-            attributes["perm"] = ir.AttrInt64s("perm", kept)
-        else:
-            inputs[0] = self.narrow(inputs[0], axis)  # type: ignore[arg-type]
-        if node.op_type == "Add":
-            array = constant(inputs[1])
-            if array is not None and array.ndim >= 4 - axis:
-                inputs[1] = new_constant(self._graph, array.squeeze(array.ndim - 4 + axis), f"{node.name}/series")
-        if node.op_type in _SPATIAL:
-            for name in _ALONG:
-                if name in attributes:
-                    attributes[name] = ir.AttrInt64s(name, attribute(node, name)[1:])
-            if "pads" in attributes:
-                attributes["pads"] = ir.AttrInt64s("pads", attribute(node, "pads")[1::2])
-            if len(inputs) > 1:
-                inputs[1] = new_constant(self._graph, constant(inputs[1]).squeeze(2), f"{node.name}/kernel")  # type: ignore[union-attr]
-        new = ir.node(node.op_type, inputs, attributes, name=node.name)
+            return input_of(node, 0)
+        new = ir.node(node.op_type, list(node.inputs), dict(node.attributes), name=node.name)
+        perm = integer_list(node, "perm") if node.op_type == "Transpose" else []
+        before = perm[axis] if perm else axis
+        new.replace_input_with(0, self.narrow(input_of(node, 0), before))
+        if perm:
+            set_integers(new, "perm", [i - (i > before) for i in perm if i != before])
+        elif node.op_type == "Add":
+            array = array_of(node.inputs[1])
+            if array.ndim >= _RANK - axis:
+                narrow = array.squeeze(array.ndim - _RANK + axis)
+                new.replace_input_with(1, new_constant(self._graph, narrow, f"{node.name}/series"))
+        elif node.op_type in _SPATIAL:
+            self._narrow_spatial(new)
         old = node.outputs[0]
         new.outputs[0].name, new.outputs[0].type = f"{old.name}/series", old.type
         if old.shape is not None:
             new.outputs[0].shape = ir.Shape([n for i, n in enumerate(old.shape) if i != axis])
         node.append(new)
         return new.outputs[0]
+
+    def _narrow_spatial(self, node: ir.Node) -> None:
+        for name in _ALONG:
+            if name in node.attributes:
+                set_integers(node, name, integer_list(node, name)[1:])
+        if "pads" in node.attributes:
+            set_integers(node, "pads", integer_list(node, "pads")[1::2])
+        if len(node.inputs) > 1:
+            kernel = array_of(node.inputs[1]).squeeze(2)
+            node.replace_input_with(1, new_constant(self._graph, kernel, f"{node.name}/kernel"))

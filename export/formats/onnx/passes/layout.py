@@ -5,8 +5,7 @@ Between them stand operations that compute the same in either layout. Which of t
 operation that is no matter of layout takes a side, the others are fixed to theirs, and a tensor that is used on the
 side where it was not made costs a transpose of its size.
 
-A value's home is the layout that its axes stand in as the graph was written; a transpose from one home to the other
-changes no value, only its storage, so all of them go and new ones come in where the cut runs.
+All transposes from one home to the other (`layout_homes.py`) go, and new ones come in where the cut runs.
 """
 
 from __future__ import annotations
@@ -14,194 +13,113 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable
+from typing import NamedTuple
 
 import onnx_ir as ir
 
-from .group_norm_op import GROUPS
-from .ir_utils import attribute, insert, static
+from .ir_utils import bodies, insert, permuted, rank_of, static
+from .layout_homes import FIRST, LAST, OTHER, Homes, Side, perm_to
 from .min_cut import SINK, SOURCE, Cut
-from .permute_op import ONE_WAY, leaves, penalty, turn, turnable
-from .permute_weights import Features
+from .pass_types import PassOptions, PassResult
+from .permute_op import penalty, turn
 
-FIRST, LAST = "channels first", "channels last"
-_OTHER = {FIRST: LAST, LAST: FIRST}
-_NAMES = """
-    AveragePool BatchNormalization Conv ConvTranspose DepthToSpace GlobalAveragePool GlobalMaxPool GroupNormalization
-    InstanceNormalization LRN MaxPool Resize SpaceToDepth
-"""
-_CONVOLUTIONAL = frozenset((*_NAMES.split(), GROUPS))
 _FREE_SIZE = 64  # taken for a size that is not known
 _FOREVER = math.inf
+_IMAGES = (4, 5)  # ranks
 
 
-def to_first(rank: int) -> tuple[int, ...]:
-    return (0, rank - 1, *range(1, rank - 1))
+class _Want(NamedTuple):
+    """`user`, a node or one inside of it, takes `value` as input `i`, in the layout `home` as it was written."""
+
+    user: ir.Node
+    i: int
+    value: ir.Value
+    home: Side
 
 
-def to_last(rank: int) -> tuple[int, ...]:
-    return (0, *range(2, rank), 1)
-
-
-def _perm(rank: int, to: str) -> tuple[int, ...]:
-    return to_first(rank) if to == FIRST else to_last(rank)
-
-
-def settle_layout(model: ir.Model, channels_first_io: bool = False, channels_first_model: bool = False) -> list[str]:
+def settle_layout(model: ir.Model, options: PassOptions) -> PassResult:
     """Move the transposes of the main graph to where they cost least.
 
-    With `channels_first_io` the inputs and outputs of rank 4 and 5 get channels second too; returns their names. Where
-    no convolution tells the layout it is channels last, or first with `channels_first_model`.
+    With `channels_first_io` the inputs and outputs of rank 4 and 5 get channels second too; the result names them.
+    Where no convolution tells the layout it is channels last, or first with `channels_first_model`.
     """
-    layout = _Layout(model.graph, channels_first_io, FIRST if channels_first_model else LAST)
-    ends = (*model.graph.inputs, *model.graph.outputs)
-    turned = [str(v.name) for v in ends if v in layout.home and layout.io_side(v) != layout.home[v]]
+    graph = model.graph
+    homes = Homes(graph, FIRST if options.channels_first_model else LAST)
+    layout = _Layout(graph, homes, options.channels_first_io)
+    ends = [v for v in (*graph.inputs, *graph.outputs) if v in homes.home]
+    turned = tuple(str(v.name) for v in ends if layout.io_side(v) != homes.home[v])
     layout.settle()
-    return turned
+    return PassResult(channels_first=turned)
 
 
 class _Layout:
-    def __init__(self, graph: ir.Graph, channels_first_io: bool, untold: str) -> None:
-        self.graph, self.untold = graph, untold
-        self.io = FIRST if channels_first_io else LAST
-        self.nodes = list(graph)
-        self.declared = {output: output.shape for output in graph.outputs}
-        self.flexible: dict[ir.Node, int] = {}
-        self.home: dict[ir.Value, str] = {}
-        self.features = Features(graph)
-        self.images = self.features.images
-        self._find_homes()
-        for node in list(self.flexible):
-            sides = {self.home[v] for v in self._carried(node)}
-            if len(sides) > 1 or (node.op_type in ONE_WAY and sides == {FIRST}):
-                del self.flexible[node]
-        for node in self.images:
-            if len({self.home[self.images[other]] for other in self.features.together(node)}) > 1:
-                self.flexible.pop(node, None)
-        self.root: dict[ir.Value, ir.Value] = {}
-        for node in self.nodes:
-            for output in node.outputs:
-                same = output in self.home and self._is_change(node)
-                self.root[output] = self._of(node.inputs[0]) if same else output  # type: ignore[arg-type]
+    def __init__(self, graph: ir.Graph, homes: Homes, channels_first_io: bool) -> None:
+        self._graph, self._homes, self._first_io = graph, homes, channels_first_io
+        self._nodes = list(graph)
+        self._declared = {output: output.shape for output in graph.outputs}
+        self._physical: dict[ir.Value, Side] = {}  # the side on which each value is made
+        self._current: dict[ir.Value, ir.Value] = {}  # what stands for it now
+        self._made: dict[tuple[ir.Value, Side], ir.Value] = {}
 
-    def _of(self, value: ir.Value) -> ir.Value:
-        return self.root.get(value, value)
+    def io_side(self, value: ir.Value) -> Side:
+        """The layout of an input or an output of the graph."""
+        return FIRST if self._first_io and rank_of(value) in _IMAGES else self._homes.home[value]
 
-    # Homes
-
-    def _find_homes(self) -> None:
-        self.flexible |= {node: _rank(image) for node, image in self.images.items()}
-        for node in self.nodes:
-            if node in self.flexible:
-                continue
-            rank = _rank(node.inputs[0]) if node.inputs else 0
-            first = next((x for x in node.inputs if x is not None and _rank(x) >= 3 and x.const_value is None), None)
-            rank = _rank(first) if first is not None else rank
-            can = rank >= 3 and (turnable(node, rank) or leaves(node, rank, to_first(rank)))
-            if can and node.op_type != "Transpose":
-                self.flexible[node] = rank
-        seeds = []
-        for node in self.nodes:
-            if node.op_type in _CONVOLUTIONAL:
-                seeds += [(v, FIRST) for v in (node.inputs[0], *node.outputs) if v is not None and _rank(v) >= 3]
-        self._spread(seeds)
-        self._spread([(v, self.untold) for v in (*self.graph.inputs, *self.graph.outputs) if _rank(v) >= 3])
-        for node in self.nodes:
-            self._spread([(v, self.untold) for v in (*node.inputs, *node.outputs) if v is not None and _rank(v) >= 3])
-
-    def _spread(self, seeds: list[tuple[ir.Value, str]]) -> None:
-        while seeds:
-            value, side = seeds.pop()
-            if value in self.home or value.const_value is not None or value.shape is None:
-                continue
-            self.home[value] = side
-            for node in (value.producer(), *(use.node for use in value.uses())):
-                if node is None or node.graph is not self.graph:
-                    continue
-                if node.op_type == "Transpose" and _is_swap(node):
-                    seeds += [(v, _OTHER[side]) for v in (node.inputs[0], node.outputs[0]) if v is not value]  # type: ignore[misc]
-                elif node in self.flexible:
-                    seeds += [(v, side) for v in self._carried(node)]
-
-    def _carried(self, node: ir.Node) -> list[ir.Value]:
-        """The values of a flexible node that have its layout."""
-        if node in self.images:
-            return [self.images[node]]
-        rank = self.flexible[node]
-        inputs = [x for x in node.inputs if x is not None and x.const_value is None and _rank(x) == rank]
-        return inputs + [y for y in node.outputs if _rank(y) == rank and not _shrinks(node)]
-
-    def _is_change(self, node: ir.Node) -> bool:
-        """Whether `node` is a transpose that leads from the home of its input to that of its output."""
-        if node.op_type != "Transpose" or node.inputs[0] not in self.home or node.outputs[0] not in self.home:
-            return False
-        side = self.home[node.outputs[0]]
-        perm = tuple(attribute(node, "perm", ()))
-        return self.home[node.inputs[0]] != side and perm == _perm(len(perm), side)  # type: ignore[index]
+    def settle(self) -> None:
+        homes, wants = self._homes, self._wants()
+        side = self._cut(wants)
+        turned = {node for node in homes.flexible if side(node) != homes.home[homes.carried(node)[0]]}
+        for value, home in homes.home.items():
+            producer = value.producer()
+            flips = producer in turned and homes.carries(producer, value)
+            self._physical[value] = OTHER[home] if flips else self._side(value)
+        for node in self._nodes:
+            for want in wants[node]:
+                wanted = side(node) if node in homes.flexible and want.user is node else want.home
+                want.user.replace_input_with(want.i, self._provide(want.value, wanted, node))
+            if node in turned:
+                self._turn(node, side(node))
+        self._outputs()
+        self._inputs()
 
     # The cut
 
-    def settle(self) -> None:
-        wants = self._wants()
-        side = self._cut(wants)
-        turned = {node for node in self.flexible if side(node) != self.home[self._carried(node)[0]]}
-        physical = self._physical(turned)
-        made: dict[tuple[ir.Value, str], ir.Value] = {}
-        current = {value: value for value in physical}
-
-        def provide(value: ir.Value, want: str, before: ir.Node | None) -> ir.Value:
-            have = current.get(value, value)
-            if physical.get(value, want) == want:
-                return have
-            if (value, want) not in made:
-                made[value, want] = self._transpose(have, want, before)
-            return made[value, want]
-
-        for node in self.nodes:
-            for user, i, value, home in wants[node]:
-                want = side(node) if node in self.flexible and user is node else home
-                user.replace_input_with(i, provide(value, want, node))
-            if node in turned:
-                rank = self.flexible[node]
-                perm = _perm(rank, side(node))
-                if node in self.images:
-                    self.features.turn(node, perm)
-                    continue
-                new = turn(node, rank, perm)
-                for old, value in zip(node.outputs, new or (), strict=False):
-                    current[old] = value
-        self._outputs(provide)
-        self._inputs()
-
-    def _wants(self) -> dict[ir.Node, list[tuple[ir.Node, int, ir.Value, str]]]:
-        """For each node of the main graph: (the node or one inside it, input, value, home it is wanted in)."""
-        wants: dict[ir.Node, list[tuple[ir.Node, int, ir.Value, str]]] = defaultdict(list)
-        for node in self.nodes:
-            inside = [user for graph in _subgraphs(node) for user in graph.all_nodes()]
+    def _wants(self) -> dict[ir.Node, list[_Want]]:
+        """What each node of the main graph takes, and what stands inside of it."""
+        homes, wants = self._homes, defaultdict[ir.Node, list[_Want]](list)
+        for node in self._nodes:
+            inside = [user for graph in bodies(node) for user in graph.all_nodes()]
             for user in (node, *inside):
                 for i, x in enumerate(user.inputs):
-                    if x is not None and x in self.home and not self._is_change(node):
-                        wants[node].append((user, i, self._of(x), self.home[x]))
+                    if x is not None and x in homes.home and not homes.is_change(node):
+                        wants[node].append(_Want(user, i, homes.root(x), homes.home[x]))
         return wants
 
-    def _cut(self, wants: dict) -> Callable[[ir.Node], str]:
-        cut, users = Cut(), defaultdict(list)
-        for node in self.nodes:
+    def _users(self, wants: dict[ir.Node, list[_Want]]) -> dict[ir.Value, list[ir.Node | Side]]:
+        """For each value the flexible nodes that take it, and the sides on which others want it."""
+        homes, users = self._homes, defaultdict[ir.Value, list[ir.Node | Side]](list)
+        for node in self._nodes:
             for user, _, value, home in wants[node]:
-                users[value].append(node if node in self.flexible and user is node else home)
-        for output in self.graph.outputs:
-            if output in self.home:
-                users[self._of(output)].append(self.io_side(output))
+                users[value].append(node if node in homes.flexible and user is node else home)
+        for output in self._graph.outputs:
+            if output in homes.home:
+                users[homes.root(output)].append(self.io_side(output))
+        return users
+
+    def _cut(self, wants: dict[ir.Node, list[_Want]]) -> Callable[[ir.Node], Side]:
+        """The side of each flexible node with which the transposes are smallest."""
+        cut, homes = Cut(), self._homes
         cut.add(SOURCE, LAST, _FOREVER)
         cut.add(FIRST, SINK, _FOREVER)
-        for node, rank in self.flexible.items():
-            for other in self.features.together(node) if node in self.images else ():
+        for node in homes.flexible:
+            for other in homes.features.together(node) if node in homes.images else ():
                 cut.add(node, other, _FOREVER)
-            if cost := penalty(node) * _size(node.inputs[0], rank):
+            if cost := penalty(node) * _size(node.inputs[0]):
                 cut.add(SOURCE if cost > 0 else node, node if cost > 0 else SINK, abs(cost))
-        for value, ends in users.items():
+        for value, ends in self._users(wants).items():
             producer = value.producer()
-            start = producer if producer in self.flexible and value in self._carried(producer) else self._side(value)
-            size = float(_size(value, 0))
+            start = producer if homes.carries(producer, value) else self._side(value)
+            size = float(_size(value))
             cut.add(start, ("first", value), size)
             cut.add(("last", value), start, size)
             for end in ends:
@@ -210,81 +128,69 @@ class _Layout:
         last = cut.labels()
         return lambda node: LAST if node in last else FIRST
 
-    def _side(self, value: ir.Value) -> str:
-        return self.io_side(value) if value.is_graph_input() else self.home[value]
-
-    def io_side(self, value: ir.Value) -> str:
-        return FIRST if self.io == FIRST and _rank(value) in (4, 5) else self.home[value]
-
-    def _physical(self, turned: set[ir.Node]) -> dict[ir.Value, str]:
-        """The side on which each value is made."""
-        sides = {}
-        for value, home in self.home.items():
-            producer = value.producer()
-            flips = producer in turned and value in self._carried(producer)  # type: ignore[arg-type]
-            sides[value] = _OTHER[home] if flips else self._side(value)
-        return sides
+    def _side(self, value: ir.Value) -> Side:
+        return self.io_side(value) if value.is_graph_input() else self._homes.home[value]
 
     # Changes
 
-    def _transpose(self, value: ir.Value, to: str, before: ir.Node | None) -> ir.Value:
-        perm = _perm(_rank(value), to)
-        shape = ir.Shape([value.shape[i] for i in perm]) if value.shape is not None else None
+    def _provide(self, value: ir.Value, want: Side, before: ir.Node | None) -> ir.Value:
+        """`value` in the layout `want`, by a transpose in front of `before` or at the end, if it needs one."""
+        have = self._current.get(value, value)
+        if self._physical.get(value, want) == want:
+            return have
+        if (value, want) not in self._made:
+            self._made[value, want] = self._transpose(have, want, before)
+        return self._made[value, want]
+
+    def _transpose(self, value: ir.Value, to: Side, before: ir.Node | None) -> ir.Value:
+        perm = perm_to(to, rank_of(value))
+        shape = permuted(value.shape, perm)
         if before is not None:
             return insert(before, "Transpose", [value], "layout/Transpose", shape, perm=list(perm))
         node = ir.node("Transpose", [value], {"perm": list(perm)}, name="layout/Transpose")
         node.outputs[0].shape, node.outputs[0].type = shape, value.type
-        self.graph.append(node)
+        self._graph.append(node)
         return node.outputs[0]
 
-    def _outputs(self, provide: Callable[..., ir.Value]) -> None:
-        for i, output in enumerate(list(self.graph.outputs)):
-            if output not in self.home:
+    def _turn(self, node: ir.Node, side: Side) -> None:
+        rank = self._homes.flexible[node]
+        if node in self._homes.images:
+            self._homes.features.turn(node, perm_to(side, rank))
+            return
+        new = turn(node, rank, perm_to(side, rank))
+        for old, value in zip(node.outputs, new or (), strict=False):
+            self._current[old] = value
+
+    def _outputs(self) -> None:
+        for i, output in enumerate(list(self._graph.outputs)):
+            if output not in self._homes.home:
                 continue
-            new = provide(self._of(output), self.io_side(output), None)  # type: ignore[operator]
+            side = self.io_side(output)
+            new = self._provide(self._homes.root(output), side, None)
             if new is output:
                 continue
             if new.is_graph_input() or new.is_graph_output():
-                node = ir.node("Identity", [new], name="output/Identity")
-                node.outputs[0].shape, node.outputs[0].type = new.shape, new.type
-                self.graph.append(node)
-                new = node.outputs[0]
-            name, shape = output.name, self.declared[output]
-            if self.io_side(output) != self.home[output] and shape is not None:
-                shape = ir.Shape([shape[i] for i in _perm(len(shape), self.io_side(output))])
+                new = self._identity(new)
+            name, shape = output.name, self._declared[output]
+            if side != self._homes.home[output] and shape is not None:
+                shape = permuted(shape, perm_to(side, len(shape)))
             output.name = f"{name}/before"
             new.name, new.shape = name, shape
-            self.graph.outputs[i] = new
+            self._graph.outputs[i] = new
+
+    def _identity(self, value: ir.Value) -> ir.Value:
+        node = ir.node("Identity", [value], name="output/Identity")
+        node.outputs[0].shape, node.outputs[0].type = value.shape, value.type
+        self._graph.append(node)
+        return node.outputs[0]
 
     def _inputs(self) -> None:
-        for value in self.graph.inputs:
-            if value in self.home and value.shape is not None and self.io_side(value) != self.home[value]:
-                value.shape = ir.Shape([value.shape[i] for i in _perm(len(value.shape), FIRST)])
+        home = self._homes.home
+        for value in self._graph.inputs:
+            if value in home and value.shape is not None and self.io_side(value) != home[value]:
+                value.shape = permuted(value.shape, perm_to(FIRST, len(value.shape)))
 
 
-def _rank(value: ir.Value | None) -> int:
-    return 0 if value is None or value.shape is None else len(value.shape)
-
-
-def _is_swap(node: ir.Node) -> bool:
-    perm = tuple(attribute(node, "perm", ()))
-    return len(perm) >= 3 and perm in (to_first(len(perm)), to_last(len(perm)))
-
-
-def _shrinks(node: ir.Node) -> bool:
-    return node.op_type == "Squeeze" or (node.op_type.startswith("Reduce") and attribute(node, "keepdims", 1) == 0)
-
-
-def _size(value: ir.Value | None, rank: int) -> int:
-    shape = static(value) if value is not None else None
-    return math.prod(_FREE_SIZE if n is None else max(n, 1) for n in (shape or ())[1:])
-
-
-def _subgraphs(node: ir.Node) -> list[ir.Graph]:
-    found = []
-    for attr in node.attributes.values():
-        if attr.type == ir.AttributeType.GRAPH:
-            found.append(attr.value)
-        elif attr.type == ir.AttributeType.GRAPHS:
-            found.extend(attr.value)
-    return found  # type: ignore[return-value]
+def _size(value: ir.Value | None) -> int:
+    """The elements of a sample, as far as they are known."""
+    return math.prod(_FREE_SIZE if n is None else max(n, 1) for n in (static(value) or ())[1:])

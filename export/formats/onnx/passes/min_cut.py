@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from itertools import pairwise
 
 SOURCE, SINK = "source", "sink"
@@ -42,7 +42,7 @@ class Cut:
                     queue.append(other)
         return level
 
-    def _push(self, level: dict, edges: dict) -> bool:
+    def _push(self, level: dict[Hashable, int], edges: dict[Hashable, Iterator[Hashable]]) -> bool:
         """Push flow along one path, found by a search that never tries an edge twice."""
         path: list[Hashable] = [SOURCE]
         while path[-1] != SINK:

@@ -9,19 +9,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
-from .ir_utils import attribute, insert, made_by, new_constant, only_use, replace, static
+from .ir_utils import (
+    graph_of,
+    input_of,
+    insert,
+    integer_list,
+    made_by,
+    new_integers,
+    only_use,
+    replace,
+    static,
+)
+from .pass_types import PassOptions
+from .skips import skip
 
-REGROUP, DOMAIN = "Regroup", "keras_norms"
-_PLAN = f"{DOMAIN}.regroup"
+SHUFFLE, DOMAIN = "PixelShuffle", "keras_norms"
+_PLAN = f"{DOMAIN}.shuffle"
 _LEAST_RANK = 3
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Plan:
     """The factors that each axis but the first is split into, and those, numbered in order, that make each new one."""
 
@@ -30,24 +40,29 @@ class _Plan:
 
     def turned(self, order: list[int]) -> _Plan:
         """With the axes behind the first in another order: new axis i is old axis order[i]."""
-        begins = np.cumsum([0, *map(len, self.split)])
-        factors = [list(range(begins[i], begins[i + 1])) for i in range(len(self.split))]
+        begins = [sum(map(len, self.split[:i])) for i in range(len(self.split))]
+        factors = [list(range(begin, begin + len(axis))) for begin, axis in zip(begins, self.split, strict=True)]
         new = {old: i for i, old in enumerate(old for axis in order for old in factors[axis])}
         merged = [[new[old] for old in self.merged[axis]] for axis in order]
         return _Plan([self.split[axis] for axis in order], merged)
 
 
-def insert_regroups(graph: ir.Graph) -> None:
-    for last in [node for node in graph if node.op_type == "Reshape"]:
+def insert_pixel_shuffles(model: ir.Model, _options: PassOptions) -> None:
+    """Make one node of each Reshape, Transpose and Reshape between images."""
+    for last in [node for node in model.graph if node.op_type == "Reshape"]:
         move = made_by(last.inputs[0], "Transpose")
         first = made_by(move.inputs[0], "Reshape") if move is not None else None
-        if first is None or only_use(move.outputs[0]) is not last or only_use(first.outputs[0]) is not move:  # type: ignore[union-attr]
+        if move is None or first is None:
             continue
-        plan = _plan(first, move, last)  # type: ignore[arg-type]
-        x, y = first.inputs[0], last.outputs[0]
-        if plan is None or x is None:
+        if only_use(move.outputs[0]) is not last or only_use(first.outputs[0]) is not move:
+            skip(move, "what it moves is used otherwise too")
             continue
-        node = ir.node(REGROUP, [x], domain=DOMAIN, name=str(last.name))
+        plan = _plan(first, move, last)
+        if plan is None:
+            skip(move, "the Reshapes around it do not split and merge the axes of an image of known size")
+            continue
+        y = last.outputs[0]
+        node = ir.node(SHUFFLE, [first.inputs[0]], domain=DOMAIN, name=str(last.name))
         node.meta[_PLAN] = plan
         node.outputs[0].name, node.outputs[0].type, node.outputs[0].shape = f"{last.name}/regrouped", y.type, y.shape
         last.prepend(node)
@@ -55,17 +70,17 @@ def insert_regroups(graph: ir.Graph) -> None:
 
 
 def _plan(first: ir.Node, move: ir.Node, last: ir.Node) -> _Plan | None:
-    x, y, middle = (static(v) for v in (first.inputs[0], last.outputs[0], first.outputs[0]))  # type: ignore[arg-type]
-    perm = list(attribute(move, "perm", ()))
+    x, y, middle = (static(v) for v in (first.inputs[0], last.outputs[0], first.outputs[0]))
+    perm = integer_list(move, "perm")
     if x is None or y is None or middle is None or len(x) != len(y) or len(x) < _LEAST_RANK or perm[:1] != [0]:
         return None
-    if None in (*x[1:], *y[1:], *middle[1:]) or not x[0] == middle[0] == y[0]:
+    before, after, factors = (tuple(n for n in shape[1:] if n is not None) for shape in (x, y, middle))
+    known = (len(before), len(after), len(factors)) == (len(x) - 1, len(y) - 1, len(middle) - 1)
+    if not known or not x[0] == middle[0] == y[0]:
         return None
-    split = _groups(list(range(len(middle) - 1)), middle[1:], x[1:])  # type: ignore[arg-type]
-    merged = _groups([i - 1 for i in perm[1:]], middle[1:], y[1:])  # type: ignore[arg-type]
-    if split is None or merged is None:
-        return None
-    return _Plan([[middle[1 + i] for i in group] for group in split], merged)  # type: ignore[misc]
+    split = _groups(list(range(len(factors))), factors, before)
+    merged = _groups([i - 1 for i in perm[1:]], factors, after)
+    return None if split is None or merged is None else _Plan([[factors[i] for i in group] for group in split], merged)
 
 
 def _groups(order: list[int], factors: tuple[int, ...], sizes: tuple[int, ...]) -> list[list[int]] | None:
@@ -85,35 +100,36 @@ def _groups(order: list[int], factors: tuple[int, ...], sizes: tuple[int, ...]) 
     return found
 
 
-def turn_regroup(node: ir.Node, perm: tuple[int, ...]) -> None:
+def turn_pixel_shuffle(node: ir.Node, perm: tuple[int, ...]) -> None:
+    """Let `node` work on an image whose axes stand in the order `perm`."""
     node.meta[_PLAN] = node.meta[_PLAN].turned([i - 1 for i in perm[1:]])
 
 
-def write_regroups(graph: ir.Graph) -> None:
-    """Put operators in the place of every node of `insert_regroups`."""
-    for node in [node for node in graph if node.op_type == REGROUP and node.domain == DOMAIN]:
+def write_pixel_shuffles(model: ir.Model, _options: PassOptions) -> None:
+    """Put operators in the place of every node of `insert_pixel_shuffles`."""
+    for node in [node for node in model.graph if node.op_type == SHUFFLE and node.domain == DOMAIN]:
         y = _write(node, node.meta[_PLAN])
         y.shape, y.type = node.outputs[0].shape, node.outputs[0].type
         replace(node.outputs[0], y)
 
 
 def _write(node: ir.Node, plan: _Plan) -> ir.Value:
-    x, name, graph = node.inputs[0], str(node.name), node.graph
-    assert graph is not None
+    x, name, graph = input_of(node, 0), str(node.name), graph_of(node)
     known = _known(plan)
     if known is not None:
         op_type, attributes = known
-        return insert(node, op_type, [x], name, **attributes)
+        return insert(node, op_type, [x], name, None, **attributes)
+    skip(node, "the image moves its channels otherwise than DepthToSpace and SpaceToDepth do")
     factors = [n for axis in plan.split for n in axis]
     perm = [0, *(1 + i for axis in plan.merged for i in axis)]
     sizes = [math.prod(factors[i] for i in axis) for axis in plan.merged]
-    split, merged = (new_constant(graph, np.array([0, *n], np.int64), f"{name}/sizes") for n in (factors, sizes))
+    split, merged = (new_integers(graph, [0, *n], f"{name}/sizes") for n in (factors, sizes))
     y = insert(node, "Reshape", [x, split], f"{name}/split")
     y = insert(node, "Transpose", [y], f"{name}/moved", perm=perm)
     return insert(node, "Reshape", [y, merged], f"{name}/merged")
 
 
-def _known(plan: _Plan) -> tuple[str, dict[str, Any]] | None:
+def _known(plan: _Plan) -> tuple[str, dict[str, int | str]] | None:
     """The operator that a plan of an image with channels first is."""
     lengths = tuple(map(len, plan.split))
     if lengths == (3, 1, 1):

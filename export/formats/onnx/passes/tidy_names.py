@@ -40,6 +40,7 @@ def tidy(model: ir.Model) -> None:
 
 
 def layer_path(name: str | None) -> str:
+    """`name` without the counters and wrappers that TensorFlow and tf2onnx put around the path of a layer."""
     return _COUNTER.sub("", _WRAPPERS.sub("", name or "node"))
 
 
@@ -50,31 +51,3 @@ def _unique(name: str, taken: Counter[str]) -> str:
 
 def _rename(value: ir.Value, name: str, taken: Counter[str]) -> None:
     value.name = _unique(name, taken)
-
-
-def name_free_sizes(model: ir.Model) -> None:
-    """Call the free sizes of inputs `batch` and by input and axis, and forget the converter's names for the others."""
-    for value in model.graph.inputs:
-        if value.shape is not None:
-            value.shape = ir.Shape([_size_name(value, axis, n) for axis, n in enumerate(value.shape)])
-    inputs = {value.name for value in model.graph.inputs}
-    for node in model.graph.all_nodes():
-        for value in node.outputs:
-            if value.shape is not None and value.name not in inputs:
-                value.shape = ir.Shape([n if isinstance(n, int) else None for n in value.shape])
-
-
-def forget_shapes(model: ir.Model) -> None:
-    """Leave the shapes of values between inputs and outputs to whoever reads the file; call a free batch `batch`."""
-    for node in model.graph.all_nodes():
-        for value in node.outputs:
-            if not value.is_graph_output():
-                value.shape = None
-            elif value.shape is not None and len(value.shape) and not isinstance(value.shape[0], int):
-                value.shape = ir.Shape(["batch", *value.shape[1:]])
-
-
-def _size_name(value: ir.Value, axis: int, size: object) -> int | str:
-    if isinstance(size, int):
-        return size
-    return "batch" if axis == 0 else f"{value.name}_{axis}"

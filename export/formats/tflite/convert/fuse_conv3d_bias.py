@@ -1,6 +1,11 @@
-"""What the converter leaves beside a CONV_3D: the addition of its bias, which the operator takes as an input."""
+"""Make the ADD that the converter leaves behind a CONV_3D the bias input of the operator.
+
+CONV_3D(x, w) -> ADD(b) with an activation    becomes    CONV_3D(x, w, b) with that activation
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -8,13 +13,13 @@ from ..flatbuffer_graph import Graph
 
 
 def with_biases(flatbuffer: bytes) -> bytes:
-    """The file with every bias inside its CONV_3D, and the activation that came with the addition."""
+    """The file with every such addition fused; the same bytes if there is none."""
     graph = Graph(flatbuffer)
     fused = [op for op in graph.ops if graph.kind(op) == "CONV_3D" and _take_bias(graph, op)]
     return graph.bytes() if fused else flatbuffer
 
 
-def _take_bias(graph: Graph, op) -> bool:
+def _take_bias(graph: Graph, op: Any) -> bool:
     output, channels = int(op.outputs[0]), graph.shape(int(op.inputs[1]))[-1]
     users = graph.users(output)
     if len(users) != 1 or graph.kind(users[0]) != "ADD" or graph.is_output(output):

@@ -1,6 +1,7 @@
-"""Single numbers in float32 again in a float16 file: an epsilon of 1e-8 is zero as a half, one of 1e-6 off by 1 %.
+"""Give the constants of one number in a float16 file their float32 values back.
 
-The converter halves every constant. Arrays of weights bear it; a number by itself saves two bytes.
+The converter stores every constant as float16, where an epsilon of 1e-8 is zero and one of 1e-6 is off by 1 %. Arrays
+of weights tolerate that; for a single number it saves two bytes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from ..flatbuffer_graph import Graph
 
 
 def whole_scalars(halves: bytes, floats: Callable[[], bytes]) -> bytes:
-    """`halves` with its single numbers from the same network in float32, which `floats` makes if there are any."""
+    """`halves` with its single numbers taken from the same network in float32.
+
+    `floats` makes that network; it is called only if `halves` has such a number.
+    """
     graph = Graph(halves)
     slots = [(op, k) for op in graph.ops for k, i in enumerate(op.inputs) if _is_halved_scalar(graph, int(i))]
     if not slots:
@@ -28,7 +32,7 @@ def whole_scalars(halves: bytes, floats: Callable[[], bytes]) -> bytes:
             name = graph.name(int(op.inputs[k]))
             op.inputs = np.array([*op.inputs[:k], graph.add_constant(value, name), *op.inputs[k + 1 :]], np.int32)
     graph.index()
-    graph.subgraph.operators = [op for op in graph.ops if not _is_of_no_use(graph, op)]
+    graph.subgraph.operators = [op for op in graph.ops if not _is_unread_dequantize(graph, op)]
     graph.ops = graph.subgraph.operators
     return graph.bytes()
 
@@ -38,6 +42,6 @@ def _is_halved_scalar(graph: Graph, tensor: int) -> bool:
     return maker is not None and graph.kind(maker) == "DEQUANTIZE" and np.prod(graph.shape(tensor)) == 1
 
 
-def _is_of_no_use(graph: Graph, op: Any) -> bool:
+def _is_unread_dequantize(graph: Graph, op: Any) -> bool:
     output = int(op.outputs[0])
     return graph.kind(op) == "DEQUANTIZE" and not graph.users(output) and not graph.is_output(output)

@@ -54,12 +54,12 @@ def _flatbuffer(job: Conversion, options: TFLiteOptions, say: Progress) -> tuple
 
 def _converted(saved_model: str, mode: str | None, flex: bool) -> bytes:
     try:
-        return _converter(saved_model, mode, flex=False).convert()
+        return bytes(_converter(saved_model, mode, flex=False).convert())
     except Exception as error:  # the converter's own, and whatever its passes raise
         needed = {kind: rewrite for kind, rewrite in _REWRITES.items() if kind in str(error)}
         if not rewritten(Path(saved_model), needed) and not flex:
             raise
-    return _converter(saved_model, mode, flex).convert()
+    return bytes(_converter(saved_model, mode, flex).convert())
 
 
 def _converter(saved_model: str, mode: str | None, flex: bool) -> Any:

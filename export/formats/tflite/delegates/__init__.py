@@ -1,0 +1,1 @@
+"""What XNNPACK, GPUs and NPUs take of a TFLite file."""

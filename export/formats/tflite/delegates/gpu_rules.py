@@ -1,9 +1,9 @@
 """Which operations LiteRT's GPU delegates refuse, and which they compute wrongly.
 
 Two are in use: TensorFlow Lite's (`TfLiteGpuDelegateV2`), and the accelerator of LiteRT's CompiledModel, which replaces
-it. What they refuse stands in LiteRT's sources (tflite/tools/versioning/gpu_compatibility.cc and
-tflite/delegates/gpu/common/model_builder.cc); what the accelerator takes, and what it takes and computes wrongly, was
-seen by running it: `benchmarks/gpu_accelerator.py`, LiteRT 2.3.
+it. What they refuse is written in LiteRT's sources (tflite/tools/versioning/gpu_compatibility.cc and
+tflite/delegates/gpu/common/model_builder.cc); what the accelerator computes, and what it computes wrongly, was measured
+with `benchmarks/gpu_accelerator.py` on LiteRT 2.3.
 """
 
 from __future__ import annotations
@@ -11,26 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .operations import Node, Tensor
-
-_BOTH = """
-ABS ADD ADD_N AVERAGE_POOL_2D BATCH_MATMUL CAST CONCATENATION CONV_2D COS CUMSUM DENSIFY DEPTHWISE_CONV_2D
-DEPTH_TO_SPACE DEQUANTIZE DIV ELU EQUAL EXP FLOOR FLOOR_DIV FLOOR_MOD FULLY_CONNECTED GATHER GELU GREATER GREATER_EQUAL
-HARD_SWISH LEAKY_RELU LESS LESS_EQUAL LOG LOGICAL_AND LOGISTIC LSTM MAXIMUM MAX_POOL_2D MEAN MINIMUM MIRROR_PAD MUL NEG
-NOT_EQUAL ONE_HOT PACK PAD PADV2 POW PRELU QUANTIZE REDUCE_MAX REDUCE_MIN REDUCE_PROD RELU RELU6 RELU_N1_TO_1 RESHAPE
-RESIZE_BILINEAR RESIZE_NEAREST_NEIGHBOR RSQRT SELECT SELECT_V2 SIGN SIN SLICE SOFTMAX SPACE_TO_DEPTH SPLIT SPLIT_V SQRT
-SQUARE SQUARED_DIFFERENCE STRIDED_SLICE SUB SUM TANH TILE TRANSPOSE TRANSPOSE_CONV UNPACK
-"""
-_ACCELERATORS = """
-ARG_MAX ATAN2 BITCAST CEIL DYNAMIC_UPDATE_SLICE EMBEDDING_LOOKUP LOGICAL_NOT LOGICAL_OR REDUCE_ALL REDUCE_ANY REVERSE_V2
-RIGHT_SHIFT ROUND STABLEHLO_BROADCAST_IN_DIM STABLEHLO_CBRT STABLEHLO_CLAMP STABLEHLO_REMAINDER STABLEHLO_SHIFT_LEFT
-TOPK_V2
-"""
-_OF_TWO = """
-ADD ATAN2 DIV EQUAL FLOOR_DIV FLOOR_MOD GREATER GREATER_EQUAL LESS LESS_EQUAL LOGICAL_AND LOGICAL_OR MAXIMUM MINIMUM MUL
-NOT_EQUAL POW SQUARED_DIFFERENCE SUB
-"""
-_EVERYWHERE, _NEW, _ELEMENTWISE = (frozenset(names.split()) for names in (_BOTH, _ACCELERATORS, _OF_TWO))
+from .gpu_operations import ELEMENTWISE, IN_ACCELERATOR_ONLY, IN_BOTH
+from .node_table import Node, Tensor
 
 UNSUPPORTED, WRONG, OLDER = "unsupported operation", "wrong result", "older delegate"
 _REPLACE = (
@@ -46,7 +28,7 @@ _TAKES = "TensorFlow Lite's GPU delegate takes"
 
 
 class Refusal(NamedTuple):
-    """A kind of finding, its reason, and what helps."""
+    """Why a delegate does not compute an operation well: the kind of finding, the reason, and what helps."""
 
     kind: str
     reason: str
@@ -54,15 +36,15 @@ class Refusal(NamedTuple):
 
 
 def refusals(node: Node) -> list[Refusal]:
-    """What speaks against an operation on a GPU."""
-    if node.op not in _EVERYWHERE | _NEW:
+    """Every reason why an operation does not run on a GPU, or not correctly; empty if it does."""
+    if node.op not in IN_BOTH | IN_ACCELERATOR_ONLY:
         return [Refusal(UNSUPPORTED, f"LiteRT's GPU delegates have no {node.op}", _REMEDIES.get(node.op, _REPLACE))]
-    checks = (_older, _twice, *(_ANY_OF_TWO if node.op in _ELEMENTWISE else ()), *_CHECKS.get(node.op, ()))
+    checks = (_older_delegate, _repeated, *(_ANY_OF_TWO if node.op in ELEMENTWISE else ()), *_CHECKS.get(node.op, ()))
     return [refusal for check in checks if (refusal := check(node)) is not None]
 
 
-def _older(node: Node) -> Refusal | None:
-    if node.op in _NEW:
+def _older_delegate(node: Node) -> Refusal | None:
+    if node.op in IN_ACCELERATOR_ONLY:
         reason = f"TensorFlow Lite's GPU delegate has no {node.op}; LiteRT's accelerator has"
         return Refusal(OLDER, reason, f"{_COMPILED}, or replace the layer")
     integers = [t for t in _computed(node) if t.kind == "INT32"]
@@ -71,11 +53,11 @@ def _older(node: Node) -> Refusal | None:
     return None
 
 
-def _twice(node: Node) -> Refusal | None:
+def _repeated(node: Node) -> Refusal | None:
     computed = [tensor.index for tensor in _computed(node)]
     if len(computed) == len(set(computed)) or node.op in ("ADD", "CONCATENATION", "MUL"):
         return None
-    reason = "one tensor as two operands, which LiteRT's accelerator refuses, or ends the process at"
+    reason = "one tensor as two operands, which LiteRT's accelerator refuses, or at which it ends the process"
     return Refusal(UNSUPPORTED, reason, "compute one of the operands by a layer of its own")
 
 
@@ -92,7 +74,7 @@ def _ranks(node: Node) -> Refusal | None:
 
 
 def _constant(node: Node) -> Refusal | None:
-    """A delegate's constants have no batch: their first of two or three dimensions becomes the height."""
+    """A delegate's constants have no batch dimension: the first of two or three dimensions is taken for the height."""
     result = node.outputs[0].shape
     constants = [t.shape for t in node.inputs if t.constant and len(t.shape) == len(result) and t.shape[:1] > (1,)]
     if not constants:
@@ -100,7 +82,9 @@ def _constant(node: Node) -> Refusal | None:
     reason = f"a constant {list(constants[0])} with another value for each sample of the batch"
     remedy = "fix the batch to 1, or make the constant an input"
     if len(result) == 4 and all(t.shape[:1] == result[:1] for t in _computed(node)):
-        return Refusal(OLDER, f"{reason}, which TensorFlow Lite's GPU delegate has not", f"{remedy}, or {_COMPILED}")
+        return Refusal(
+            OLDER, f"{reason}, which TensorFlow Lite's GPU delegate does not have", f"{remedy}, or {_COMPILED}"
+        )
     return Refusal(WRONG, f"{reason}, which LiteRT's accelerator takes for the height", remedy)
 
 
@@ -109,7 +93,9 @@ def _matmul(node: Node) -> Refusal | None:
     if a.constant:
         return Refusal(UNSUPPORTED, "a constant as the first factor", "transpose the product, so that it comes second")
     if _batch(a) != _batch(b) and not (b.constant and len(b.shape) == 2):
-        reason = f"factors {list(a.shape)} and {list(b.shape)}; LiteRT's accelerator computes equal batches alone right"
+        reason = (
+            f"factors {list(a.shape)} and {list(b.shape)}; LiteRT's accelerator computes only equal batches correctly"
+        )
         return Refusal(WRONG, reason, "repeat the smaller factor along the batch")
     if b.constant and len(b.shape) > 2:
         return Refusal(OLDER, f"{_TAKES} only a matrix as a constant factor", f"{_COMPILED}, or make it an input")
@@ -131,7 +117,7 @@ def _convolution(node: Node) -> Refusal | None:
     sizes = (taken, made * taken // channels)
     if node.inputs[1].constant and (sizes == (1, 1) or all(size % 4 == 0 for size in sizes)):
         return None
-    reason = f"groups of {sizes[0]} to {sizes[1]} channels; LiteRT's accelerator computes multiples of 4 alone right"
+    reason = f"groups of {sizes[0]} to {sizes[1]} channels; LiteRT's accelerator computes only multiples of 4 correctly"
     return Refusal(WRONG, reason, "make them multiples of 4 channels, or use DepthwiseConv2D")
 
 

@@ -10,19 +10,27 @@ import copy
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
+from ....model.precision import FLOAT16_LARGEST, FLOAT16_SMALLEST_NORMAL
 from ..run_preserving import run_keeping
 
-LARGEST, SMALLEST = 65504.0, 2.0**-14
+
+class HalfResult(NamedTuple):
+    """A float result of an operation: its kind, the tensor's name, its values in single precision and in half."""
+
+    op: str
+    name: str
+    single: np.ndarray
+    half: np.ndarray
 
 
 def half_constants(path: Path) -> list[tuple[str, str, float]]:
-    """(operation, its name, value) of each single constant that a half holds with fewer digits, or not at all."""
+    """(operation, its name, value) of each single number that float16 holds with fewer digits or not at all."""
     model = flatbuffer_utils.read_model(os.fspath(path))
     graph, found = model.subgraphs[0], []
     for operator in graph.operators:
@@ -31,14 +39,14 @@ def half_constants(path: Path) -> list[tuple[str, str, float]]:
             if data is None or tensor.type != schema.TensorType.FLOAT32 or len(data) != 4:
                 continue
             value = float(np.frombuffer(bytes(data), np.float32)[0])
-            if value and not SMALLEST <= abs(value) <= LARGEST:
+            if value and not FLOAT16_SMALLEST_NORMAL <= abs(value) <= FLOAT16_LARGEST:
                 kind = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
                 found.append((kind, graph.tensors[operator.outputs[0]].name.decode(), value))
     return found
 
 
-def run_in_half(path: Path, arrays: dict[str, np.ndarray]) -> list[tuple[str, str, np.ndarray, np.ndarray]]:
-    """(operation, name, result in single, result in half) of each float operation, in the order they run."""
+def run_in_half(path: Path, arrays: dict[str, np.ndarray]) -> list[HalfResult]:
+    """Each float result, in the order in which the operations run."""
     model = flatbuffer_utils.read_model(os.fspath(path))
     single = _run(model, arrays)
     half = _run(_rounded(model), arrays)
@@ -49,7 +57,7 @@ def run_in_half(path: Path, arrays: dict[str, np.ndarray]) -> list[tuple[str, st
             if graph.tensors[index].type == schema.TensorType.FLOAT32 and index in single and index in half:
                 with np.errstate(over="ignore"):
                     rounded = half[index].astype(np.float16).astype(np.float32)
-                rows.append((kind, graph.tensors[index].name.decode(), single[index], rounded))
+                rows.append(HalfResult(kind, graph.tensors[index].name.decode(), single[index], rounded))
     return rows
 
 
@@ -80,7 +88,7 @@ def _rounded(model: Any) -> Any:
 
 
 def _casts(model: Any, index: int, replaced: dict[int, int]) -> list[Any]:
-    """Two operations, to half and back; `replaced` then has the tensor to use instead."""
+    """Two operations, to half and back, for a float tensor; `replaced` gets the tensor that is to be read instead."""
     graph = model.subgraphs[0]
     if index < 0 or graph.tensors[index].type != schema.TensorType.FLOAT32:
         return []
@@ -100,7 +108,7 @@ def _casts(model: Any, index: int, replaced: dict[int, int]) -> list[Any]:
 
 
 def _run(model: Any, arrays: dict[str, np.ndarray]) -> dict[int, np.ndarray]:
-    """Results by tensor, without those that the interpreter does not keep, such as some of a loop's."""
+    """Results by tensor; those that the interpreter does not keep, such as some of a loop's, are left out."""
     interpreter = run_keeping(bytes(flatbuffer_utils.convert_object_to_bytearray(copy.deepcopy(model))), arrays)
     results = {}
     for index in (int(i) for operator in model.subgraphs[0].operators for i in operator.outputs if i >= 0):

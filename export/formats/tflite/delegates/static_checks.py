@@ -1,14 +1,16 @@
-"""What the operations of a TFLite file, their types and shapes, mean to GPU and NPU delegates, before anything runs."""
+"""What GPU and NPU delegates refuse or compute wrongly, read off the operations, types and shapes of a TFLite file."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from ....model.layer_names import NORM_SCOPE, layer_of
+from ....model.signature import Spec
 from ....report.delegate_report import Finding
+from .gpu_rules import refusals
+from .node_table import Node, nodes
 
 _MOST_RANK = 4
 _FIX_BATCH = "fix the batch: batch_size=1 (--batch-size 1)"
@@ -24,18 +26,18 @@ _HALF = "run it on a GPU, or on an NPU that has float16 too"
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")
 
 
-def look_at(path: Path, inputs: Sequence[Any], layers: Collection[str] | None, mode: str | None) -> list[Finding]:
-    """One finding a kind, layer and operation; `mode` is the quantization of the file."""
-    from .operations import nodes
-
+def static_findings(
+    path: Path, inputs: Sequence[Spec], layers: Collection[str] | None, mode: str | None
+) -> list[Finding]:
+    """At most one finding for each kind, layer and operation; `mode` is the quantization of the file."""
     listed = nodes(path)
     found: dict[tuple[str, str, str], Finding] = {}
-    for finding in (*_free(inputs), *_on_a_gpu(listed, layers), *_on_integers(listed, layers, mode)):
+    for finding in (*_free_sizes(inputs), *_on_a_gpu(listed, layers), *_on_integers(listed, layers, mode)):
         found.setdefault((finding.kind, finding.layer, finding.op), finding)
     return list(found.values())
 
 
-def _free(inputs: Sequence[Any]) -> Iterator[Finding]:
+def _free_sizes(inputs: Sequence[Spec]) -> Iterator[Finding]:
     for spec in inputs:
         if None in spec.shape:
             reason = f"input {list(spec.shape)} is free in size; GPU and NPU delegates prepare for fixed sizes"
@@ -44,9 +46,7 @@ def _free(inputs: Sequence[Any]) -> Iterator[Finding]:
             yield Finding("dynamic shape", spec.name, "input", reason, helps)
 
 
-def _on_a_gpu(listed: Sequence[Any], layers: Collection[str] | None) -> Iterator[Finding]:
-    from .gpu_rules import refusals
-
+def _on_a_gpu(listed: Sequence[Node], layers: Collection[str] | None) -> Iterator[Finding]:
     sixteen = [node for node in listed if any(tensor.kind == "INT16" for tensor in node.computed())]
     if sixteen:
         remedy = "export with quantize='int8' or 'float16' for a GPU"
@@ -62,11 +62,11 @@ def _on_a_gpu(listed: Sequence[Any], layers: Collection[str] | None) -> Iterator
             yield Finding("rank", layer, node.op, _RANK.format(rank), remedy)
         if any(tensor.kind in ("INT64", "FLOAT64") for tensor in node.computed()):
             remedy = "use int32 or float32 in the model (keras.ops.cast)"
-            yield Finding("type", layer, node.op, "64-bit numbers, which delegates have not", remedy)
+            yield Finding("type", layer, node.op, "64-bit numbers, which delegates do not have", remedy)
 
 
-def _on_integers(listed: Sequence[Any], layers: Collection[str] | None, mode: str | None) -> Iterator[Finding]:
-    """What of a quantized file an NPU without floats leaves to the processor; to convert inputs is cheap."""
+def _on_integers(listed: Sequence[Node], layers: Collection[str] | None, mode: str | None) -> Iterator[Finding]:
+    """The layers of a quantized file that an NPU without floats leaves to the processor; conversions do not count."""
     if mode not in ("int8", "int16x8"):
         return
     floats: dict[str, Counter[str]] = {}

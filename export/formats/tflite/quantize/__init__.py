@@ -1,0 +1,1 @@
+"""Quantized TFLite files: ranges, roundings, and what stays in float."""

@@ -1,12 +1,13 @@
 """Calibrated quantization of a float TFLite file: what stays in float, which ranges, which roundings.
 
-Statistics of a norm differ by orders of magnitude between groups, and one 8-bit scale for them zeroes the small: norms
-stay in float, and so do the additions that take their output, whose sum the next layer quantizes anyway. Around that:
+The statistics of a norm differ by orders of magnitude between groups, and one 8-bit scale for all would make the small
+ones zero. So norms stay in float, and so do the additions that read their output, whose sum the next layer quantizes
+anyway. For the rest:
 
     `equalizing`   channels of a convolution that a norm follows share its output's 8 bits evenly
     `rounding`     kernels are rounded for the output they give
     `ranges`       activations are clipped where that loses least
-    `sixteen`      16-bit activations around norms
+    `int16x8`      16-bit activations around norms
 
 A model without norms left is quantized throughout, by the converter's own quantizer. `benchmarks/quantized_norms.py`
 measures what each of these is worth.
@@ -130,7 +131,7 @@ def _write_ranges(graph: Graph, ranges: dict[int, tuple[float, float]]) -> None:
 
 def _throughout_in_sixteen_bits(flatbuffer: bytes, batches: list[Arrays], say: Progress) -> bytes:
     kinds: Any = tf
-    return Calibrator(flatbuffer).calibrate_and_quantize(
+    made = Calibrator(flatbuffer).calibrate_and_quantize(
         lambda: counted(batches, say, "calibration examples counted", len(batches[0][0])),
         kinds.float32,
         kinds.float32,
@@ -138,3 +139,4 @@ def _throughout_in_sixteen_bits(flatbuffer: bytes, batches: list[Arrays], say: P
         kinds.int16,
         kinds.int64,
     )
+    return bytes(made)

@@ -1,7 +1,7 @@
-"""Dynamic range files with kernels rounded for their output, as calibration data show it: see `rounding.py`.
+"""Round the kernels of a dynamic range file for the output that calibration data give: see `rounding.py`.
 
-The converter chooses what has 8-bit weights and writes the file. Each kernel on the grid of its channels gets other
-points of the same grid, and its bias what the mean of the output would lose.
+The converter chooses which weights have 8 bits and writes the file. Here each kernel with a scale for every output
+channel gets other points of the same grid, and its bias is corrected by the change of the mean output.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _put(graph: Graph, op: Any, kernel: np.ndarray, bias: np.ndarray | None = No
     steps = np.round(kernel / scale.reshape(-1, *[1] * (kernel.ndim - 1))).astype(np.int8)
     inputs = [int(i) for i in op.inputs]
     if len(graph.users(inputs[1])) == 1:
-        graph.tensors[inputs[1]].quantization = None  # as many numbers as channels, which nothing reads any more
+        graph.tensors[inputs[1]].quantization = None  # nothing reads this tensor any more, and its scales take room
     inputs[1] = graph.add_constant(steps, graph.name(inputs[1]), Quantized(scale))
     if bias is not None and len(inputs) > 2 and inputs[2] >= 0:
         inputs[2] = graph.add_constant(bias, graph.name(inputs[2]))

@@ -1,14 +1,14 @@
-"""Give every channel of a convolution all of the 8 bits of its output, where a norm follows that can take it back.
+"""Let every channel of a convolution use all 8 bits of its output, where a norm follows that can undo the scaling.
 
-    x' = s_c * (x - o_c)      a convolution's output, each channel moved to the middle and stretched to one range:
+    x' = s_c * (x - o_c)      a convolution's output, each channel centred and scaled to the same range:
                               the kernel times s_c, the bias (b - o_c) * s_c
     m  = m' / s_c + o_c       the norm's mean and variance a channel, exactly those of x;
     v  = v' / s_c^2           only tensors of C values change
     y  = x' * (k / s_c) + (t + o_c * k)                      where the norm computes x * k + t
     y  = (x' - m') * (k / s_c) + t                           where it computes (x - m) * k + t
 
-One scale serves a whole tensor in TFLite, so without this a channel that reaches a tenth of the widest one's range
-keeps three bits less. The norm is one that `lowerings/pooled.py` made.
+A quantized tensor has one scale in TFLite, so without this a channel with a tenth of the widest channel's range keeps
+three bits less. The norm is one that `lowerings/pooled.py` made.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MEANS = {"AVERAGE_POOL_2D", "MEAN"}
 
 @dataclass
 class Pair:
-    """A convolution and the norm behind it: `x` the tensor between them, and what reads it."""
+    """A convolution and the norm that alone reads its output `x`: tensors, and operators that have to change."""
 
     convolution: Any
     x: int
@@ -36,7 +36,7 @@ class Pair:
     variance: int
     factor: int
     multiply: Any  # x * factor, or centred * factor
-    readers_of_mean: list[Any]  # those that take it from x
+    readers_of_mean: list[Any]  # the operators that subtract it from x
     add: Any | None  # ... + t, where t has to change
 
 
@@ -109,7 +109,9 @@ def equalize(graph: Graph, pair: Pair, scale: np.ndarray, offset: np.ndarray) ->
     def constant(values: np.ndarray, what: str) -> int:
         return graph.add_constant(values.reshape(shape), f"{name}/{what}")
 
-    first_of = lambda readers: min(readers, key=lambda op: position(graph, op))  # noqa: E731
+    def first_of(readers: list[Any]) -> Any:
+        return min(readers, key=lambda op: position(graph, op))
+
     inverse, middle = constant(1.0 / scale, "inverse_scale"), constant(offset, "offset")
 
     others = [op for op in graph.users(pair.mean) if not any(op is r for r in pair.readers_of_mean)]

@@ -1,12 +1,12 @@
 """Convolutions and dense layers with 8-bit weights between 16-bit activations; everything else in float.
 
-Most of TFLite's 16-bit kernels lack what a norm is made of (SQUARED_DIFFERENCE, RSQRT), and the converter's quantizer
-knows no way to leave single operators in float, so a model with norms is rewritten here:
+TFLite has no 16-bit kernels for operations that norms consist of (SQUARED_DIFFERENCE, RSQRT), and the converter's
+quantizer cannot leave single operators in float, so a model with norms is rewritten here:
 
     x -> QUANTIZE -> CONV_2D (int16 x int8 + int64 -> int16) -> DEQUANTIZE -> y
     s_x = 2 max|x| / 32767,   s_w = max|w| / 127 for each output channel,   bias in steps of s_x s_w
 
-Twice the range that calibration saw costs one bit of sixteen, and nothing unseen is clipped.
+The range is twice the one seen in calibration: that costs one bit of sixteen, and inputs twice as large do not clip.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _quantize_weights(graph: Graph, op: Any, scale_of_input: float) -> None:
     kind = graph.kind(op)
     axis, version = _LAYERS[kind]
     graph.code(kind, 0, version)
-    w = graph.constant(int(op.inputs[1])).astype(np.float64)  # type: ignore[union-attr]
+    w = graph.constant(int(op.inputs[1])).astype(np.float64)
     others = tuple(i for i in range(w.ndim) if i != axis)
     scale = np.abs(w).max(axis=others) / 127
     scale[scale == 0] = 1.0
@@ -78,7 +78,7 @@ def _quantize_weights(graph: Graph, op: Any, scale_of_input: float) -> None:
 
 
 def _drop_unused(graph: Graph) -> None:
-    """Between two layers that follow each other nobody needs the float tensor."""
+    """Drop each DEQUANTIZE between two layers that follow each other: nothing reads its float tensor."""
     used = {int(i) for op in graph.ops for i in op.inputs} | {int(i) for i in graph.subgraph.outputs}
     graph.ops[:] = [op for op in graph.ops if graph.kind(op) != "DEQUANTIZE" or int(op.outputs[0]) in used]
     graph.index()

@@ -1,4 +1,4 @@
-"""Watch tensors of a float TFLite file while it runs on calibration data."""
+"""Look at the values of tensors while a float TFLite file runs on calibration data."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from ....model.user_inputs import Arrays
+from ..interpreter import open_interpreter
 
 
 def watch(
     flatbuffer: bytes, batches: Iterable[Arrays], tensors: Iterable[int], see: Callable[[int, np.ndarray], None]
 ) -> None:
     """Run every batch and call `see(tensor, values)` for each of `tensors` after it."""
-    interpreter = Interpreter(model_content=flatbuffer, num_threads=2, experimental_preserve_all_tensors=True)
-    runner = interpreter.get_signature_list()
-    inputs = _input_order(interpreter, runner)
+    interpreter = open_interpreter(flatbuffer, threads=2, preserve=True)
+    inputs = _input_order(interpreter)
     wanted, shapes = list(tensors), None
     for batch in batches:
         if shapes != [array.shape for array in batch]:
@@ -29,12 +29,12 @@ def watch(
             interpreter.set_tensor(index, array)
         interpreter.invoke()
         for tensor in wanted:
-            with suppress(ValueError):  # what a loop takes, leaves as it is and gives back has no data of its own
+            with suppress(ValueError):  # a tensor that a loop only passes through has no data of its own
                 see(tensor, interpreter.get_tensor(tensor))
 
 
-def _input_order(interpreter: Interpreter, signatures: dict) -> list[int]:
-    """Indices of the inputs in the order of the traced model's: they are named by their positions."""
-    key = next(iter(signatures))
+def _input_order(interpreter: Interpreter) -> list[int]:
+    """Indices of the inputs in the order of the model's: the converter's signature names them by their positions."""
+    key = next(iter(interpreter.get_signature_list()))
     details = interpreter.get_signature_runner(key).get_input_details()
     return [details[name]["index"] for name in sorted(details)]

@@ -1,7 +1,7 @@
-"""Ranges of activations from calibration data: the one that loses least when it is cut into 256 steps.
+"""Ranges of activations from calibration data: the range of least squared error when it is cut into 256 steps.
 
 A range that holds the rarest outlier wastes steps on it; a narrower one clips it. First the upper end and then the
-lower one moves inwards, to where the squared error, summed over a histogram of the values, is least.
+lower end moves inwards, to where the squared error, summed over a histogram of the values, is least.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Histograms:
             self._counts[tensor] = self._counts.get(tensor, 0) + counts
 
     def best(self, tensor: int) -> tuple[float, float]:
-        """The range of least error; all of it where nothing was counted."""
+        """The range of least error; from extreme to extreme for a tensor that was not counted."""
         low, high = self._extremes.low[tensor], self._extremes.high[tensor]
         if tensor not in self._counts:
             return low, high

@@ -1,8 +1,8 @@
-"""Round kernels to 8 bits so that the layer's output, not each weight, comes out closest.
+"""Round kernels to 8 bits so that the error of the layer's output, not that of each weight, is least.
 
-To the nearest step, the errors of the weights add up at random. Inputs of a layer are correlated, so what one weight
-loses can be given to those that are not rounded yet. With X the patches of the calibration data (a row each) and
-H = X'X + damping, minimize |X (w - q)|^2 over q on the grid, column after column:
+If each weight is rounded to the nearest step, the errors add up at random. The inputs of a layer are correlated, so the
+weights that are not rounded yet can make up for what one weight loses. With X the patches of the calibration data (a
+row each) and H = X'X + damping, minimize |X (w - q)|^2 over q on the grid, column after column:
 
     H = R R', R upper triangular, so |X (w - q)|^2 = sum over i of (sum over j <= i of (w_j - q_j) R_ji)^2
     q_i = w_i + sum over j < i of (w_j - q_j) R_ji / R_ii, on the grid
@@ -20,7 +20,7 @@ import numpy as np
 
 from ..flatbuffer_graph import Graph
 
-_LARGEST_PATCH = 2_400  # above it the Cholesky factor takes seconds
+_LARGEST_PATCH = 2_400  # the Cholesky factor of a larger patch takes seconds
 _ROWS = 8_192
 _DAMPING = 0.01
 _BLOCK = 64
@@ -29,7 +29,7 @@ _LAYERS = ("CONV_2D", "FULLY_CONNECTED")
 
 
 class Patches:
-    """The second moments of what a layer multiplies its kernel with, gathered batch by batch."""
+    """The second moments of the patches that a layer multiplies its kernel with, gathered batch by batch."""
 
     def __init__(self, graph: Graph, op: Any, examples: int) -> None:
         self._op, self._kernel = op, graph.shape(int(op.inputs[1]))
@@ -46,7 +46,7 @@ class Patches:
             self._multiply()
 
     def _multiply(self) -> None:
-        """A few large products take a fraction of the time of many small ones."""
+        """Add what is waiting to the sums at once: a few large products are far faster than many small ones."""
         if self._waiting:
             rows = np.concatenate(self._waiting)
             self._waiting.clear()
@@ -55,12 +55,12 @@ class Patches:
             self._count += len(rows)
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """The means of x_i x_j and of x_i; zeros where nothing was seen."""
+        """The means of x_i x_j and of x_i; zeros if there were no patches."""
         self._multiply()
         return self._sums / max(1, self._count), self._total / max(1, self._count)
 
     def _windows(self, x: np.ndarray) -> np.ndarray:
-        """Patches at random positions of the output, all of them where there are few."""
+        """Patches at random positions of the output, or at all positions if there are few."""
         options, (_, height, width, _) = self._op.builtinOptions, self._kernel
         starts = [
             _starts(size, kernel, stride, dilation, options.padding == 0)
@@ -80,7 +80,8 @@ class Patches:
             rows.clip(0, x.shape[1] - 1)[:, :, None],
             columns.clip(0, x.shape[2] - 1)[:, None, :],
         ]
-        return (patches * inside[..., None]).reshape(len(chosen), self.size)
+        rows_of_patches: np.ndarray = (patches * inside[..., None]).reshape(len(chosen), self.size)
+        return rows_of_patches
 
 
 def _starts(size: int, kernel: int, stride: int, dilation: int, same: bool) -> np.ndarray:
@@ -105,7 +106,7 @@ def layers(graph: Graph) -> list[Any]:
 
 
 def round_kernel(graph: Graph, op: Any, patches: Patches) -> None:
-    """Replace the kernel by values on its grid, and let the bias make up for what the mean output loses."""
+    """Replace the kernel by values on its grid, and correct the bias by the change of the mean output."""
     kernel = graph.constant(int(op.inputs[1]))
     w = kernel.reshape(len(kernel), -1).astype(np.float64)
     moments, mean = patches.moments()

@@ -1,13 +1,13 @@
-"""Which layers of a network with norms are worth more than 8 bits: measured, one layer at a time.
+"""Which layers of a network with norms need more than 8 bits: measured, one layer at a time.
 
-A norm gives every example the same scale again, but ranges are the same for all examples: of one with little contrast,
-the first layers round most away, and no later layer brings it back. So with only the input and output of one layer
-rounded to 8 bits, the network runs on a few examples, and
+A norm brings every example back to the same scale, but the ranges of a quantized tensor are the same for all examples:
+the first layers round away most of an example of little contrast, and no later layer restores it. So the network runs
+on a few examples with only the input and output of one layer rounded to 8 bits, and
 
     noise = |y - y_rounded|^2 / |y|^2        summed over outputs and examples
 
-The noisiest layers stay in float until what is left adds up to little, as far as that is a fifth of the network's
-multiplications at most.
+The noisiest layers stay in float until the noise of the others adds up to little; together they may have a fifth of the
+network's multiplications at most.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _SHARE = 0.2
 _LITTLE = 10**-3.5
 _EXAMPLES = 8
-_INPUTS = 6  # the field of an operator's table that says where its inputs stand
+_INPUTS = 6  # the vtable offset of `inputs` in an operator's table
 
 
 def most_sensitive(
@@ -56,7 +56,10 @@ def most_sensitive(
 
 
 def _in_eight_bits(graph: Graph, op: Any, ranges: dict[int, tuple[float, float]]) -> list[tuple[Any, int, int]]:
-    """Add what rounds the input and the output of a layer, and return what has to read it: operator, slot, tensor."""
+    """Add operators that round the input and the output of a layer to 8 bits.
+
+    Returns which inputs have to change: operator, position among its inputs, the tensor to read instead.
+    """
     x, y = int(op.inputs[0]), int(op.outputs[0])
     changes = [(op, 0, _rounded(graph, x, ranges[x], op))]
     if not graph.is_output(y):
@@ -66,7 +69,7 @@ def _in_eight_bits(graph: Graph, op: Any, ranges: dict[int, tuple[float, float]]
 
 
 def _rounded(graph: Graph, tensor: int, limits: tuple[float, float], before: Any) -> int:
-    """What 8 bits keep of `tensor`."""
+    """A new tensor: `tensor` quantized to 8 bits and back, computed in front of `before`."""
     low, high = limits
     scale = max(high - low, 1e-9) / 255
     quantized = Quantized(scale, zero_point=int(np.clip(np.round(-128 - low / scale), -128, 127)))
@@ -78,7 +81,7 @@ def _rounded(graph: Graph, tensor: int, limits: tuple[float, float], before: Any
 
 
 def _rewired(content: bytes, changes: list[tuple[int, int, int]]) -> bytes:
-    """The file with some operators reading other tensors: written into the bytes, which takes no time."""
+    """The file with some operators reading other tensors; written into the bytes, faster than packing it anew."""
     changed = bytearray(content)
     operators = schema.Model.GetRootAs(changed, 0).Subgraphs(0)
     for k, slot, tensor in changes:

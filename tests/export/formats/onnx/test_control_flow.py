@@ -11,6 +11,8 @@ import keras_norms
 
 onnx = pytest.importorskip("onnx")
 
+pytestmark = pytest.mark.runtime
+
 L, ops = keras.layers, keras.ops
 
 

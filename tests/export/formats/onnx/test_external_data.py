@@ -7,18 +7,29 @@ from keras_norms.export.formats.onnx import onnx_format as target
 from models import NORMS, image_net, randomize
 from onnx_files import chain, counted
 
+pytestmark = pytest.mark.runtime
+
 L = keras.layers
 
 
 @pytest.fixture
-def beside(monkeypatch, tmp_path):
+def ended(monkeypatch):
+    """One entry for each time that the converter's process was to be ended, which costs the next export 5 seconds."""
+    times = []
+    monkeypatch.setattr(target, "stop_child", lambda: times.append("ended"))
+    return times
+
+
+@pytest.fixture
+def beside(monkeypatch, tmp_path, ended):
     monkeypatch.setattr(target, "DATA_ABOVE", 1_000)
     return tmp_path / "model.onnx"
 
 
-def test_large_weights_lie_beside_the_file(beside, tmp_path):
+def test_large_weights_lie_beside_the_file(beside, tmp_path, ended):
     model = image_net(NORMS["GroupNormalization"], channels=16)
     report = to_onnx(model, beside)
+    assert ended == ["ended"], "verifying needs the memory that the converter holds"
     data = tmp_path / "model.onnx.data"
     assert sorted(tmp_path.iterdir()) == [beside, data]
     assert data.stat().st_size > 1_000

@@ -145,6 +145,7 @@ def decoder():
     )
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize(
     "options",
     [
@@ -165,12 +166,14 @@ def test_a_convolutional_classifier_has_one_transpose(options, tmp_path):
     assert found["Reshape"] == 1 + (options.get("quantize") == "dynamic"), "the quantizer makes one of a bias"
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize("layout", ["keras", "nchw"])
 def test_a_decoder_is_transposed_behind_its_last_convolution_only(layout, tmp_path):
     to_onnx(decoder(), tmp_path / "m.onnx", layout=layout)
     assert counted(tmp_path / "m.onnx").get("Transpose", 0) == (layout == "keras")
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize("shape", [(12, 4), (5, 4, 6, 2)])
 def test_a_flattened_series_or_volume_too(shape, tmp_path):
     convolution = {2: L.Conv1D, 4: L.Conv3D}[len(shape)]

@@ -11,6 +11,8 @@ from keras_norms.export.formats.onnx import metadata
 from models import NORMS, image_net, randomize
 from onnx_files import chain, counted
 
+pytestmark = pytest.mark.runtime
+
 L = keras.layers
 
 

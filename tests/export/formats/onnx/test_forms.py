@@ -8,6 +8,8 @@ from onnx_files import chain, counted, opset_of
 
 import keras_norms
 
+pytestmark = pytest.mark.runtime
+
 L = keras.layers
 
 

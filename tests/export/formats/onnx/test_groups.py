@@ -7,8 +7,13 @@ onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
 import onnxruntime  # noqa: E402
-from keras_norms.export.formats.onnx.passes.group_norm_op import insert_groups, write_groups  # noqa: E402
+from keras_norms.export.formats.onnx.passes.group_norm_op import (  # noqa: E402
+    GroupNorm,
+    insert_group_norm,
+    write_group_norms,
+)
 from keras_norms.export.formats.onnx.passes.layout import settle_layout  # noqa: E402
+from keras_norms.export.formats.onnx.passes.pass_types import PassOptions  # noqa: E402
 from onnx_ir.passes import common  # noqa: E402
 
 TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
@@ -31,11 +36,12 @@ def normalized(shape, groups, affine, either=True, opset=18, convolution=False):
     relu = graph[1]
     to = [np.array([0, groups, -1]), np.array([0, shape[3], *shape[1:3]])]
     to = [_constant(graph, array, f"to{i}") for i, array in enumerate(to)]
-    y = insert_groups(relu, relu.inputs[0], to, (groups, shape[3]), EPSILON, affine, "norm", either)
+    norm = GroupNorm(groups, shape[3], EPSILON, *affine, either)
+    y = insert_group_norm(relu, relu.inputs[0], to, norm, "norm")
     relu.outputs[0].replace_all_uses_with(y)
     common.RemoveUnusedNodesPass()(model)
-    settle_layout(model)
-    write_groups(graph)
+    settle_layout(model, PassOptions())
+    write_group_norms(model, PassOptions())
     common.RemoveUnusedNodesPass()(model)
     for i, each in enumerate(graph):
         each.name = f"n{i}"

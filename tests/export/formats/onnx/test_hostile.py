@@ -9,6 +9,8 @@ from onnx_files import chain
 
 import keras_norms
 
+pytestmark = pytest.mark.runtime
+
 L = keras.layers
 
 

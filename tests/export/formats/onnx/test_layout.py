@@ -8,16 +8,16 @@ import pytest
 onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
+from keras_norms.export.formats.onnx.passes.bias_into_convolution import bias_into_convolution  # noqa: E402
+from keras_norms.export.formats.onnx.passes.dense_without_reshapes import dense_without_reshapes  # noqa: E402
+from keras_norms.export.formats.onnx.passes.drop_identities import drop_identities  # noqa: E402
+from keras_norms.export.formats.onnx.passes.drop_reshapes import drop_reshapes  # noqa: E402
 from keras_norms.export.formats.onnx.passes.einsum_as_matmul import einsum_as_matmul  # noqa: E402
+from keras_norms.export.formats.onnx.passes.fold_shapes import fold_shapes  # noqa: E402
 from keras_norms.export.formats.onnx.passes.layout import settle_layout  # noqa: E402
 from keras_norms.export.formats.onnx.passes.min_cut import SINK, SOURCE, Cut  # noqa: E402
-from keras_norms.export.formats.onnx.passes.small_rewrites import (  # noqa: E402
-    bias_into_convolution,
-    dense_without_reshapes,
-    drop_identities,
-    padding_into_convolution,
-)
-from keras_norms.export.formats.onnx.passes.symbolic_shapes import drop_reshapes, fold_shapes  # noqa: E402
+from keras_norms.export.formats.onnx.passes.padding_into_convolution import padding_into_convolution  # noqa: E402
+from keras_norms.export.formats.onnx.passes.pass_types import PassOptions  # noqa: E402
 from onnx_files import passed, run_as_written  # noqa: E402
 from onnx_ir.passes import common  # noqa: E402
 
@@ -110,12 +110,12 @@ class Program:
         return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
 
 
-def changed(proto, *passes):
+def changed(proto, *passes, **options):
     """As a converter leaves it: constants in nodes of their own, idle nodes."""
     model = ir.from_proto(proto)
     common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    drop_identities(model.graph)
-    return passed(ir.to_proto(model), *passes)
+    drop_identities(model, PassOptions())
+    return passed(ir.to_proto(model), *passes, **options)
 
 
 def transposes(proto):
@@ -132,7 +132,7 @@ def test_random_graphs_compute_what_they_did(block):
         for name, y in run_as_written(settled, x).items():
             np.testing.assert_allclose(y, expected[name], rtol=0, atol=2e-5 * max(1, np.abs(expected[name]).max()))
         assert transposes(settled) <= transposes(proto), seed
-        turned = changed(proto, lambda model: settle_layout(model, channels_first_io=True))
+        turned = changed(proto, settle_layout, channels_first_io=True)
         got = run_as_written(turned, np.ascontiguousarray(x.transpose(TO_FIRST)))
         for name, y in expected.items():
             want = y.transpose(TO_FIRST) if y.ndim == 4 else y
@@ -188,7 +188,7 @@ def test_shapes_that_two_free_sizes_hang_on_vanish_from_a_dense_layer():
         ["batch", "time", 3],
         ["batch", "time", 5],
     )
-    rest = changed(proto, lambda m: dense_without_reshapes(m.graph), fold_shapes, lambda m: drop_reshapes(m.graph))
+    rest = changed(proto, dense_without_reshapes, fold_shapes, drop_reshapes)
     assert [node.op_type for node in rest.graph.node] == ["MatMul"]
     x = np.random.default_rng(0).normal(size=(2, 7, 3)).astype("float32")
     np.testing.assert_array_equal(run_as_written(rest, x)["y"], run_as_written(proto, x)["y"])
@@ -204,7 +204,7 @@ def test_a_dense_layer_that_regroups_its_rows_keeps_its_reshapes(target):
     constants = {"rows": np.array([-1, 4], np.int64), "kernel": np.ones((4, 5), np.float32), "to": np.array(target)}
     rest = changed(
         graph(nodes, constants, [2, 3, 4] if len(target) < 3 else [2, 6, 2], None),
-        lambda m: dense_without_reshapes(m.graph),
+        dense_without_reshapes,
     )
     assert [node.op_type for node in rest.graph.node] == ["Reshape", "MatMul", "Reshape"]
 
@@ -218,7 +218,7 @@ def test_einsum_becomes_one_matmul(equation):
     w = np.random.default_rng(1).normal(size=[sizes[i] for i in b]).astype("float32")
     shape = [sizes[i] for i in a]
     proto = graph([("Einsum", ["x", "w"], ["y"], {"equation": equation})], {"w": w}, shape, [sizes[i] for i in result])
-    rest = changed(proto, lambda model: einsum_as_matmul(model.graph))
+    rest = changed(proto, einsum_as_matmul)
     kinds = {node.op_type for node in rest.graph.node}
     assert "Einsum" not in kinds
     assert kinds <= {"MatMul", "Transpose"}
@@ -233,7 +233,7 @@ def test_einsum_with_a_kernel_is_a_product_between_reshapes_at_any_free_size(equ
     w = np.random.default_rng(1).normal(size=[sizes[i] for i in b]).astype("float32")
     free = ["batch" if i == "a" else "time" if i not in b else sizes[i] for i in a]
     proto = graph([("Einsum", ["x", "w"], ["y"], {"equation": equation})], {"w": w}, free, None)
-    rest = changed(proto, lambda model: einsum_as_matmul(model.graph))
+    rest = changed(proto, einsum_as_matmul)
     regrouped = len(b) > 2
     assert sorted(node.op_type for node in rest.graph.node) == ["MatMul", *["Reshape"] * regrouped]
     x = np.random.default_rng(0).normal(size=[sizes[i] for i in a]).astype("float32")
@@ -245,7 +245,7 @@ def test_einsum_of_another_kind_stays(equation):
     a, b, result = equation.replace("->", ",").split(",")
     w = np.ones([2] * len(b), np.float32)
     proto = graph([("Einsum", ["x", "w"], ["y"], {"equation": equation})], {"w": w}, [2] * len(a), [2] * len(result))
-    rest = changed(proto, lambda model: einsum_as_matmul(model.graph))
+    rest = changed(proto, einsum_as_matmul)
     assert [node.op_type for node in rest.graph.node] == ["Einsum"]
 
 
@@ -257,7 +257,7 @@ def test_a_bias_goes_into_its_convolution_if_it_is_one(shape, merged):
     constants = {"w": rng.normal(size=(5, 3, 1, 1)).astype("float32"), "b": rng.normal(size=shape).astype("float32")}
     nodes = [("Conv", ["x", "w"], ["v"], {}), ("Add", ["v", "b"], ["y"], {})]
     proto = graph(nodes, constants, [1, 3, 4, 4], [1, 5, 4, 4])
-    rest = changed(proto, lambda model: bias_into_convolution(model.graph))
+    rest = changed(proto, bias_into_convolution)
     assert [node.op_type for node in rest.graph.node] == (["Conv"] if merged else ["Conv", "Add"])
     x = rng.normal(size=(1, 3, 4, 4)).astype("float32")
     np.testing.assert_allclose(run_as_written(rest, x)["y"], run_as_written(proto, x)["y"], atol=1e-5)
@@ -285,7 +285,7 @@ def test_padding_goes_into_its_convolution_if_it_is_zeros_around_the_image(pads,
     ]
     size = lambda i, stride, own: (6 + pads[2 + i] + pads[6 + i] + own - 3) // stride + 1  # noqa: E731
     proto = graph(nodes, constants, [1, 3, 6, 6], [1, 5, size(0, 2, 1), size(1, 1, 2)])
-    rest = changed(proto, lambda model: padding_into_convolution(model.graph))
+    rest = changed(proto, padding_into_convolution)
     assert [node.op_type for node in rest.graph.node] == (["Conv"] if merged else ["Pad", "Conv"])
     x = rng.normal(size=(1, 3, 6, 6)).astype("float32")
     np.testing.assert_allclose(run_as_written(rest, x)["y"], run_as_written(proto, x)["y"], atol=1e-5)

@@ -6,7 +6,8 @@ import pytest
 onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
-from keras_norms.export.formats.onnx.passes.simplify_where import leaner_choices  # noqa: E402
+from keras_norms.export.formats.onnx.passes.pass_types import PassOptions  # noqa: E402
+from keras_norms.export.formats.onnx.passes.simplify_where import simplify_where  # noqa: E402
 from onnx_files import run_as_written  # noqa: E402
 from onnx_ir.passes import common  # noqa: E402
 
@@ -80,7 +81,7 @@ def test_choices(case):
     proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
     model = ir.from_proto(proto)
     common.ShapeInferencePass(data_prop=True, strict_mode=False)(model)
-    leaner_choices(model.graph)
+    simplify_where(model, PassOptions())
     common.RemoveUnusedNodesPass()(model)
     kept = [n.op_type for n in model.graph if str(n.outputs[0].name) not in ("whole", "c", "whole_x", "i", "y")]
     assert kept == left

@@ -8,6 +8,8 @@ from keras_norms.export import to_onnx
 from models import randomize
 from onnx_files import chain, counted, run_as_written
 
+pytestmark = pytest.mark.runtime
+
 L = keras.layers
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.runtime
+
 SCRIPT = Path(__file__).parents[4] / "benchmarks" / "fold_patterns.py"
 
 

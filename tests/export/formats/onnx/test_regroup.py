@@ -10,8 +10,11 @@ onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
 from keras_norms.export.formats.onnx.passes.layout import settle_layout  # noqa: E402
-from keras_norms.export.formats.onnx.passes.pixel_shuffle_op import insert_regroups, write_regroups  # noqa: E402
-from keras_norms.export.formats.onnx.passes.recurrent_transposes import fewer_transposes  # noqa: E402
+from keras_norms.export.formats.onnx.passes.pixel_shuffle_op import (  # noqa: E402
+    insert_pixel_shuffles,
+    write_pixel_shuffles,
+)
+from keras_norms.export.formats.onnx.passes.recurrent_transposes import merge_transposes  # noqa: E402
 
 L = keras.layers
 PLAIN = ["Reshape", "Transpose", "Reshape"]
@@ -66,8 +69,7 @@ def test_a_shuffle_runs_in_the_layout_around_it(case, convolution):
     nodes += [("Reshape", [x, "a"], {}), ("Transpose", [f"v{n}"], {"perm": perm}), ("Reshape", [f"v{n + 1}", "b"], {})]
     shape = ["batch", 4, 6, 12]
     proto = graph(nodes, constants, shape)
-    regroup = (lambda m: insert_regroups(m.graph), settle_layout, lambda m: write_regroups(m.graph))
-    rest = passed(proto, *regroup)
+    rest = passed(proto, insert_pixel_shuffles, settle_layout, write_pixel_shuffles)
     assert [node.op_type for node in rest.graph.node] == (left if convolution else PLAIN)
     same_values(rest, proto, shape)
 
@@ -90,11 +92,12 @@ def test_a_transpose_moves_over_axes_that_are_merged(first, sizes, second, left)
     ]
     shape = [2, 3, 4, 5]
     proto = graph(nodes, {"to": np.array(sizes)}, shape)
-    rest = passed(proto, lambda m: fewer_transposes(m.graph))
+    rest = passed(proto, merge_transposes)
     assert [node.op_type for node in rest.graph.node] == left
     same_values(rest, proto, shape)
 
 
+@pytest.mark.runtime
 @pytest.mark.parametrize("cell", [L.LSTM, L.GRU])
 @pytest.mark.parametrize("batch", [None, 2])
 def test_two_directions_twice_have_no_shape_arithmetic(cell, batch, tmp_path):
@@ -106,6 +109,7 @@ def test_two_directions_twice_have_no_shape_arithmetic(cell, batch, tmp_path):
         assert found == {"Transpose": 3, "LSTM": 2, "Reshape": 2}
 
 
+@pytest.mark.runtime
 def test_text_in_an_image_is_turned_once_before_it_is_read(tmp_path):
     model = chain(
         (8, 20, 3),

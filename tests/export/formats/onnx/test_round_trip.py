@@ -8,6 +8,8 @@ from models import image_net, randomize
 
 import keras_norms
 
+pytestmark = pytest.mark.runtime
+
 L = keras.layers
 
 

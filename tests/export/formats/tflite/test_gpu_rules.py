@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from keras_norms.export.formats.tflite.delegates.gpu_rules import OLDER, UNSUPPORTED, WRONG, refusals
-from keras_norms.export.formats.tflite.delegates.operations import Node, Tensor
+from keras_norms.export.formats.tflite.delegates.node_table import Node, Tensor
 
 
 def node(op, inputs, output, **options):

@@ -1,0 +1,30 @@
+"""The commands, a file each: what they take, in which order they work, what they print."""
+
+from __future__ import annotations
+
+import click
+
+from .export_model import export
+from .fold_model import fold
+from .inspect_model import inspect
+from .lint_artifact import lint
+from .run_demo import demo
+from .verify_artifact import verify
+
+COMMANDS = (inspect, fold, export, verify, lint, demo)
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes: 0 done, 1 refused or mismatched, 2 wrong usage.",
+)
+@click.version_option(package_name="keras-norms", prog_name="keras-norms")
+def cli() -> None:
+    """Fold the norms of a Keras model; export it to TFLite and ONNX, verified.
+
+    MODEL is a .keras or legacy .h5 file. It is never changed, and no code in it is run.
+    """
+
+
+for command in COMMANDS:
+    cli.add_command(command)

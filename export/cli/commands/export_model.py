@@ -1,0 +1,118 @@
+"""`keras-norms export`: .tflite and .onnx files that are only written once they reproduce the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from .. import arguments, tables
+from ..session import session
+from ..terminal import Terminal
+from .common_options import PATH, json_option, tolerance_option, traceback_option
+from .export_request import ExportRequest, Quantize
+
+if TYPE_CHECKING:  # importing it imports Keras
+    from keras_norms.export import ExportReport
+
+_MODES = sorted({mode for modes in arguments.QUANTIZE.values() for mode in modes})
+
+
+@click.command(short_help="Write .tflite and .onnx files, verified.")
+@click.argument("model", type=PATH)
+@click.argument("outs", type=PATH, nargs=-1, required=True, metavar="OUT [OUT ...]")
+@click.option("--quantize", type=click.Choice(_MODES), help="Store weights, or compute, in fewer bits.")
+@click.option("--calibration", type=PATH, metavar="FILE.npz", help="Typical inputs, for int8, int16x8 and dynamic.")
+@click.option(
+    "--io-dtype", type=click.Choice(["float32", "int8"]), help="Type of the inputs and outputs of an int8 .tflite file."
+)
+@click.option("--batch-size", type=click.IntRange(min=1), metavar="N", help="Fix the batch dimension.  [default: free]")
+@click.option("--opset", type=click.IntRange(min=1), metavar="N", help="The opset of .onnx files.")
+@click.option(
+    "--norms",
+    type=click.Choice(["fast", "standard"]),
+    help="Norms in .onnx files: the fastest operations, or one standard operator each.",
+)
+@click.option("--layout", type=click.Choice(["keras", "nchw"]), help="Layout of the inputs and outputs of .onnx files.")
+@click.option("--no-fold", is_flag=True, help="Leave every norm as it is.")
+@click.option("--target", type=click.Choice(["gpu"]), help="Write norms that are safe in half precision, for .tflite.")
+@click.option(
+    "--allow-flex", is_flag=True, help="Allow TensorFlow's own operations where TFLite has none, for .tflite."
+)
+@click.option("--labels", type=PATH, metavar="FILE.txt", help="Names of the classes, one a line, to store in the file.")
+@click.option("--certificate", is_flag=True, help="Also write OUT.json: hashes, versions, inputs tried, every error.")
+@tolerance_option
+@json_option
+@traceback_option
+def export(
+    model: Path,
+    outs: tuple[Path, ...],
+    quantize: Quantize | None,
+    calibration: Path | None,
+    io_dtype: Literal["float32", "int8"] | None,
+    batch_size: int | None,
+    opset: int | None,
+    norms: Literal["fast", "standard"] | None,
+    layout: Literal["keras", "nchw"] | None,
+    no_fold: bool,
+    target: Literal["gpu"] | None,
+    allow_flex: bool,
+    labels: Path | None,
+    certificate: bool,
+    tolerance: float | None,
+    as_json: bool,
+    show_traceback: bool,
+) -> None:
+    """Write MODEL as each OUT: .tflite or .onnx.
+
+    The norms are folded first. A file appears only when the real runtime computes from it what the model does.
+    """
+    request = ExportRequest(
+        model=model,
+        outs=outs,
+        quantize=quantize,
+        calibration=calibration,
+        io_dtype=io_dtype,
+        batch_size=batch_size,
+        opset=opset,
+        norms=norms,
+        layout=layout,
+        no_fold=no_fold,
+        target=target,
+        allow_flex=allow_flex,
+        labels=labels,
+        certificate=certificate,
+        tolerance=tolerance,
+    )
+    request.check()
+    with session(show_traceback) as terminal:
+        reports = _write_all(request, terminal, quiet=as_json)
+        if as_json:
+            terminal.json([report.to_dict() for report in reports])
+
+
+def _write_all(request: ExportRequest, terminal: Terminal, quiet: bool) -> list[ExportReport]:
+    """Load the model once and write every target; show each report as its file is done, unless `quiet`."""
+    from keras_norms.export.artifact.atomic_write import check_writable
+    from keras_norms.export.loading.load_model import load_model
+
+    for out in request.outs:
+        check_writable(out)
+    with terminal.status(f"reading {request.model}"):
+        model = load_model(request.model)
+    labels = arguments.lines(request.labels) if request.labels else None
+    reports: list[ExportReport] = []
+    for out in request.outs:
+        with terminal.status(f"{out}: starting") as update:
+            progress = partial(_show_stage, update, out)
+            reports.append(request.write(model, out, labels=labels, progress=progress))
+        if not quiet:
+            tables.export(terminal, reports[-1], first=len(reports) == 1)
+    return reports
+
+
+def _show_stage(update: Callable[[str], object], out: Path, stage: str) -> None:
+    update(f"{out}: {stage}")

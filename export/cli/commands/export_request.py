@@ -1,0 +1,103 @@
+"""What one call of `keras-norms export` asks for: checked before any work, then handed to the public functions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from .. import arguments
+
+if TYPE_CHECKING:  # importing it imports Keras
+    from collections.abc import Callable
+
+    import keras
+    from keras_norms.export import ExportReport
+
+Quantize = Literal["float16", "dynamic", "int8", "int16x8"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportRequest:
+    """The arguments and options of `keras-norms export`, by the names that click gives them."""
+
+    model: Path
+    outs: tuple[Path, ...]
+    quantize: Quantize | None
+    calibration: Path | None
+    io_dtype: Literal["float32", "int8"] | None
+    batch_size: int | None
+    opset: int | None
+    norms: Literal["fast", "standard"] | None
+    layout: Literal["keras", "nchw"] | None
+    no_fold: bool
+    target: Literal["gpu"] | None
+    allow_flex: bool
+    labels: Path | None
+    certificate: bool
+    tolerance: float | None
+
+    def check(self) -> None:
+        """Check the options against each other and against the suffixes of the targets.
+
+        Raises:
+            click.UsageError: If an option has no target to work on, or needs another option.
+            click.ClickException: If there is no model file.
+        """
+        arguments.export_options(self.model, self.outs, self.quantize, self.calibration, self.opset)
+        arguments.onnx_only(self.outs, {"--norms": self.norms, "--layout": self.layout})
+        tflite = {"--io-dtype": self.io_dtype, "--target": self.target, "--allow-flex": self.allow_flex}
+        arguments.tflite_only(self.outs, tflite)
+        if self.io_dtype == "int8" and self.quantize != "int8":
+            raise click.UsageError("--io-dtype int8 goes with --quantize int8 only.")
+        if self.certificate:
+            written = [path for out in self.outs for path in (out, out.with_name(f"{out.name}.json"))]
+            arguments.distinct(self.model, written)
+        arguments.present(self.model, "model file")
+        arguments.present(self.calibration, "file")
+
+    def write(
+        self,
+        model: keras.Model,
+        out: Path,
+        *,
+        labels: list[str] | None,
+        progress: Callable[[str], object],
+    ) -> ExportReport:
+        """Write the loaded model as `out`; `labels` are what their file holds."""
+        from keras_norms.export import to_onnx, to_tflite
+
+        if out.suffix == ".onnx":
+            assert self.quantize != "int16x8", "refused by `check`: .onnx does not have it"
+            return to_onnx(
+                model,
+                out,
+                opset=self.opset,
+                norms=self.norms or "fast",
+                layout=self.layout or "keras",
+                quantize=self.quantize,
+                calibration=self.calibration,
+                batch_size=self.batch_size,
+                fold=not self.no_fold,
+                tolerance=self.tolerance,
+                labels=labels,
+                certificate=self.certificate,
+                progress=progress,
+            )
+        return to_tflite(
+            model,
+            out,
+            io_dtype=self.io_dtype,
+            target=self.target,
+            allow_flex=self.allow_flex,
+            quantize=self.quantize,
+            calibration=self.calibration,
+            batch_size=self.batch_size,
+            fold=not self.no_fold,
+            tolerance=self.tolerance,
+            labels=labels,
+            certificate=self.certificate,
+            progress=progress,
+        )

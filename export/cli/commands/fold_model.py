@@ -1,0 +1,39 @@
+"""`keras-norms fold`: a model file without the norms that fold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .. import arguments, tables
+from ..session import session
+from .common_options import PATH, json_option, traceback_option
+
+
+@click.command(short_help="Fold the batch norms, save a Keras model.")
+@click.argument("model", type=PATH)
+@click.argument("out", type=PATH, metavar="OUT.keras")
+@json_option
+@traceback_option
+def fold(model: Path, out: Path, as_json: bool, show_traceback: bool) -> None:
+    """Fold the batch norms of MODEL into its weights and save the result as OUT.keras."""
+    if out.suffix != ".keras":
+        raise click.BadParameter(f"'{out}' must end in .keras.", param_hint="'OUT.keras'")
+    arguments.distinct(model, [out])
+    arguments.present(model, "model file")
+    with session(show_traceback) as terminal:
+        with terminal.status(f"folding {model}"):
+            from keras_norms.export import fold as fold_model
+            from keras_norms.export.artifact.atomic_write import atomic_write, check_writable
+            from keras_norms.export.loading.load_model import load_model
+
+            check_writable(out)
+            folded, report = fold_model(load_model(model))
+            with atomic_write(out) as partial:
+                folded.save(partial)
+        if as_json:
+            terminal.json({"path": str(out), **report.to_dict()})
+        else:
+            tables.fold(terminal, report)
+            terminal.line(f"Wrote {out}.")

@@ -1,0 +1,39 @@
+"""`keras-norms verify`: an exported file against its model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .. import arguments, tables
+from ..session import session
+from .common_options import PATH, json_option, tolerance_option, traceback_option
+
+
+@click.command(short_help="Compare a .tflite or .onnx file with its model.")
+@click.argument("model", type=PATH)
+@click.argument("artifact", type=PATH)
+@click.option("--inputs", type=PATH, metavar="FILE.npz", help="Inputs to compare on, besides the built-in ones.")
+@tolerance_option
+@json_option
+@traceback_option
+def verify(
+    model: Path, artifact: Path, inputs: Path | None, tolerance: float | None, as_json: bool, show_traceback: bool
+) -> None:
+    """Run ARTIFACT (.tflite or .onnx) in its runtime and compare it with MODEL."""
+    arguments.artifact(artifact, "ARTIFACT")
+    arguments.present(model, "model file")
+    arguments.present(artifact, "artifact")
+    arguments.present(inputs, "file")
+    with session(show_traceback) as terminal:
+        with terminal.status(f"comparing {artifact} with {model}"):
+            from keras_norms.export import verify as verify_artifact
+
+            report = verify_artifact(model, artifact, inputs=inputs, tolerance=tolerance)
+        if as_json:
+            terminal.json(report.to_dict())
+        else:
+            tables.verify(terminal, report)
+        if not report.ok:
+            raise click.exceptions.Exit(1)

@@ -1,0 +1,89 @@
+"""What goes wrong in half precision: constants that float16 does not hold, and where numbers overflow or vanish."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+
+import numpy as np
+
+from ....model.layer_names import layer_of
+from ....model.precision import FLOAT16_LARGEST, FLOAT16_SMALLEST_NORMAL
+from ....report.delegate_report import Finding
+from .half_precision import HalfResult, half_constants, run_in_half
+
+_LARGEST_ERROR, _HARMLESS = 0.05, 0.01  # as shares of the scale: of an output, of a layer's result
+_GPU_FORM = "export with target='gpu' (--target gpu), which scales before it squares; or scale the inputs"
+
+Layers = Collection[str] | None
+
+
+def half_findings(
+    path: Path, feed: dict[str, np.ndarray], outputs: Collection[str], layers: Layers
+) -> tuple[list[Finding], dict[str, float]]:
+    """The findings, and the error of each output as a share of its scale, in emulated half precision on `feed`."""
+    results = run_in_half(path, feed)
+    findings = _constants(path, layers)
+    overflow, underflow = (_first(test, results, layers) for test in (_overflow, _underflow))
+    findings += [found for found in (overflow, underflow) if found is not None]
+    errors = {}
+    for result in results:
+        if result.name in outputs:
+            scale, worst = _scale(result), _worst(result)
+            errors[result.name] = worst / scale if scale else worst
+            if not errors[result.name] <= _LARGEST_ERROR and overflow is None:
+                reason = f"off by {errors[result.name]:.1e} of the output's scale in emulated half precision"
+                remedy = "run in single precision on the GPU (precision loss not allowed), or scale the inputs"
+                layer = layer_of(result.name, layers)
+                findings.append(Finding("float16 error", layer, result.op, reason, remedy))
+    return findings, errors
+
+
+def _constants(path: Path, layers: Layers) -> list[Finding]:
+    findings = []
+    for op, name, value in half_constants(path):
+        digits = "is zero or has lost digits" if abs(value) < FLOAT16_SMALLEST_NORMAL else "is infinite"
+        reason = f"the constant {value:.1e} {digits} in float16 (smallest whole one 6.1e-05, largest 65504)"
+        remedy = "use a larger epsilon in the layer, or export with target='gpu' (--target gpu)"
+        findings.append(Finding("float16 constant", layer_of(name, layers), op, reason, remedy))
+    return findings
+
+
+def _first(
+    test: Callable[[HalfResult, Layers], Finding | None], results: list[HalfResult], layers: Layers
+) -> Finding | None:
+    """The first finding of `test` in a layer whose own result suffers from it."""
+    suspects = (finding for result in results if (finding := test(result, layers)) is not None)
+    return next((finding for finding in suspects if _matters(finding, results, layers)), None)
+
+
+def _matters(finding: Finding, results: list[HalfResult], layers: Layers) -> bool:
+    """Whether the layer's own result suffers: a number may vanish harmlessly if a larger one is added to it."""
+    last = [result for result in results if layer_of(result.name, layers) == finding.layer][-1]
+    return not _worst(last) <= _HARMLESS * _scale(last)
+
+
+def _scale(result: HalfResult) -> float:
+    return float(np.abs(result.single[np.isfinite(result.single)]).max(initial=0.0))
+
+
+def _worst(result: HalfResult) -> float:
+    with np.errstate(invalid="ignore"):
+        return float(np.abs(result.single - result.half).max(initial=0.0))
+
+
+def _overflow(result: HalfResult, layers: Layers) -> Finding | None:
+    if not np.isinf(result.half[np.isfinite(result.single)]).any():
+        return None
+    reason = f"reaches {_scale(result):.2e}; float16 ends at {FLOAT16_LARGEST:.0f}"
+    return Finding("float16 overflow", layer_of(result.name, layers), result.op, reason, _GPU_FORM)
+
+
+def _underflow(result: HalfResult, layers: Layers) -> Finding | None:
+    """If everything that is not zero in single precision is below the smallest normal float16."""
+    largest = _scale(result)
+    if not 0.0 < largest < FLOAT16_SMALLEST_NORMAL:
+        return None
+    lost = float(np.mean(result.half[result.single != 0] == 0))
+    reason = f"nothing in it is above {largest:.1e}; below 6.1e-05 a float16 loses digits, and {lost:.0%} became zero"
+    return Finding("float16 underflow", layer_of(result.name, layers), result.op, reason, _GPU_FORM)

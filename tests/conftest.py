@@ -1,0 +1,55 @@
+"""What holds for every test: the marker `runtime` for whatever starts a process, and two savings between exports."""
+
+import gc
+import subprocess
+import sys
+
+import pytest
+
+# A converter's process lives for this many jobs here, each of which costs it about 5 MB; a new one costs 5 seconds.
+JOBS_PER_CHILD = 100
+CLIENT = "keras_norms.export.worker.client"
+
+started = subprocess.Popen.__init__
+unmarked = None  # the running test, if it may not start a process
+
+
+def start(self, args, *others, **options):
+    if unmarked is not None:
+        pytest.fail(f"{unmarked} starts a process ({args}): mark this test runtime")
+    started(self, args, *others, **options)
+
+
+def pytest_configure():
+    subprocess.Popen.__init__ = start
+
+
+def pytest_unconfigure():
+    subprocess.Popen.__init__ = started
+
+
+def pytest_collection_finish():
+    """What the imports made stays for good: no export need search it for garbage again, which took half a second."""
+    if CLIENT in sys.modules:
+        sys.modules[CLIENT]._JOBS_PER_CHILD = JOBS_PER_CHILD
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """A test without the marker, and the fixtures that it is the first to ask for, start no process and find none."""
+    global unmarked
+    if item.get_closest_marker("runtime"):
+        return (yield)
+    client = sys.modules.get(CLIENT)
+    child = client and client._child
+    unmarked = item.nodeid
+    if child:
+        client._child = None
+    try:
+        return (yield)
+    finally:
+        unmarked = None
+        if child:
+            client._child = child
