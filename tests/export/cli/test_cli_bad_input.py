@@ -133,6 +133,7 @@ def test_an_artifact_that_does_not_verify_is_not_written(files, changed, tmp_pat
     assert contents(tmp_path) == before
 
 
+@pytest.mark.runtime
 def test_an_error_nobody_foresaw_is_one_line_without_traceback_and_whole_with_it(files, tmp_path, monkeypatch):
     import keras
 

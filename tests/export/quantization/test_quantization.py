@@ -276,6 +276,7 @@ BAD = {
 }
 
 
+@pytest.mark.runtime  # the process starts while the model is loaded
 @pytest.mark.parametrize("case", BAD)
 def test_bad_options_are_refused_before_any_work(case, tmp_path):
     options, message = BAD[case]
