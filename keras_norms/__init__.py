@@ -7,6 +7,8 @@ from keras_norms.instance_normalization import InstanceNormalization
 from keras_norms.layer_normalization import LayerNormalization
 from keras_norms.renorm_schedule import RenormSchedule
 
+from keras_norms import _hard_sigmoid  # noqa: F401, I001  (registers what files of Keras 2 need)
+
 __all__ = [
     "BatchNormalization",
     "BatchRenormalization",
