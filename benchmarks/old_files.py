@@ -21,10 +21,11 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import keras
 import numpy as np
+import tensorflow as tf
 import tf_keras as tk
 from keras_norms.export import ExportError, load
 
-L, I = tk.layers, tk.Input
+L, Input = tk.layers, tk.Input
 IMAGE, ROWS, FLAT, VOLUME = (8, 8, 4), (6, 4), (5,), (4, 4, 4, 2)
 VIDEO = (3, 6, 6, 2)
 
@@ -111,41 +112,41 @@ LAYERS: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
 
 
 def base(name: str = "base", top: bool = False) -> Any:
-    a = I(IMAGE)
+    a = Input(IMAGE)
     y = L.ReLU()(L.BatchNormalization()(L.Conv2D(4, 3)(a)))
     return tk.Model(a, L.GlobalAveragePooling2D()(y) if top else y, name=name)
 
 
 def shared() -> Any:
-    a, b, dense = I(FLAT), I(FLAT), L.Dense(3)
+    a, b, dense = Input(FLAT), Input(FLAT), L.Dense(3)
     return tk.Model([a, b], L.Add()([dense(a), dense(b)]))
 
 
 def shared_model() -> Any:
-    a, b, net = I(IMAGE), I(IMAGE), base(top=True)
+    a, b, net = Input(IMAGE), Input(IMAGE), base(top=True)
     return tk.Model([a, b], L.Concatenate()([net(a), net(b), L.Subtract()([net(a), net(b)])]))
 
 
 def functional(*layers: Any, shape: tuple[int, ...] = IMAGE) -> Any:
-    a = y = I(shape)
+    a = y = Input(shape)
     for layer in layers:
         y = layer(y)
     return tk.Model(a, y)
 
 
 def residual() -> Any:
-    a = I(IMAGE)
+    a = Input(IMAGE)
     y = L.BatchNormalization(name="a/bn")(L.Conv2D(4, 3, padding="same", name="a/conv")(a))
     return tk.Model(a, L.Activation("relu")(L.add([y, a])))
 
 
 def two_outputs() -> Any:
-    a = I(FLAT)
+    a = Input(FLAT)
     return tk.Model(a, [L.Dense(2, name="p")(a), L.Dense(3, name="q")(a)])
 
 
 def dict_outputs() -> Any:
-    a = I(FLAT)
+    a = Input(FLAT)
     return tk.Model(a, {"p": L.Dense(2)(a), "q": L.Dense(3)(a)})
 
 
@@ -162,24 +163,24 @@ def partly_frozen() -> Any:
 
 
 def attention() -> Any:
-    a, b = I(ROWS), I(ROWS)
+    a, b = Input(ROWS), Input(ROWS)
     y = L.MultiHeadAttention(2, 3)(a, value=b)
     return tk.Model([a, b], L.LayerNormalization()(L.Add()([a, y])))
 
 
 def attentions() -> Any:
-    a, b = I(ROWS), I(ROWS)
+    a, b = Input(ROWS), Input(ROWS)
     return tk.Model([a, b], [L.Attention(use_scale=True)([a, b]), L.AdditiveAttention()([a, b])])
 
 
 def encoder() -> Any:
-    a, b = I(ROWS), I(ROWS)
+    a, b = Input(ROWS), Input(ROWS)
     _, h, c = L.LSTM(3, return_state=True)(a)
     return tk.Model([a, b], L.LSTM(3)(b, initial_state=[h, c]))
 
 
 def masked() -> Any:
-    a = I(FLAT, dtype="int32")
+    a = Input(FLAT, dtype="int32")
     return tk.Model(a, L.LSTM(3)(L.Embedding(7, 4, mask_zero=True)(a)))
 
 
@@ -194,9 +195,16 @@ def virtual() -> Any:
     return functional(Version1(virtual_batch_size=2))
 
 
+def tf_functions() -> Any:
+    a, c = Input(FLAT), Input(ROWS)
+    made = [1 - a[:, 1:3], tf.concat([a, a], 1), tf.nn.relu(c[..., 0]), c[:, -1], tf.reshape(a, (-1, 1, 5)), a * a]
+    made += [tf.reduce_mean(c, axis=1, keepdims=True), tf.nn.softmax(a), a / 3, -a, tf.transpose(c, [0, 2, 1])]
+    return tk.Model([a, c], [*made, tf.stack([a, a], axis=1), tf.expand_dims(a, 1), tf.maximum(a, 0.5), a**2])
+
+
 def deep() -> Any:
-    inner = tk.Sequential([I(IMAGE), base("inner"), L.Conv2D(3, 2)], name="middle")
-    return functional(tk.Sequential([I(IMAGE), inner, L.Flatten()], name="outer"), L.Dense(2))
+    inner = tk.Sequential([Input(IMAGE), base("inner"), L.Conv2D(3, 2)], name="middle")
+    return functional(tk.Sequential([Input(IMAGE), inner, L.Flatten()], name="outer"), L.Dense(2))
 
 
 def renorm() -> Any:
@@ -206,13 +214,17 @@ def renorm() -> Any:
 
 
 MODELS: dict[str, Callable[[], Any]] = {
-    "Sequential": lambda: tk.Sequential([I(IMAGE), L.Conv2D(3, 2), L.BatchNormalization(), L.Flatten(), L.Dense(2)]),
+    "Sequential": lambda: tk.Sequential(
+        [Input(IMAGE), L.Conv2D(3, 2), L.BatchNormalization(), L.Flatten(), L.Dense(2)]
+    ),
     "Sequential by input_shape": lambda: tk.Sequential([L.Conv2D(3, 2, input_shape=IMAGE), L.Flatten()]),
     "Sequential of an Embedding": lambda: tk.Sequential([L.Embedding(7, 3, input_length=5), L.Flatten(), L.Dense(2)]),
     "Sequential of a Bidirectional": lambda: tk.Sequential([L.Bidirectional(L.LSTM(2), input_shape=ROWS), L.Dense(2)]),
     "Sequential of a backbone": lambda: tk.Sequential([base(), L.GlobalAveragePooling2D(), L.Dense(2)]),
     "Functional over a backbone": lambda: functional(base(), L.GlobalAveragePooling2D(), L.Dense(2)),
-    "Sequential in Sequential": lambda: tk.Sequential([tk.Sequential([I(IMAGE), L.Conv2D(3, 2)]), L.Flatten()]),
+    "Sequential in Sequential": lambda: tk.Sequential(
+        [Input(IMAGE), tk.Sequential([Input(IMAGE), L.Conv2D(3, 2)]), L.Flatten(), L.Dense(2)]
+    ),
     "Teachable Machine": lambda: tk.Sequential([tk.Sequential([base(top=True)]), tk.Sequential([L.Dense(3)])]),
     "backbone as last": lambda: functional(L.Conv2D(4, 1), base()),
     "three models deep": deep,
@@ -236,13 +248,14 @@ MODELS: dict[str, Callable[[], Any]] = {
     "Bidirectional of two": lambda: functional(
         L.Bidirectional(L.LSTM(2), backward_layer=L.LSTM(2, go_backwards=True)), shape=ROWS
     ),
-    "x * 2 + 1": lambda: tk.Model(a := I(FLAT), L.Dense(2)(a * 2 + 1)),
-    "x[:, 1:3]": lambda: tk.Model(a := I(FLAT), L.Dense(2)(a[:, 1:3])),
+    "x * 2 + 1": lambda: tk.Model(a := Input(FLAT), L.Dense(2)(a * 2 + 1)),
+    "x[:, 1:3]": lambda: tk.Model(a := Input(FLAT), L.Dense(2)(a[:, 1:3])),
+    "functions of TensorFlow": tf_functions,
     **{
-        kind: lambda kind=kind: tk.Model([a := I(FLAT), b := I(FLAT)], getattr(L, kind)()([a, b]))  # type: ignore[misc]
+        kind: lambda kind=kind: tk.Model([a := Input(FLAT), b := Input(FLAT)], getattr(L, kind)()([a, b]))  # type: ignore[misc]
         for kind in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")
     },
-    "Dot": lambda: tk.Model([a := I(ROWS), b := I(ROWS)], L.Dot(axes=2, normalize=True)([a, b])),
+    "Dot": lambda: tk.Model([a := Input(ROWS), b := Input(ROWS)], L.Dot(axes=2, normalize=True)([a, b])),
 }
 
 
@@ -270,7 +283,7 @@ def randomize(model: Any) -> None:
 
 
 def outcome(model: Any, path: Path) -> str:
-    """"right", or why not: the reason of a refusal, or the error of what was loaded."""
+    """ "right", or why not: the reason of a refusal, or the error of what was loaded."""
     model.save(path)
     rng = np.random.default_rng(1)
     inputs = [rng.normal(size=[2, *x.shape[1:]]).astype("float32") for x in model.inputs]

@@ -5,14 +5,19 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-import h5py
-
 from ..errors import ExportError
 
 FORMATS = "a model saved by Keras as .keras, or a legacy .h5"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
 _TO_H5 = (
     "load it where it was written, or with tf_keras, and save it: tf_keras.models.load_model(path).save('model.h5')"
 )
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether a file begins as HDF5 does. (h5py also finds the weights within a zip.)"""
+    with path.open("rb") as file:
+        return file.read(len(_HDF5)) == _HDF5
 
 
 def check_file(path: Path) -> None:
@@ -29,7 +34,7 @@ def check_file(path: Path) -> None:
         raise ExportError(
             f"'{path}' holds weights without a model. Build the model in Python, load the weights into it, pass it on."
         )
-    if h5py.is_hdf5(path):
+    if is_hdf5(path):
         return
     if zipfile.is_zipfile(path):
         _check_zip(path)

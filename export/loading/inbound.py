@@ -7,11 +7,13 @@ Keras 3, except that Keras 3 counts from 1 where a nested Functional makes an ou
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from .config_tree import Entry, is_model
 
 _CONSTANT = "_CONSTANT_VALUE"
+_TAKE_STATES = re.compile(r"(LSTM|GRU|SimpleRNN|RNN|ConvLSTM\dD|Bidirectional)")
 _TAKE_LISTS = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot")
 
 
@@ -21,17 +23,20 @@ def translate_calls(model: Entry) -> None:
     layers: dict[str, Entry] = {layer["name"]: layer for layer in config["layers"]}
     first = {name: _first_call(model, layer) for name, layer in layers.items()}
     for layer in config["layers"]:
-        listed = layer["class_name"] in _TAKE_LISTS
-        layer["inbound_nodes"] = [_call(node, first, listed) for node in layer.get("inbound_nodes", [])]
+        calls = layer.get("inbound_nodes", [])
+        layer["inbound_nodes"] = [_call(node, first, layer["class_name"]) for node in calls]
     for key in ("input_layers", "output_layers"):
         config[key] = _ends(config[key], layers, first)
 
 
-def _call(node: Any, first: dict[str, int], listed: bool) -> Any:
+def _call(node: Any, first: dict[str, int], class_name: str) -> Any:
     if isinstance(node, dict) and "args" in node and "kwargs" in node:
         return node
     tensors, kwargs = _tensors(node, first)
-    if isinstance(tensors, list) and len(tensors) == 1 and not listed:
+    if isinstance(tensors, list) and len(tensors) == 1 and class_name not in _TAKE_LISTS:
+        tensors = tensors[0]
+    if isinstance(tensors, list) and _TAKE_STATES.fullmatch(class_name):
+        kwargs = {**kwargs, "initial_state": tensors[1:]}
         tensors = tensors[0]
     return {"args": [tensors], "kwargs": {key: _argument(value, first) for key, value in kwargs.items()}}
 

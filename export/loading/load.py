@@ -8,12 +8,11 @@ import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import keras
 
 from ..errors import ExportError
 from ..report.load_report import LoadReport, Translated
-from .file_kind import check_file
+from .file_kind import check_file, is_hdf5
 from .guard import compare_configs
 from .old_file import OldFile, read_hdf5, read_keras2_zip
 from .proof import Proof, prove_with_tf_keras
@@ -68,7 +67,7 @@ def load(
 
 
 def _read(path: Path, custom: dict[str, Any]) -> tuple[Any, Writer, OldFile | None]:
-    if h5py.is_hdf5(path):
+    if is_hdf5(path):
         old = read_hdf5(path)
         return old.model(custom), old.writer, old
     with zipfile.ZipFile(path) as archive:

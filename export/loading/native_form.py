@@ -15,6 +15,11 @@ from .inbound import translate_calls
 
 _INITIALIZERS = ("initializer", "regularizer", "constraint")
 _MODULES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
+# Layers of Keras 2 that Keras 3 has no more.
+_GONE = (
+    *("LocallyConnected1D", "LocallyConnected2D", "CuDNNLSTM", "CuDNNGRU", "DenseFeatures", "AbstractRNNCell"),
+    *("TensorFlowOpLayer", "RandomFourierFeatures", "MaxoutDense", "Highway", "Merge", "ClassMethod"),
+)
 # What a functional model is made of; Keras 3 hands every other key to the constructor of the class.
 _OF_FUNCTIONAL = ("name", "layers", "input_layers", "output_layers")
 
@@ -42,6 +47,9 @@ def to_native(entry: Entry, custom: dict[str, Any]) -> None:
 
 def _find_class(entry: Entry, custom: dict[str, Any]) -> None:
     name, module = entry["class_name"], entry.get("module")
+    if str(module).startswith("keras.src.ops."):
+        entry["registered_name"] = name
+        return
     stated = entry.get("registered_name") or name
     for candidate in dict.fromkeys((stated, name, f"Custom>{name}", name.rpartition(">")[2])):
         found = keras.saving.get_registered_object(candidate, custom_objects=custom)
@@ -52,6 +60,10 @@ def _find_class(entry: Entry, custom: dict[str, Any]) -> None:
         entry.update(module=_MODULES[name], registered_name=name)
     elif isinstance(getattr(keras.layers, name, None), type):
         entry.update(module="keras.layers", registered_name=None)
+    elif name in _GONE:
+        raise ExportError(
+            f"layer '{name_of(entry)}' is a {name}, which Keras 3 has no more and for which there is no translation"
+        )
     elif module is not None and module.split(".")[0] == "keras":
         entry.setdefault("registered_name", None)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,11 +19,13 @@ import numpy as np
 from ..errors import ExportError
 from ..model.keras_graph import layers_of, own_weights
 from ..report.load_report import Translated
-from .config_tree import Entry, is_entry, walk
+from .config_tree import Entry, is_entry, name_of, walk
+from .file_kind import is_hdf5
 from .guard import compare_configs
 from .hdf5_weights import assign, match_weights, member, names_in, stored_layers
 from .native_form import to_native
 from .translations import translate
+from .translations.batch_norm_axes import ONE_AXIS, SHAPE, needs_shape
 from .weights_of_keras2_zip import stored_variables
 from .writer import Writer
 
@@ -48,6 +51,8 @@ class OldFile:
         tree = copy.deepcopy(self.config)
         for entry in walk(tree):
             entry["file_class"] = entry["class_name"]
+            if needs_shape(entry):
+                entry[SHAPE] = self._shape(entry)
         self.translated += translate(tree, self.writer)
         native = copy.deepcopy(tree)
         to_native(native, custom)
@@ -59,23 +64,45 @@ class OldFile:
         if isinstance(model, keras.Model):
             with _weights(self.path) as weights:
                 if weights.name == "/" and "model_weights" not in weights:
-                    self._set(stored_variables(tree, model, weights))
+                    self._set(model, stored_variables(tree, model, weights))
                 else:
-                    self._set(_by_layer(model, member(weights, "model_weights"), tree))
+                    self._set(model, _by_layer(model, member(weights, "model_weights"), tree))
         return model
 
-    def _set(self, found: Iterator[tuple[Any, list[h5py.Dataset]]]) -> None:
+    def _set(self, model: keras.Model, found: Iterator[tuple[Any, list[h5py.Dataset]]]) -> None:
+        done = set()
         for layer, stored in found:
+            done.add(id(layer))
             for variable, data in zip(own_weights(layer), stored, strict=True):
-                if tuple(data.shape) != tuple(variable.shape):
+                joined = layer.name.endswith(ONE_AXIS) and math.prod(data.shape) == math.prod(variable.shape)
+                if tuple(data.shape) != tuple(variable.shape) and not joined:
                     data = np.broadcast_to(np.float32(0), data.shape)  # refused without reading it
                 value = np.asarray(data)
+                value = value.reshape(variable.shape) if joined else value
                 if self.writer.backend == "theano" and type(layer).__name__ in _TURNED and "kernel" in variable.name:
                     value = np.flip(value, tuple(range(value.ndim - 2)))
                     self._note_turned(layer.name)
                 assign(variable, value, f"'{variable.path}'")
             if hasattr(layer, "finalize_state") and stored:
                 layer.finalize_state()
+        left = [layer.name for layer in layers_of(model) if own_weights(layer) and id(layer) not in done]
+        if left:
+            raise ExportError(f"the file has no weights for layer '{left[0]}'")
+
+    def _shape(self, entry: Entry) -> list[int | None] | None:
+        """The shape of a batch norm's statistics, with the input's rank, or of its input."""
+        stated: list[int | None] | None = (entry.get("build_config") or {}).get("input_shape")
+        if stated is not None:
+            return stated
+        end, shapes = f"{name_of(entry)}/moving_mean:0", []
+
+        def visit(name: str, data: Any) -> None:
+            if isinstance(data, h5py.Dataset) and f"/{name}".endswith(f"/{end}"):
+                shapes.append(list(data.shape))
+
+        with _weights(self.path) as weights:
+            weights.visititems(visit)
+        return shapes[0] if shapes else None
 
     def _note_turned(self, layer: str) -> None:
         reason = "Theano's convolutions turn their kernels by 180 degrees, and the file holds them as they stood there"
@@ -107,10 +134,7 @@ def _by_layer(model: keras.Model, group: h5py.Group, tree: Entry) -> Iterator[tu
             data[id(variable)] = member(top, name)
     for layer in layers_of(model):
         own = own_weights(layer)
-        missing = [variable.path for variable in own if id(variable) not in data]
-        if missing:
-            raise ExportError(f"the file has no weight for '{missing[0]}'")
-        if own:
+        if own and all(id(variable) in data for variable in own):
             yield layer, [data[id(variable)] for variable in own]
 
 
@@ -161,7 +185,7 @@ def _first(attributes: list[Any], key: str) -> str | None:
 
 @contextmanager
 def _weights(path: Path) -> Iterator[h5py.File]:
-    if h5py.is_hdf5(path):
+    if is_hdf5(path):
         with h5py.File(path) as file:
             yield file
         return

@@ -7,8 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from .tf_function_table import FUNCTIONS, SLICE
+
 # Layers of tf_keras that call a function which the file names, or run a graph that it holds.
-_CALLERS = ("Lambda", "TFOpLambda", "TensorFlowOpLayer", "ClassMethod", "InstanceMethod", "InstanceProperty")
+_CALLERS = (
+    "Lambda",
+    "TFOpLambda",
+    "SlicingOpLambda",
+    "TensorFlowOpLayer",
+    "ClassMethod",
+    "InstanceMethod",
+    "InstanceProperty",
+)
 _OWN_MODULES = ("keras", "tf_keras", "builtins", "None")
 
 
@@ -22,7 +32,7 @@ def what_runs_code(config: Any) -> str | None:
         if not isinstance(node, dict):
             continue
         name = str(node.get("class_name", ""))
-        if name in _CALLERS or name.startswith("__"):
+        if (name in _CALLERS or name.startswith("__")) and name != "__ellipsis__" and not _harmless(node):
             return f"a {name}"
         if "class_name" in node and str(node.get("module")).split(".")[0] not in _OWN_MODULES:
             return f"the module '{node['module']}'"
@@ -30,3 +40,11 @@ def what_runs_code(config: Any) -> str | None:
             return "the path of a vocabulary"
         stack += node.values()
     return None
+
+
+def _harmless(node: dict[str, Any]) -> bool:
+    """Whether a layer calls one of the functions of TensorFlow that are translated."""
+    config = node.get("config")
+    function = config.get("function") if isinstance(config, dict) else None
+    allowed = {"TFOpLambda": FUNCTIONS, "SlicingOpLambda": (SLICE,)}.get(str(node["class_name"]), ())
+    return isinstance(function, str) and function in allowed

@@ -36,6 +36,10 @@ def _below(entry: Entry, layer: Any, file: h5py.File, path: str, shared: dict[in
     identity = entry.get("shared_object_id")
     if identity is not None:
         path = shared.setdefault(identity, path)  # a layer in several models is written where it was met first
+    if "stands_for" in entry:
+        inner = layer.get_layer(entry["stands_for"])
+        yield inner, _own(file, path, len(own_weights(inner)), layer.name)
+        return
     if own_weights(layer):
         yield layer, _own(file, path, len(own_weights(layer)), layer.name)
     if is_model(entry):

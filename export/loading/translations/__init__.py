@@ -8,6 +8,7 @@ from ..writer import Writer
 from . import (
     activations,
     axes,
+    batch_norm_axes,
     batch_norms,
     dropped_arguments,
     dtypes,
@@ -16,6 +17,7 @@ from . import (
     recurrent,
     slash_names,
     structure,
+    tf_functions,
     training_objects,
 )
 from .base import Translation
@@ -36,11 +38,23 @@ TRANSLATIONS: tuple[Translation, ...] = (
         _SAME,
         hard_sigmoid.apply,
     ),
-    Translation("one axis", _OLD, "a batch norm of Keras 3 takes a number, no list", _SAME, axes.apply),
     Translation("kinds of batch norm", _OLD, "they differ in training only", "exact in inference", batch_norms.apply),
+    Translation("one axis", _OLD, "a batch norm of Keras 3 takes a number, no list", _SAME, axes.apply),
     Translation(
-        "GRU reset", _OLD, "the default of reset_after was False, now True", _SAME, recurrent.apply
+        "several axes of a batch norm",
+        _OLD,
+        "Keras 3 takes one; these are made one by Reshape before and after",
+        _SAME,
+        batch_norm_axes.apply,
     ),
+    Translation(
+        "functions of TensorFlow",
+        _OLD,
+        "Keras 2 made a layer of each; keras.ops computes the same",
+        _SAME,
+        tf_functions.apply,
+    ),
+    Translation("GRU reset", _OLD, "the default of reset_after was False, now True", _SAME, recurrent.apply),
     Translation("activation layers", _OLD, "the same functions have other names", _SAME, activations.apply),
     Translation(
         "training objects",

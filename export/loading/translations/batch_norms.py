@@ -19,6 +19,11 @@ def apply(entry: Entry, writer: Writer) -> bool:
         entry["class_name"] = "BatchNormalization"
     if entry["class_name"] != "BatchNormalization":
         return False
+    axis = config.get("axis")
+    if config.get("virtual_batch_size") is not None and axis is not None:
+        # Building such a layer adds an axis to its input, and its config says the axis after that.
+        axes = axis if isinstance(axis, list) else [axis]
+        config["axis"] = [number - 1 if number > 0 else number for number in axes]
     gone = [key for key in _IN_TRAINING if key in config and not (key == "mode" and config[key] != 0)]
     for key in gone:
         del config[key]

@@ -26,6 +26,7 @@ _GONE: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     (r"Softmax", "robust_masking", (_ANY,)),
     (r"Embedding", "sparse", (False,)),  # how gradients are written
     (r"(UpSampling\dD|Flatten|Activation|Reshape|Permute|Dropout)", "noise_shape", (None,)),
+    (r"(Discretization|Hashing|CategoryEncoding|IntegerLookup|StringLookup)", "trainable", (_ANY,)),
     (r"\w+", "dynamic", (False,)),
     (r"\w+", "batch_input_shape", (_ANY,)),  # stands in an InputLayer by now
 )
