@@ -10,6 +10,7 @@ import click
 
 from . import arguments, tables
 from .session import session
+from .upgrade import upgrade
 
 _PATH = click.Path(path_type=Path)
 _MODES = sorted({mode for modes in arguments.QUANTIZE.values() for mode in modes})
@@ -261,3 +262,6 @@ def demo(out: Path, quick: bool, show_traceback: bool) -> None:
         from keras_norms.export.demo import run
 
         run(out, terminal, quick=quick)
+
+
+cli.add_command(upgrade)

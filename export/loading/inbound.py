@@ -36,9 +36,12 @@ def _call(node: Any, first: dict[str, int], class_name: str) -> Any:
     if isinstance(tensors, list) and len(tensors) == 1 and class_name not in _TAKE_LISTS:
         tensors = tensors[0]
     if isinstance(tensors, list) and _TAKE_STATES.fullmatch(class_name):
-        kwargs = {**kwargs, "initial_state": tensors[1:]}
-        tensors = tensors[0]
-    return {"args": [tensors], "kwargs": {key: _argument(value, first) for key, value in kwargs.items()}}
+        return {"args": tensors[:1], "kwargs": {**_arguments(kwargs, first), "initial_state": tensors[1:]}}
+    return {"args": [tensors], "kwargs": _arguments(kwargs, first)}
+
+
+def _arguments(kwargs: dict[str, Any], first: dict[str, int]) -> dict[str, Any]:
+    return {key: _argument(value, first) for key, value in kwargs.items()}
 
 
 def _tensors(node: Any, first: dict[str, int]) -> tuple[Any, dict[str, Any]]:

@@ -68,7 +68,7 @@ def _find_class(entry: Entry, custom: dict[str, Any]) -> None:
         entry.setdefault("registered_name", None)
     else:
         raise ExportError(
-            f"it uses '{stated}' (layer '{name_of(entry)}'), which is not registered. Decorate the class with "
+            f"it uses '{stated}', which is not registered, for layer '{name_of(entry)}'. Decorate the class with "
             "@keras.saving.register_keras_serializable() and import it before you load, or pass "
             f"custom_objects={{'{name}': the class}}"
         )

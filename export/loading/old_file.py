@@ -74,7 +74,7 @@ class OldFile:
         for layer, stored in found:
             done.add(id(layer))
             for variable, data in zip(own_weights(layer), stored, strict=True):
-                joined = layer.name.endswith(ONE_AXIS) and math.prod(data.shape) == math.prod(variable.shape)
+                joined = _joined(layer, data.shape, variable.shape)
                 if tuple(data.shape) != tuple(variable.shape) and not joined:
                     data = np.broadcast_to(np.float32(0), data.shape)  # refused without reading it
                 value = np.asarray(data)
@@ -109,6 +109,14 @@ class OldFile:
         note = Translated(layer, "Theano kernels", reason, "exact")
         if note not in self.translated:
             self.translated.append(note)
+
+
+def _joined(layer: Any, stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether the weights of a batch norm differ in shape only: axes made one, or sizes of 1 around it."""
+    if layer.name.endswith(ONE_AXIS):
+        return math.prod(stored) == math.prod(wanted)
+    plain = [size for size in stored if size != 1] == [size for size in wanted if size != 1]
+    return type(layer).__name__ == "BatchNormalization" and plain
 
 
 def _by_layer(model: keras.Model, group: h5py.Group, tree: Entry) -> Iterator[tuple[Any, list[h5py.Dataset]]]:

@@ -9,18 +9,18 @@ from . import (
     activations,
     axes,
     batch_norm_axes,
-    batch_norms,
     dropped_arguments,
     dtypes,
     hard_sigmoid,
     input_shapes,
+    kinds_of_batch_norm,
     recurrent,
     slash_names,
     structure,
     tf_functions,
     training_objects,
 )
-from .base import Translation
+from .translation import Translation
 
 _OLD = (1, 2)
 _SAME = "exact"
@@ -38,7 +38,9 @@ TRANSLATIONS: tuple[Translation, ...] = (
         _SAME,
         hard_sigmoid.apply,
     ),
-    Translation("kinds of batch norm", _OLD, "they differ in training only", "exact in inference", batch_norms.apply),
+    Translation(
+        "kinds of batch norm", _OLD, "they differ in training only", "exact in inference", kinds_of_batch_norm.apply
+    ),
     Translation("one axis", _OLD, "a batch norm of Keras 3 takes a number, no list", _SAME, axes.apply),
     Translation(
         "several axes of a batch norm",

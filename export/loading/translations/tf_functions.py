@@ -68,7 +68,7 @@ def _part(part: Any, name: str) -> Any:
     if isinstance(part, dict) and {"start", "stop", "step"} <= part.keys():
         return {"class_name": "__slice__", "config": {key: part[key] for key in ("start", "stop", "step")}}
     if isinstance(part, dict) and part.get("class_name") == "__ellipsis__":
-        return part
+        return {"class_name": "__ellipsis__", "config": {}}
     if part is None or (isinstance(part, int) and not isinstance(part, bool)):
         return part
     raise ExportError(f"layer '{name}' slices by {part!r}, for which there is no translation to Keras 3")

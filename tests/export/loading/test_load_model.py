@@ -40,6 +40,7 @@ def of_keras_2():
     return tk.Model(image, tk.layers.Dense(2)(x))
 
 
+@pytest.mark.runtime
 def test_a_file_of_keras_2_is_read_without_the_arguments_that_are_gone(tmp_path):
     model = of_keras_2()
     model.save(tmp_path / "old.h5", include_optimizer=False)
@@ -94,7 +95,7 @@ def weights_only(folder, net):
 
 BAD_FILES = {
     "missing": (lambda folder, net: folder / "none.keras", "There is no model file"),
-    "a directory": (lambda folder, net: folder, "is a directory. A SavedModel no longer holds"),
+    "a directory": (lambda folder, net: folder, "is a directory, and no SavedModel"),
     "truncated zip": (lambda folder, net: cut(folder, net, ".keras"), "truncated or damaged"),
     "truncated HDF5": (lambda folder, net: cut(folder, net, ".h5"), "Cannot load .*damaged|truncated"),
     "foreign": (lambda folder, net: written(folder, "photo.png", b"\x89PNG...."), "of another kind"),
@@ -141,6 +142,7 @@ def test_outputs_of_one_layer_get_names_of_their_own():
     assert signature(keras.Model(x, [y, y, named])).outputs == ("y", "y_2", "y_1")
 
 
+@pytest.mark.runtime
 def test_targets_of_no_use_are_refused_before_any_work(net, tmp_path):
     (tmp_path / "folder.onnx").mkdir()
     for path, message in (
@@ -160,6 +162,7 @@ def test_targets_of_no_use_are_refused_before_any_work(net, tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "folder.onnx"]
 
 
+@pytest.mark.runtime
 def test_a_model_without_a_builtin_operation_names_it_and_its_layer(tmp_path):
     x = keras.Input((3, 3), name="x")
     inverse = keras.layers.Lambda(keras.ops.inv, name="inverse")
