@@ -1,6 +1,6 @@
 """How many files of Keras 2 load right: stock layers and nested forms, written by tf_keras as .h5 and .keras.
 
-    python benchmarks/old_files.py [NAME ...]
+    python benchmarks/old_files.py [--applications] [NAME ...]
 
 Each model gets random weights, is saved both ways and loaded; what it then computes is compared with tf_keras. The
 table at the end counts right, refused and silently wrong. A refusal is printed with its reason.
@@ -303,11 +303,25 @@ def uses_ids(model: Any) -> bool:
     return any(isinstance(layer, L.Embedding) for layer in model.layers)
 
 
+APPLICATIONS = ("MobileNet", "MobileNetV2", "MobileNetV3Small", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0")
+APPLICATIONS += ("ResNet50V2", "Xception", "InceptionV3", "NASNetMobile", "ConvNeXtTiny", "RegNetX002", "ResNetRS50")
+
+
+def application(name: str) -> Any:
+    """One of Keras 2's own architectures, on small images."""
+    size = 224 if name == "NASNetMobile" else 96
+    return getattr(tk.applications, name)(weights=None, input_shape=(size, size, 3), classes=10)
+
+
 def main(names: list[str]) -> None:
     """Write, load, compare and count."""
+    made = cases()
+    if "--applications" in names:
+        names = [name for name in names if name != "--applications"]
+        made = {name: lambda name=name: application(name) for name in APPLICATIONS}  # type: ignore[misc]
     counts: Counter[tuple[str, str]] = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        for name, make in cases().items():
+        for name, make in made.items():
             if names and not any(each in name for each in names):
                 continue
             try:

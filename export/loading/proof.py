@@ -58,13 +58,13 @@ def prove_with_tf_keras(path: Path, model: keras.Model, config: Entry, writer: W
             version, theirs = _theirs(path, inputs, Path(folder), layers=False)
         except ConversionError as error:
             return Proof(f"none: tf_keras does not read this file: {first_words(error)}")
-        error = _difference(ours, theirs)
-        if error > _TOLERANCE and error > _allowed(model, sig, inputs, ours):
+        worst = _difference(ours, theirs)
+        if worst > _TOLERANCE and worst > _allowed(model, sig, inputs, ours):
             raise ExportError(
                 f"Cannot load '{path}': Keras {keras.__version__} computes something else from it than tf_keras "
-                f"{version} does, {error:.1e} of scale{_first_layer(path, model, sig, inputs, Path(folder))}."
+                f"{version} does, {worst:.1e} of scale{_first_layer(path, model, sig, inputs, Path(folder))}."
             )
-    return Proof(f"as tf_keras {version} computes it, {error:.1e}", f"tf_keras {version}", error)
+    return Proof(f"as tf_keras {version} computes it, {worst:.1e}", f"tf_keras {version}", worst)
 
 
 def _theirs(path: Path, inputs: Arrays, folder: Path, layers: bool) -> tuple[str, Any]:

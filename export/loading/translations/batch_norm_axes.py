@@ -46,7 +46,7 @@ def apply(entry: Entry, writer: Writer) -> bool:
     order = [*others, *axes]
     back = [order.index(axis) + 1 for axis in range(1, len(shape))]
     free = [-1] if others else []
-    norm = {"class_name": "BatchNormalization", "config": {**config, "axis": -1, "name": name + ONE_AXIS}}
+    norm: Entry = {"class_name": "BatchNormalization", "config": {**config, "axis": -1, "name": name + ONE_AXIS}}
     layers = [
         _layer("Permute", f"{name}_axes_last", dims=order),
         _layer("Reshape", f"{name}_axes_joined", target_shape=[*free, math.prod(sizes)]),

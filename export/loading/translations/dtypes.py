@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..config_tree import Entry, is_entry
 from ..writer import Writer
 
@@ -9,7 +11,7 @@ from ..writer import Writer
 def apply(entry: Entry, writer: Writer) -> bool:
     """Write the policy by its name."""
     config = entry["config"]
-    dtype = config.get("dtype") if isinstance(config, dict) else None
+    dtype: Any = config.get("dtype") if isinstance(config, dict) else None
     if is_entry(dtype) and str(dtype["class_name"]).startswith("Policy"):
         config["dtype"] = dtype["config"]["name"]
         return True
