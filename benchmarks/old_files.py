@@ -271,15 +271,16 @@ def cases() -> dict[str, Callable[[], Any]]:
 
 
 def randomize(model: Any) -> None:
-    """Weights of every scale: a variance that is positive, a shape that is kept."""
+    """Weights as of a trained network: kernels that keep the scale, variances and gamma around 1, others around 0."""
     rng = np.random.default_rng(0)
-    values = [
-        rng.uniform(0.5, 1.5, w.shape) if "variance" in w.name or "stddev" in w.name else rng.normal(size=w.shape) * 0.5
-        for w in model.weights
-    ]
-    for weight, value in zip(model.weights, values, strict=True):
-        if weight.dtype.is_floating:
-            weight.assign(value)
+    for weight in model.weights:
+        if not weight.dtype.is_floating:
+            continue
+        if any(part in weight.name for part in ("variance", "stddev", "gamma")):
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+        else:
+            fan_in = np.prod(weight.shape[:-1]) if len(weight.shape) > 1 else 4
+            weight.assign(rng.normal(size=weight.shape) / np.sqrt(fan_in))
 
 
 def outcome(model: Any, path: Path) -> str:

@@ -5,6 +5,7 @@ An entry is the dict of one layer: `class_name`, `config`, and in a functional m
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,17 @@ Entry = dict[str, Any]
 MODELS = ("Functional", "Model", "Sequential")
 # The keys of a layer's config below which other layers stand.
 _BELOW = ("layers", "layer", "backward_layer", "cell", "cells")
+
+
+def decode(text: str | bytes) -> Any:
+    """The config in a JSON text, with tuples, shapes and NumPy numbers as plain lists and numbers."""
+    return json.loads(text, object_hook=_plain)
+
+
+def _plain(node: dict[str, Any]) -> Any:
+    if node.get("class_name") in ("__tuple__", "TensorShape") and "items" in node:
+        return node["items"]
+    return node["value"] if node.keys() == {"type", "value"} and node["type"] == "ndarray" else node
 
 
 def is_entry(node: Any) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from ..errors import ExportError
 
 FORMATS = "a model saved by Keras as .keras, or a legacy .h5"
+_LARGEST_CONFIG = 2**28  # bytes; configs of the largest models have some 2**24
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _TO_H5 = (
     "load it where it was written, or with tf_keras, and save it: tf_keras.models.load_model(path).save('model.h5')"
@@ -66,6 +67,9 @@ def _directory(path: Path) -> str:
 def _check_zip(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         names = set(archive.namelist())
+        large = [info.filename for info in archive.infolist() if _is_bomb(info)]
+    if large:
+        raise ExportError(f"'{path}' is no Keras model: its {large[0]} unpacks to more than any config has.")
     missing = {"config.json", "metadata.json"} - names
     if missing:
         inside = " It holds a SavedModel: unzip it." if any(n.endswith("saved_model.pb") for n in names) else ""
@@ -74,3 +78,7 @@ def _check_zip(path: Path) -> None:
         )
     if path.suffix != ".keras":
         raise ExportError(f"'{path}' is a Keras zip file, which Keras reads only as *.keras. Rename it and try again.")
+
+
+def _is_bomb(info: zipfile.ZipInfo) -> bool:
+    return info.filename.endswith(".json") and info.file_size > _LARGEST_CONFIG

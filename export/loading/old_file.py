@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import zipfile
 from collections.abc import Iterator
@@ -19,10 +18,11 @@ import numpy as np
 from ..errors import ExportError
 from ..model.keras_graph import layers_of, own_weights
 from ..report.load_report import Translated
-from .config_tree import Entry, is_entry, name_of, walk
+from .config_tree import Entry, decode, is_entry, name_of, walk
 from .file_kind import is_hdf5
 from .guard import compare_configs
 from .hdf5_weights import assign, match_weights, member, names_in, stored_layers
+from .keras1_arguments import refuse_keras_1
 from .native_form import to_native
 from .translations import translate
 from .translations.batch_norm_axes import ONE_AXIS, SHAPE, needs_shape
@@ -50,6 +50,7 @@ class OldFile:
         """
         tree = copy.deepcopy(self.config)
         for entry in walk(tree):
+            refuse_keras_1(entry)
             entry["file_class"] = entry["class_name"]
             if needs_shape(entry):
                 entry[SHAPE] = self._shape(entry)
@@ -171,7 +172,7 @@ def read_hdf5(path: Path) -> OldFile:
         weights = "layer_names" in file.attrs or "layer_names0" in file.attrs or "layers" in file or "vars" in file
     if text is None:
         raise ExportError(WEIGHTS_ALONE if weights else "it is an HDF5 file without a Keras model in it.")
-    config = json.loads(text)
+    config = decode(text)
     if not is_entry(config):
         raise ExportError("its config describes no model.")
     return OldFile(path, Writer(version, backend), config)
@@ -180,7 +181,7 @@ def read_hdf5(path: Path) -> OldFile:
 def read_keras2_zip(path: Path, version: str) -> OldFile:
     """The config in a .keras file of Keras 2."""
     with zipfile.ZipFile(path) as archive:
-        config = json.loads(archive.read("config.json"))
+        config = decode(archive.read("config.json"))
     if not is_entry(config):
         raise ExportError("its config describes no model.")
     return OldFile(path, Writer(version), config)

@@ -60,10 +60,13 @@ def _below(entry: Entry, layer: Any, file: h5py.File, path: str, shared: dict[in
 
 def _of_model(entry: Entry, model: Any, file: h5py.File, path: str, shared: dict[int, str]) -> _Found:
     entries = [each for each in entry["config"]["layers"] if "file_class" in each]
+    seen: Counter[str] = Counter()
     loaded = {each.name: each for each in model.layers}
     if entry["class_name"] == "Sequential":  # its input layer is not among its layers
         entries = [each for each in entries if each["class_name"] != "InputLayer"]
-    for each, group in zip(entries, _numbered([each["file_class"] for each in entries]), strict=True):
+    for each in entries:
+        met = each.get("shared_object_id") in shared  # written in another model, and not counted here
+        group = "" if met else _next_name(each["file_class"], seen)
         layer = loaded.get(each["config"].get("name") or each.get("name"))
         if layer is not None:
             yield from _below(each, layer, file, f"{path}/layers/{group}".lstrip("/"), shared)
@@ -88,12 +91,13 @@ def _entry_of(entry: Entry, attribute: str) -> Entry:
 def _numbered(classes: list[str]) -> list[str]:
     """The group of each layer, as in conv2d, conv2d_1."""
     seen: Counter[str] = Counter()
-    names = []
-    for each in classes:
-        name = _snake(each.rpartition(">")[2])
-        names.append(f"{name}_{seen[name]}" if seen[name] else name)
-        seen[name] += 1
-    return names
+    return [_next_name(each, seen) for each in classes]
+
+
+def _next_name(class_name: str, seen: Counter[str]) -> str:
+    name = _snake(class_name.rpartition(">")[2])
+    seen[name] += 1
+    return f"{name}_{seen[name] - 1}" if seen[name] > 1 else name
 
 
 def _snake(name: str) -> str:

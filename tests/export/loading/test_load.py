@@ -80,7 +80,16 @@ class Odd(tk.initializers.Initializer):
         return tf.ones(shape, dtype or "float32")
 
 
+def shared_across_models():
+    """A layer of two models, which a .keras file writes once."""
+    x, dense = tk.Input(FLAT), L.Dense(5)
+    first = tk.Model(a := tk.Input(FLAT), L.Dense(5)(dense(a)))
+    second = tk.Model(b := tk.Input(FLAT), L.Dense(5)(dense(L.Dense(5)(b))))
+    return tk.Model(x, L.Dense(5)(dense(second(first(x)))))
+
+
 CASES = {
+    "shared across models": shared_across_models,
     "convolutions": lambda: chain(
         L.Conv2D(4, 3), L.DepthwiseConv2D(3), L.SeparableConv2D(4, 2), L.Conv2DTranspose(3, 2)
     ),
@@ -211,6 +220,21 @@ def test_defaults_of_the_time_are_kept(tmp_path):
     loaded, report = load(path, prove=False)
     assert_same(loaded(inputs_of(model)), model(inputs_of(model)))
     assert {"structure", "GRU reset", "hard_sigmoid"} <= {made.translation for made in report.translated}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tuples_and_numpy_numbers_are_read_as_tensorflow_2_8_wrote_them(tmp_path):
+    model = tk.Sequential([L.Dense(3, input_shape=FLAT), L.LeakyReLU(0.25), L.Dense(2)])
+
+    def noted(config):
+        layers = config["config"]["layers"]
+        for layer in layers[:2]:
+            layer["config"]["batch_input_shape"] = {"class_name": "__tuple__", "items": [None, 5]}
+        layers[2]["config"]["alpha"] = {"type": "ndarray", "value": 0.25}
+        config["config"]["build_input_shape"] = {"class_name": "TensorShape", "items": [None, 5]}
+
+    path = edited(write(model, tmp_path / "m.h5"), noted, keras_version="2.8.0")
+    assert_same(load(path, prove=False).model(inputs_of(model)), model(inputs_of(model)))
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,6 +1,7 @@
 """Files that cannot be loaded: the refusal says the true reason, nothing is read outside the file, nothing is run."""
 
 import json
+import zipfile
 
 import h5py
 import keras
@@ -63,6 +64,22 @@ def of_tensorflow(folder):
     return folder
 
 
+def deep(folder):
+    start, end = '{"class_name": "Sequential", "config": {"name": "s", "layers": [', "]}}"
+    return zipped(folder, start * 10_000 + end * 10_000)
+
+
+def bomb(folder):
+    return zipped(folder, " " * 300_000_000)
+
+
+def zipped(folder, config):
+    with zipfile.ZipFile(folder / "m.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("metadata.json", '{"keras_version": "2.15.0"}')
+        archive.writestr("config.json", config)
+    return folder / "m.keras"
+
+
 REFUSED = {
     "class of the user's": (
         lambda f: saved(Own(), f / "m.h5"),
@@ -97,6 +114,12 @@ REFUSED = {
         lambda f: saved(lambda x: tk.backend.cast(x, "float64"), f / "m.h5"),
         r"calls tf.cast, for which there is no translation",
     ),
+    "Keras 1": (
+        lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: c.update(output_dim=2)),
+        "Keras 1 wrote it: layer 'dense.*' has the argument 'output_dim'",
+    ),
+    "layers 10,000 deep": (deep, "nested too deeply|no model"),
+    "config of 300 MB": (bomb, "its config.json unpacks to more than any config has"),
     "layers of 10^18 units": (
         lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: c.update(units=10**18)),
         "Cannot load",
