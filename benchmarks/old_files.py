@@ -306,6 +306,7 @@ def uses_ids(model: Any) -> bool:
 
 APPLICATIONS = ("MobileNet", "MobileNetV2", "MobileNetV3Small", "DenseNet121", "EfficientNetB0", "EfficientNetV2B0")
 APPLICATIONS += ("ResNet50V2", "Xception", "InceptionV3", "NASNetMobile", "ConvNeXtTiny", "RegNetX002", "ResNetRS50")
+APPLICATIONS += ("ResNet50", "VGG16", "InceptionResNetV2")
 
 
 def application(name: str) -> Any:

@@ -14,7 +14,14 @@ from .config_tree import Entry, entries_in, is_entry, is_model, name_of
 from .inbound import translate_calls
 
 _INITIALIZERS = ("initializer", "regularizer", "constraint")
-_MODULES = {"Functional": "keras.src.models.functional", "Sequential": "keras"}
+_MODULES = {
+    "Functional": "keras.src.models.functional",
+    "Sequential": "keras",
+    # Layers of keras.applications, which are no public layers.
+    "LayerScale": "keras.src.applications.convnext",
+    "StochasticDepth": "keras.src.applications.convnext",
+    "CustomScaleLayer": "keras.src.applications.inception_resnet_v2",
+}
 # Layers of Keras 2 that Keras 3 has no more.
 _GONE = (
     *("LocallyConnected1D", "LocallyConnected2D", "CuDNNLSTM", "CuDNNGRU", "DenseFeatures", "AbstractRNNCell"),

@@ -16,7 +16,7 @@ import keras
 
 from ..errors import ExportError
 from ..model.keras_graph import own_weights
-from .config_tree import Entry, is_entry, is_model
+from .config_tree import Entry, is_entry, is_model, name_of, walk
 from .hdf5_weights import member
 
 _Found = Iterator[tuple[Any, list[h5py.Dataset]]]
@@ -28,14 +28,16 @@ def stored_variables(entry: Entry, layer: Any, file: h5py.File) -> _Found:
     Raises:
         ExportError: If the file has no weights for a layer.
     """
-    shared: dict[int, str] = {}
-    yield from _below(entry, layer, file, "", shared)
+    for each in walk(entry):
+        if "shared_object_id" in each:
+            raise ExportError(
+                f"layer '{name_of(each)}' is shared by several models, and a .keras file of Keras 2 then does not say "
+                "whose weights are whose (tf_keras cannot read it either). Save the model as .h5 where it was written"
+            )
+    yield from _below(entry, layer, file, "")
 
 
-def _below(entry: Entry, layer: Any, file: h5py.File, path: str, shared: dict[int, str]) -> _Found:
-    identity = entry.get("shared_object_id")
-    if identity is not None:
-        path = shared.setdefault(identity, path)  # a layer in several models is written where it was met first
+def _below(entry: Entry, layer: Any, file: h5py.File, path: str) -> _Found:
     if "stands_for" in entry:
         inner = layer.get_layer(entry["stands_for"])
         yield inner, _own(file, path, len(own_weights(inner)), layer.name)
@@ -43,33 +45,32 @@ def _below(entry: Entry, layer: Any, file: h5py.File, path: str, shared: dict[in
     if own_weights(layer):
         yield layer, _own(file, path, len(own_weights(layer)), layer.name)
     if is_model(entry):
-        yield from _of_model(entry, layer, file, path, shared)
+        yield from _of_model(entry, layer, file, path)
         return
     group = file.get(path, {})
     for key in group:
         part = getattr(layer, key, None)
         inner = _entry_of(entry, key)
         if isinstance(part, keras.Layer):
-            yield from _below(inner, part, file, f"{path}/{key}", shared)
+            yield from _below(inner, part, file, f"{path}/{key}")
         elif isinstance(part, (list, tuple)) and key != "vars":
             parts = [each for each in part if isinstance(each, keras.Layer)]
             names = _numbered([type(each).__name__ for each in parts])
             for name, each in zip(names, parts, strict=True):
-                yield from _below({"class_name": "", "config": {}}, each, file, f"{path}/{key}/{name}", shared)
+                yield from _below({"class_name": "", "config": {}}, each, file, f"{path}/{key}/{name}")
 
 
-def _of_model(entry: Entry, model: Any, file: h5py.File, path: str, shared: dict[int, str]) -> _Found:
+def _of_model(entry: Entry, model: Any, file: h5py.File, path: str) -> _Found:
     entries = [each for each in entry["config"]["layers"] if "file_class" in each]
     seen: Counter[str] = Counter()
     loaded = {each.name: each for each in model.layers}
     if entry["class_name"] == "Sequential":  # its input layer is not among its layers
         entries = [each for each in entries if each["class_name"] != "InputLayer"]
     for each in entries:
-        met = each.get("shared_object_id") in shared  # written in another model, and not counted here
-        group = "" if met else _next_name(each["file_class"], seen)
+        group = _next_name(each["file_class"], seen)
         layer = loaded.get(each["config"].get("name") or each.get("name"))
         if layer is not None:
-            yield from _below(each, layer, file, f"{path}/layers/{group}".lstrip("/"), shared)
+            yield from _below(each, layer, file, f"{path}/layers/{group}".lstrip("/"))
 
 
 def _own(file: h5py.File, path: str, count: int, name: str) -> list[h5py.Dataset]:
