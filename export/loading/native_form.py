@@ -63,8 +63,9 @@ def _find_class(entry: Entry, custom: dict[str, Any]) -> None:
         if found is not None and (candidate in custom or not hasattr(keras.layers, name)):
             entry.update(module=None, class_name=getattr(found, "__name__", name), registered_name=candidate)
             return
-    if name in _MODULES:
-        entry.update(module=_MODULES[name], registered_name=name)
+    plain = name.removeprefix("Custom>")  # as Keras 2 registers classes without a package, also its own
+    if plain in _MODULES:
+        entry.update(class_name=plain, module=_MODULES[plain], registered_name=plain)
     elif isinstance(getattr(keras.layers, name, None), type):
         entry.update(module="keras.layers", registered_name=None)
     elif name in _GONE:

@@ -80,6 +80,14 @@ class Odd(tk.initializers.Initializer):
         return tf.ones(shape, dtype or "float32")
 
 
+def of_applications():
+    from tf_keras.src.applications.convnext import LayerScale
+    from tf_keras.src.applications.inception_resnet_v2 import CustomScaleLayer
+
+    x = tk.Input(IMAGE)
+    return tk.Model(x, CustomScaleLayer(0.3)([x, LayerScale(0.1, 4, name="scale")(x)]))
+
+
 def shared_across_models():
     """A layer of two models, which a .keras file writes once."""
     x, dense = tk.Input(FLAT), L.Dense(5)
@@ -89,6 +97,7 @@ def shared_across_models():
 
 
 CASES = {
+    "layers of applications": of_applications,
     "convolutions": lambda: chain(
         L.Conv2D(4, 3), L.DepthwiseConv2D(3), L.SeparableConv2D(4, 2), L.Conv2DTranspose(3, 2)
     ),
