@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,24 +12,23 @@ from typing import Any
 
 import h5py
 import keras
-import numpy as np
 
 from ..errors import ExportError
-from ..model.keras_graph import layers_of, own_weights
 from ..report.load_report import Translated
 from .config_tree import Entry, decode, is_entry, name_of, walk
 from .file_kind import is_hdf5
+from .give_weights import give_weights, weights_by_layer
 from .guard import compare_configs
-from .hdf5_weights import assign, match_weights, member, names_in, stored_layers
+from .hdf5_weights import member
 from .keras1_arguments import refuse_keras_1
 from .native_form import to_native
 from .translations import translate
-from .translations.batch_norm_axes import ONE_AXIS, SHAPE, needs_shape
+from .translations.batch_norm_axes import SHAPE, needs_shape
 from .weights_of_keras2_zip import stored_variables
 from .writer import Writer
 
 WEIGHTS_ALONE = "it holds weights without a model. Build the model in Python, load the weights into it, pass it on."
-_TURNED = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "ConvLSTM2D")
+_TURNED = "Theano's convolutions turn their kernels by 180 degrees, and the file holds them as they stood there"
 
 
 @dataclass
@@ -64,31 +62,13 @@ class OldFile:
             compare_configs(tree, model)
         if isinstance(model, keras.Model):
             with _weights(self.path) as weights:
-                if weights.name == "/" and "model_weights" not in weights:
-                    self._set(model, stored_variables(tree, model, weights))
+                if "model_weights" in weights:
+                    found = weights_by_layer(model, member(weights, "model_weights"))
                 else:
-                    self._set(model, _by_layer(model, member(weights, "model_weights"), tree))
+                    found = stored_variables(tree, model, weights)
+                turned = give_weights(model, found, of_theano=self.writer.backend == "theano")
+            self.translated += [Translated(layer, "Theano kernels", _TURNED, "exact") for layer in turned]
         return model
-
-    def _set(self, model: keras.Model, found: Iterator[tuple[Any, list[h5py.Dataset]]]) -> None:
-        done = set()
-        for layer, stored in found:
-            done.add(id(layer))
-            for variable, data in zip(own_weights(layer), stored, strict=True):
-                joined = _joined(layer, data.shape, variable.shape)
-                if tuple(data.shape) != tuple(variable.shape) and not joined:
-                    data = np.broadcast_to(np.float32(0), data.shape)  # refused without reading it
-                value = np.asarray(data)
-                value = value.reshape(variable.shape) if joined else value
-                if self.writer.backend == "theano" and type(layer).__name__ in _TURNED and "kernel" in variable.name:
-                    value = np.flip(value, tuple(range(value.ndim - 2)))
-                    self._note_turned(layer.name)
-                assign(variable, value, f"'{variable.path}'")
-            if hasattr(layer, "finalize_state") and stored:
-                layer.finalize_state()
-        left = [layer.name for layer in layers_of(model) if own_weights(layer) and id(layer) not in done]
-        if left:
-            raise ExportError(f"the file has no weights for layer '{left[0]}'")
 
     def _shape(self, entry: Entry) -> list[int | None] | None:
         """The shape of a batch norm's statistics, with the input's rank, or of its input."""
@@ -104,47 +84,6 @@ class OldFile:
         with _weights(self.path) as weights:
             weights.visititems(visit)
         return shapes[0] if shapes else None
-
-    def _note_turned(self, layer: str) -> None:
-        reason = "Theano's convolutions turn their kernels by 180 degrees, and the file holds them as they stood there"
-        note = Translated(layer, "Theano kernels", reason, "exact")
-        if note not in self.translated:
-            self.translated.append(note)
-
-
-def _joined(layer: Any, stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Whether the weights of a batch norm differ in shape only: axes made one, or sizes of 1 around it."""
-    if layer.name.endswith(ONE_AXIS):
-        return math.prod(stored) == math.prod(wanted)
-    plain = [size for size in stored if size != 1] == [size for size in wanted if size != 1]
-    return type(layer).__name__ == "BatchNormalization" and plain
-
-
-def _by_layer(model: keras.Model, group: h5py.Group, tree: Entry) -> Iterator[tuple[Any, list[h5py.Dataset]]]:
-    """Each loaded layer that has weights of its own, and these in an .h5 file."""
-    stored = stored_layers(group)
-    loaded = [layer for layer in model.layers if layer.weights]
-    if len(loaded) != len(stored):
-        raise ExportError(
-            f"{len(loaded)} of the model's layers have weights in Keras {keras.__version__}, and {len(stored)} in the "
-            "file"
-        )
-    by_name = {layer.name.replace("/", "_"): layer for layer in loaded}
-    names = [name.replace("/", "_") for name in stored]
-    if set(names) <= set(by_name):
-        loaded = [by_name[name] for name in names]
-    data: dict[int, h5py.Dataset] = {}
-    for layer, weights in zip(loaded, stored.values(), strict=True):
-        for variable, weight in zip(match_weights(layer, weights), weights, strict=True):
-            data[id(variable)] = weight.data
-    if "top_level_model_weights" in group:
-        top = member(group, "top_level_model_weights")
-        for variable, name in zip(own_weights(model), names_in(top, "weight_names"), strict=False):
-            data[id(variable)] = member(top, name)
-    for layer in layers_of(model):
-        own = own_weights(layer)
-        if own and all(id(variable) in data for variable in own):
-            yield layer, [data[id(variable)] for variable in own]
 
 
 def _check_content(native: Entry) -> None:

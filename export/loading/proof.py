@@ -55,6 +55,8 @@ def prove_with_tf_keras(path: Path, model: keras.Model, config: Entry, writer: W
         ours = _computed(model, sig, inputs)
     except Exception as error:  # a model that takes strings, or that does not run on random numbers
         return Proof(f"none: the model does not run on random inputs: {first_words(error)}")
+    if not all(np.isfinite(y).any() for y in ours if y.size):
+        return Proof("none: the model computes no finite number from random inputs")
     with tempfile.TemporaryDirectory(prefix="keras-norms-") as folder:
         try:
             version, theirs = _theirs(path, inputs, Path(folder), layers=False)
