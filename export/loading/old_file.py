@@ -60,6 +60,8 @@ class OldFile:
             model = keras.saving.deserialize_keras_object(native, custom_objects=custom, safe_mode=True)
         if isinstance(model, keras.Layer):
             compare_configs(tree, model)
+        if isinstance(model, keras.Model) and not model.built:
+            raise ExportError(f"it states no input shape for '{model.name}': begin it with an Input and save it again")
         if isinstance(model, keras.Model):
             with _weights(self.path) as weights:
                 if "model_weights" in weights:

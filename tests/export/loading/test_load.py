@@ -217,6 +217,30 @@ def test_a_sequential_of_keras_2_0_is_a_plain_list(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_a_sequential_that_was_built_by_its_first_call_has_its_shape(suffix, tmp_path):
+    model = tk.Sequential([L.Dense(3), L.Dense(2)])
+    x = np.random.default_rng(0).normal(size=(2, 5)).astype("float32")
+    model(x)
+    loaded = load(write(model, tmp_path / f"m{suffix}"), prove=False).model
+    assert_same(loaded(x), model(x))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_nested_sequential_of_keras_2_1_is_a_plain_list_too(tmp_path):
+    inner = tk.Sequential([L.Conv2D(3, 2, input_shape=IMAGE), L.BatchNormalization(), L.Flatten()], name="inner")
+    model = chain(inner, L.Dense(2))
+
+    def as_lists(config):
+        config["class_name"] = "Model"
+        (nested,) = [layer for layer in config["config"]["layers"] if layer["class_name"] == "Sequential"]
+        nested["config"] = [layer for layer in nested["config"]["layers"] if layer["class_name"] != "InputLayer"]
+
+    path = edited(write(model, tmp_path / "m.h5"), as_lists, keras_version="2.1.6")
+    assert_same(load(path, prove=False).model(inputs_of(model)), model(inputs_of(model)))
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_defaults_of_the_time_are_kept(tmp_path):
     """Keras 2.0 wrote no reset_after: its GRU reset before; its recurrent activation was the hard sigmoid."""
     model = chain(L.GRU(3, reset_after=False, recurrent_activation="hard_sigmoid"), shape=ROWS)

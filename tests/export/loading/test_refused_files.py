@@ -64,6 +64,17 @@ def of_tensorflow(folder):
     return folder
 
 
+def without_shape(path):
+    tk.Sequential([tk.Input((5,)), L.Dense(2)]).save(path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"] = config["config"]["layers"][1:]
+        config["config"]["layers"][0]["config"].pop("batch_input_shape", None)
+        config["config"].pop("build_input_shape", None)
+        file.attrs["model_config"] = json.dumps(config).encode()
+    return path
+
+
 def deep(folder):
     start, end = '{"class_name": "Sequential", "config": {"name": "s", "layers": [', "]}}"
     return zipped(folder, start * 10_000 + end * 10_000)
@@ -113,6 +124,10 @@ REFUSED = {
     "function of TensorFlow": (
         lambda f: saved(lambda x: tk.backend.cast(x, "float64"), f / "m.h5"),
         r"calls tf.cast, for which there is no translation",
+    ),
+    "no input shape": (
+        lambda f: without_shape(f / "m.h5"),
+        "it states no input shape for 'sequential.*': begin it with an Input",
     ),
     "Keras 1": (
         lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: c.update(output_dim=2)),
