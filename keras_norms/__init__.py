@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from keras_norms import _hard_sigmoid  # noqa: F401  (registers what files of Keras 2 need)
 from keras_norms.batch_normalization import BatchNormalization
 from keras_norms.batch_renormalization import BatchRenormalization
 from keras_norms.group_normalization import GroupNormalization

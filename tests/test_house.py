@@ -58,13 +58,14 @@ def test_relative_imports_stay_inside_export(path):
         assert level or name.split(".")[0] != "export", f"{path} imports the top-level export"
 
 
-@pytest.mark.parametrize("folder", ["folding/rules", "lowerings", "formats"])
+@pytest.mark.parametrize("folder", ["folding/rules", "lowerings", "formats", "loading/translations"])
 def test_every_file_stands_in_its_table(folder):
     listed = (ROOT / "export" / folder / "__init__.py").read_text()
     helpers = {
         "folding/rules": {"base"},
         "lowerings": {"parameters", "pooled", "grouped"},
         "formats": {"protocol"},
+        "loading/translations": {"translation"},
     }[folder]
     files = {path.stem for path in (ROOT / "export" / folder).glob("*.py")} - {"__init__"}
     packages = {path.parent.name for path in (ROOT / "export" / folder).glob("*/__init__.py")}

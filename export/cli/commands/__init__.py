@@ -9,9 +9,10 @@ from .fold_model import fold
 from .inspect_model import inspect
 from .lint_artifact import lint
 from .run_demo import demo
+from .upgrade_model import upgrade
 from .verify_artifact import verify
 
-COMMANDS = (inspect, fold, export, verify, lint, demo)
+COMMANDS = (inspect, fold, export, verify, lint, upgrade, demo)
 
 
 @click.group(
@@ -22,7 +23,7 @@ COMMANDS = (inspect, fold, export, verify, lint, demo)
 def cli() -> None:
     """Fold the norms of a Keras model; export it to TFLite and ONNX, verified.
 
-    MODEL is a .keras or legacy .h5 file. It is never changed, and no code in it is run.
+    MODEL is a .keras or .h5 file of Keras 2 or 3. It is never changed, and no code in it is run.
     """
 
 

@@ -40,6 +40,7 @@ def of_keras_2():
     return tk.Model(image, tk.layers.Dense(2)(x))
 
 
+@pytest.mark.runtime
 def test_a_file_of_keras_2_is_read_without_the_arguments_that_are_gone(tmp_path):
     model = of_keras_2()
     model.save(tmp_path / "old.h5", include_optimizer=False)
@@ -94,7 +95,7 @@ def weights_only(folder, net):
 
 BAD_FILES = {
     "missing": (lambda folder, net: folder / "none.keras", "There is no model file"),
-    "a directory": (lambda folder, net: folder, "is a directory. A SavedModel no longer holds"),
+    "a directory": (lambda folder, net: folder, "is a directory, and no SavedModel"),
     "truncated zip": (lambda folder, net: cut(folder, net, ".keras"), "truncated or damaged"),
     "truncated HDF5": (lambda folder, net: cut(folder, net, ".h5"), "Cannot load .*damaged|truncated"),
     "foreign": (lambda folder, net: written(folder, "photo.png", b"\x89PNG...."), "of another kind"),

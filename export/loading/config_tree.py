@@ -1,0 +1,64 @@
+"""A model's config as JSON: where the layers stand in it, and the names that they have.
+
+An entry is the dict of one layer: `class_name`, `config`, and in a functional model `name` and `inbound_nodes`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+Entry = dict[str, Any]
+
+MODELS = ("Functional", "Model", "Sequential")
+# The keys of a layer's config below which other layers stand.
+_BELOW = ("layers", "layer", "backward_layer", "cell", "cells")
+
+
+def decode(text: str | bytes) -> Any:
+    """The config in a JSON text, with tuples, shapes and NumPy numbers as plain lists and numbers."""
+    return json.loads(text, object_hook=_plain)
+
+
+def _plain(node: dict[str, Any]) -> Any:
+    if node.get("class_name") in ("__tuple__", "TensorShape") and "items" in node:
+        return node["items"]
+    return node["value"] if node.keys() == {"type", "value"} and node["type"] == "ndarray" else node
+
+
+def is_entry(node: Any) -> bool:
+    """Whether a value of a config describes an object: a layer, an initializer, a function."""
+    return isinstance(node, dict) and isinstance(node.get("class_name"), str) and "config" in node
+
+
+def entries_in(entry: Entry) -> list[Entry]:
+    """The layers that the config of a layer holds itself."""
+    config = entry["config"]
+    if isinstance(config, list):
+        return [node for node in config if is_entry(node)]
+    found: list[Entry] = []
+    for key in _BELOW if isinstance(config, dict) else ():
+        value = config.get(key)
+        found += [node for node in (value if isinstance(value, list) else [value]) if is_entry(node)]
+    return found
+
+
+def walk(entry: Entry) -> Iterator[Entry]:
+    """A layer and all layers below it, each before those that it holds."""
+    yield entry
+    for below in entries_in(entry):
+        yield from walk(below)
+
+
+def name_of(entry: Entry) -> str:
+    """The name of a layer, or its class where the file gives no name."""
+    config = entry["config"]
+    name = config.get("name") if isinstance(config, dict) else None
+    return str(name or entry.get("name") or entry["class_name"])
+
+
+def is_model(entry: Entry) -> bool:
+    """Whether an entry is a model with layers of its own."""
+    config = entry["config"]
+    return entry["class_name"] in MODELS and isinstance(config, dict) and isinstance(config.get("layers"), list)

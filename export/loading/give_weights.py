@@ -1,0 +1,91 @@
+"""The weights of a file, given to the layers that were loaded from it: each gets all of its own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import h5py
+import keras
+import numpy as np
+
+from ..errors import ExportError
+from ..model.keras_graph import layers_of, own_weights
+from .hdf5_weights import assign, match_weights, member, names_in, stored_layers
+from .translations.batch_norm_axes import ONE_AXIS
+
+# Layers whose kernels Keras turned when it read a file of Theano.
+_TURNED = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "ConvLSTM2D")
+
+
+def give_weights(model: keras.Model, found: Iterator[tuple[Any, list[h5py.Dataset]]], *, of_theano: bool) -> list[str]:
+    """Give each layer its weights; return the names of the layers whose kernels were turned, for files of Theano.
+
+    Raises:
+        ExportError: If a layer has no weights in the file, or weights of other shapes.
+    """
+    done, turned = set(), []
+    for layer, stored in found:
+        done.add(id(layer))
+        turns = of_theano and type(layer).__name__ in _TURNED
+        for variable, data in zip(own_weights(layer), stored, strict=True):
+            value = _value(layer, variable, data)
+            if turns and "kernel" in variable.name:
+                value = np.flip(value, tuple(range(value.ndim - 2)))
+            assign(variable, value, f"'{variable.path}'")
+        if turns:
+            turned.append(layer.name)
+        if hasattr(layer, "finalize_state") and stored:
+            layer.finalize_state()
+    left = [layer.name for layer in layers_of(model) if own_weights(layer) and id(layer) not in done]
+    if left:
+        raise ExportError(f"the file has no weights for layer '{left[0]}'")
+    return turned
+
+
+def _value(layer: Any, variable: Any, data: h5py.Dataset) -> np.ndarray:
+    if _joined(layer, data.shape, variable.shape):
+        return np.asarray(data).reshape(variable.shape)
+    if tuple(data.shape) != tuple(variable.shape):
+        return np.broadcast_to(np.float32(0), data.shape)  # refused without reading it
+    return np.asarray(data)
+
+
+def _joined(layer: Any, stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether the weights of a batch norm differ in shape only: axes made one, or sizes of 1 around it."""
+    if layer.name.endswith(ONE_AXIS):
+        return math.prod(stored) == math.prod(wanted)
+    plain = [size for size in stored if size != 1] == [size for size in wanted if size != 1]
+    return type(layer).__name__ == "BatchNormalization" and plain
+
+
+def weights_by_layer(model: keras.Model, group: h5py.Group) -> Iterator[tuple[Any, list[h5py.Dataset]]]:
+    """Each loaded layer that has weights of its own, and these in an .h5 file.
+
+    Raises:
+        ExportError: If the file has weights for more or fewer layers or variables than the model has.
+    """
+    stored = stored_layers(group)
+    loaded = [layer for layer in model.layers if layer.weights]
+    if len(loaded) != len(stored):
+        raise ExportError(
+            f"{len(loaded)} of the model's layers have weights in Keras {keras.__version__}, and {len(stored)} in the "
+            "file"
+        )
+    by_name = {layer.name.replace("/", "_"): layer for layer in loaded}
+    names = [name.replace("/", "_") for name in stored]
+    if set(names) <= set(by_name):
+        loaded = [by_name[name] for name in names]
+    data: dict[int, h5py.Dataset] = {}
+    for layer, weights in zip(loaded, stored.values(), strict=True):
+        for variable, weight in zip(match_weights(layer, weights), weights, strict=True):
+            data[id(variable)] = weight.data
+    if "top_level_model_weights" in group:
+        top = member(group, "top_level_model_weights")
+        for variable, name in zip(own_weights(model), names_in(top, "weight_names"), strict=False):
+            data[id(variable)] = member(top, name)
+    for layer in layers_of(model):
+        own = own_weights(layer)
+        if own and all(id(variable) in data for variable in own):
+            yield layer, [data[id(variable)] for variable in own]

@@ -1,0 +1,143 @@
+"""Files whose config must be translated: every .h5, and the .keras of Keras 2."""
+
+from __future__ import annotations
+
+import copy
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+
+from ..errors import ExportError
+from ..report.load_report import Translated
+from .config_tree import Entry, decode, is_entry, name_of, walk
+from .file_kind import is_hdf5
+from .give_weights import give_weights, weights_by_layer
+from .guard import compare_configs
+from .hdf5_weights import member
+from .keras1_arguments import refuse_keras_1
+from .native_form import to_native
+from .translations import translate
+from .translations.batch_norm_axes import SHAPE, needs_shape
+from .weights_of_keras2_zip import stored_variables
+from .writer import Writer
+
+WEIGHTS_ALONE = "it holds weights without a model. Build the model in Python, load the weights into it, pass it on."
+_TURNED = "Theano's convolutions turn their kernels by 180 degrees, and the file holds them as they stood there"
+
+
+@dataclass
+class OldFile:
+    """The config of an old file as it stands there, and what it became."""
+
+    path: Path
+    writer: Writer
+    config: Entry
+    translated: list[Translated] = field(default_factory=list)
+
+    def model(self, custom: dict[str, Any]) -> keras.Model:
+        """The model in the file, with its weights.
+
+        Raises:
+            ExportError: If the file has no weights for it, or if Keras 3 made something else of its config.
+        """
+        tree = copy.deepcopy(self.config)
+        for entry in walk(tree):
+            refuse_keras_1(entry)
+            entry["file_class"] = entry["class_name"]
+            if needs_shape(entry):
+                entry[SHAPE] = self._shape(entry)
+        self.translated += translate(tree, self.writer)
+        native = copy.deepcopy(tree)
+        to_native(native, custom)
+        _check_content(native)
+        with keras.saving.custom_object_scope(custom):
+            model = keras.saving.deserialize_keras_object(native, custom_objects=custom, safe_mode=True)
+        if isinstance(model, keras.Layer):
+            compare_configs(tree, model)
+        if isinstance(model, keras.Model) and not model.built:
+            raise ExportError(f"it states no input shape for '{model.name}': begin it with an Input and save it again")
+        if isinstance(model, keras.Model):
+            with _weights(self.path) as weights:
+                if "model_weights" in weights:
+                    found = weights_by_layer(model, member(weights, "model_weights"))
+                else:
+                    found = stored_variables(tree, model, weights)
+                turned = give_weights(model, found, of_theano=self.writer.backend == "theano")
+            self.translated += [Translated(layer, "Theano kernels", _TURNED, "exact") for layer in turned]
+        return model
+
+    def _shape(self, entry: Entry) -> list[int | None] | None:
+        """The shape of a batch norm's statistics, with the input's rank, or of its input."""
+        stated: list[int | None] | None = (entry.get("build_config") or {}).get("input_shape")
+        if stated is not None:
+            return stated
+        end, shapes = f"{name_of(entry)}/moving_mean:0", []
+
+        def visit(name: str, data: Any) -> None:
+            if isinstance(data, h5py.Dataset) and f"/{name}".endswith(f"/{end}"):
+                shapes.append(list(data.shape))
+
+        with _weights(self.path) as weights:
+            weights.visititems(visit)
+        return shapes[0] if shapes else None
+
+
+def _check_content(native: Entry) -> None:
+    """Nothing that a config names is read from elsewhere."""
+    stack: list[Any] = [native]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict) and isinstance(node.get("vocabulary"), str):
+            raise ExportError(f"it keeps its vocabulary in another file, '{node['vocabulary']}', which is not read")
+        stack += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+
+
+def read_hdf5(path: Path) -> OldFile:
+    """The config in an .h5 file of any Keras.
+
+    Raises:
+        ExportError: If it holds no model.
+    """
+    with h5py.File(path) as file:
+        text = file.attrs.get("model_config")
+        attributes = [file.attrs]
+        if isinstance(file.get("model_weights", getlink=True), h5py.HardLink):
+            attributes.append(file["model_weights"].attrs)
+        version, backend = (_first(attributes, key) for key in ("keras_version", "backend"))
+        weights = "layer_names" in file.attrs or "layer_names0" in file.attrs or "layers" in file or "vars" in file
+    if text is None:
+        raise ExportError(WEIGHTS_ALONE if weights else "it is an HDF5 file without a Keras model in it.")
+    config = decode(text)
+    if not is_entry(config):
+        raise ExportError("its config describes no model.")
+    return OldFile(path, Writer(version, backend), config)
+
+
+def read_keras2_zip(path: Path, version: str) -> OldFile:
+    """The config in a .keras file of Keras 2."""
+    with zipfile.ZipFile(path) as archive:
+        config = decode(archive.read("config.json"))
+    if not is_entry(config):
+        raise ExportError("its config describes no model.")
+    return OldFile(path, Writer(version), config)
+
+
+def _first(attributes: list[Any], key: str) -> str | None:
+    found = next((each[key] for each in attributes if key in each), None)
+    return found.decode() if isinstance(found, bytes) else found
+
+
+@contextmanager
+def _weights(path: Path) -> Iterator[h5py.File]:
+    if is_hdf5(path):
+        with h5py.File(path) as file:
+            yield file
+        return
+    with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as stored, h5py.File(stored) as file:
+        yield file

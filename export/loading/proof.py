@@ -1,0 +1,139 @@
+"""The proof: tf_keras, Keras 2's code, reads the same file in another process and computes the same inputs."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..errors import ExportError, reason_of
+from ..model.signature import Signature, signature
+from ..model.test_inputs import concrete_shape, probes
+from ..model.user_inputs import Arrays
+from ..worker.client import ConversionError, run_job
+from .config_tree import Entry
+from .tf_keras_safety import what_runs_code
+from .writer import Writer
+
+# The largest difference allowed, relative to the largest value of an output; and how often the effect of one rounding
+# of the inputs, where that is more.
+_TOLERANCE, _ROUNDINGS = 1e-5, 16
+_LONG, _LARGEST_INPUT = 12_000, 2**20
+_HALF = 5e-3  # where a layer computes in half precision
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What shows that the loaded model computes what its writer computed; `oracle` is None where nothing does."""
+
+    text: str
+    oracle: str | None = None
+    error: float | None = None
+
+
+def prove_with_tf_keras(path: Path, model: keras.Model, config: Entry, writer: Writer) -> Proof:
+    """Compare the model with what tf_keras computes from the same file.
+
+    Raises:
+        ExportError: If they differ; it names the first layer that does, where that can be told.
+    """
+    if importlib.util.find_spec("tf_keras") is None:
+        return Proof("none: tf_keras, the code that wrote it, is not installed (pip install 'keras-norms[legacy]')")
+    if writer.backend == "theano":
+        return Proof("none: tf_keras does not turn Theano's kernels, so it computes something else from this file")
+    code = what_runs_code(config)
+    if code:
+        return Proof(f"none: the file holds {code}, which tf_keras was not given, since it might run code from it")
+    try:
+        sig = signature(model)
+        inputs = _inputs(model, sig)
+        ours = _computed(model, sig, inputs)
+    except Exception as error:  # a model that takes strings, or that does not run on random numbers
+        return Proof(f"none: the model does not run on random inputs: {reason_of(error)}")
+    if not all(np.isfinite(y).any() for y in ours if y.size):
+        return Proof("none: the model computes no finite number from random inputs")
+    with tempfile.TemporaryDirectory(prefix="keras-norms-") as folder:
+        try:
+            version, theirs = _theirs(path, inputs, Path(folder), layers=False)
+        except ConversionError as error:
+            return Proof(f"none: tf_keras does not read this file: {reason_of(error)}")
+        worst = _difference(ours, theirs)
+        if worst > _TOLERANCE and worst > _allowed(model, sig, inputs, ours):
+            raise ExportError(
+                f"Cannot load '{path}': Keras {keras.__version__} computes something else from it than tf_keras "
+                f"{version} does, {worst:.1e} of scale{_first_layer(path, model, inputs, Path(folder))}."
+            )
+    return Proof(f"as tf_keras {version} computes it, {worst:.1e}", f"tf_keras {version}", worst)
+
+
+def _inputs(model: keras.Model, sig: Signature) -> Arrays:
+    """Random inputs that the model takes; sequences that are very long where it crops its own contexts off."""
+    try:
+        return [probe for probe in probes(model, sig) if probe.name.startswith("random")][-1].arrays
+    except ExportError:
+        shapes = [concrete_shape(spec, 1, _LONG) for spec in sig.inputs]
+        floats = all(spec.dtype.startswith("float") for spec in sig.inputs)
+        if not floats or sum(math.prod(shape) for shape in shapes) > _LARGEST_INPUT:
+            raise
+        rng = np.random.default_rng(0)
+        return [rng.normal(size=shape).astype(spec.dtype) for spec, shape in zip(sig.inputs, shapes, strict=True)]
+
+
+def _computed(model: keras.Model, sig: Signature, inputs: Arrays) -> Arrays:
+    return [np.asarray(keras.ops.convert_to_numpy(y)) for y in sig.call(model, inputs)]
+
+
+def _theirs(path: Path, inputs: Arrays, folder: Path, layers: bool) -> tuple[str, Any]:
+    given, computed = folder / "inputs.npz", folder / "outputs.npz"
+    np.savez(given, *inputs)
+    answer = run_job("loading.tf_keras_run:run", path=path, inputs=given, outputs=computed, layers=layers)
+    with np.load(computed) as arrays:
+        found = [arrays[key] for key in arrays]
+    return answer["version"], dict(zip(answer["layers"], found, strict=True)) if layers else found
+
+
+def _difference(ours: Arrays, theirs: Arrays) -> float:
+    """The largest difference of any output, relative to its largest value; infinite where shapes differ."""
+    worst = 0.0
+    if len(ours) != len(theirs):
+        return float("inf")
+    for a, b in zip(ours, theirs, strict=True):
+        if a.shape != b.shape:
+            return float("inf")
+        x, y = a.astype("float64"), b.astype("float64")
+        finite = np.isfinite(y)
+        if not np.array_equal(finite, np.isfinite(x)):
+            return float("inf")
+        scale = np.abs(y[finite]).max(initial=0.0) or 1.0
+        worst = max(worst, float(np.abs(x - y)[finite].max(initial=0.0) / scale))
+    return worst
+
+
+def _allowed(model: keras.Model, sig: Signature, inputs: Arrays, ours: Arrays) -> float:
+    """What one rounding of the inputs does to the outputs, some times over: no two libraries can agree better."""
+    if any("16" in str(layer.compute_dtype) for layer in model.layers):
+        return _HALF
+    moved = [np.nextafter(x, np.inf, dtype=x.dtype) if x.dtype.kind == "f" else x for x in inputs]
+    return _ROUNDINGS * _difference(_computed(model, sig, moved), ours)
+
+
+def _first_layer(path: Path, model: keras.Model, inputs: Arrays, folder: Path) -> str:
+    """The first layer whose output differs, in words, or nothing where the layers cannot be asked."""
+    try:
+        _, theirs = _theirs(path, inputs, folder, layers=True)
+        made = {layer.name: layer.output for layer in model.layers if isinstance(layer.output, keras.KerasTensor)}
+        names = [name for name in theirs if name.replace("/", "_") in made]
+        inner = keras.Model(model.inputs, [made[name.replace("/", "_")] for name in names])
+        found = keras.tree.flatten(inner(list(inputs), training=False))
+        for name, output in zip(names, found, strict=True):
+            if _difference([np.asarray(keras.ops.convert_to_numpy(output))], [theirs[name]]) > _TOLERANCE:
+                return f", first in layer '{name}'"
+    except Exception:  # a model without a graph, or one that tf_keras cannot take apart: the difference stands
+        return ""
+    return ""

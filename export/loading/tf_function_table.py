@@ -1,0 +1,61 @@
+"""Which operation of Keras 3 computes what a function of TensorFlow does, for those that Keras 2 made layers of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+_NUMPY, _NN = "keras.src.ops.numpy", "keras.src.ops.nn"
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation of Keras 3: its module and class.
+
+    `argument` is its name for the second tensor `y` of the TensorFlow function; `options` are its names for options.
+    """
+
+    module: str
+    name: str
+    argument: str | None = None
+    options: dict[str, str] = field(default_factory=dict)
+
+
+_REDUCED = {"axis": "axis", "keepdims": "keepdims"}
+
+# The function as Keras 2 writes it, below `tf.`. Only what is here is read, and given to tf_keras for the proof.
+FUNCTIONS: dict[str, Operation] = {
+    "math.add": Operation(_NUMPY, "Add", "x2"),
+    "__operators__.add": Operation(_NUMPY, "Add", "x2"),
+    "math.subtract": Operation(_NUMPY, "Subtract", "x2"),
+    "math.multiply": Operation(_NUMPY, "Multiply", "x2"),
+    "math.truediv": Operation(_NUMPY, "TrueDivide", "x2"),
+    "math.divide": Operation(_NUMPY, "TrueDivide", "x2"),
+    "math.maximum": Operation(_NUMPY, "Maximum", "x2"),
+    "math.minimum": Operation(_NUMPY, "Minimum", "x2"),
+    "math.pow": Operation(_NUMPY, "Power", "x2"),
+    "math.negative": Operation(_NUMPY, "Negative"),
+    "math.square": Operation(_NUMPY, "Square"),
+    "math.sqrt": Operation(_NUMPY, "Sqrt"),
+    "math.exp": Operation(_NUMPY, "Exp"),
+    "math.log": Operation(_NUMPY, "Log"),
+    "math.abs": Operation(_NUMPY, "Absolute"),
+    "math.tanh": Operation(_NUMPY, "Tanh"),
+    "math.sigmoid": Operation(_NN, "Sigmoid"),
+    "nn.relu": Operation(_NN, "Relu"),
+    "nn.relu6": Operation(_NN, "Relu6"),
+    "nn.softmax": Operation(_NN, "Softmax", options={"axis": "axis"}),
+    "nn.silu": Operation(_NN, "Silu"),
+    "nn.elu": Operation(_NN, "Elu"),
+    "math.reduce_mean": Operation(_NUMPY, "Mean", options=_REDUCED),
+    "math.reduce_sum": Operation(_NUMPY, "Sum", options=_REDUCED),
+    "math.reduce_max": Operation(_NUMPY, "Max", options=_REDUCED),
+    "math.reduce_min": Operation(_NUMPY, "Min", options=_REDUCED),
+    "concat": Operation(_NUMPY, "Concatenate", options={"axis": "axis"}),
+    "stack": Operation(_NUMPY, "Stack", options={"axis": "axis"}),
+    "expand_dims": Operation(_NUMPY, "ExpandDims", options={"axis": "axis"}),
+    "squeeze": Operation(_NUMPY, "Squeeze", options={"axis": "axis"}),
+    "reshape": Operation(_NUMPY, "Reshape", options={"shape": "newshape"}),
+    "compat.v1.transpose": Operation(_NUMPY, "Transpose", options={"perm": "axes"}),
+    "transpose": Operation(_NUMPY, "Transpose", options={"perm": "axes"}),
+}
+SLICE = "__operators__.getitem"

@@ -1,0 +1,44 @@
+"""The job of the process that asks tf_keras: it reads the file and computes the given inputs."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+
+def run(path: str, inputs: str, outputs: str, layers: bool) -> dict[str, Any]:
+    """Write what tf_keras computes to `outputs`: the model's outputs, or those of each layer.
+
+    Returns:
+        The version of tf_keras, and the names of the layers whose outputs were written.
+    """
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    import tf_keras
+
+    with np.load(inputs) as arrays:
+        given = [arrays[key] for key in arrays]
+    model = tf_keras.models.load_model(path, compile=False, safe_mode=True)
+    names: list[str] = []
+    if layers:
+        single = [layer for layer in model.layers if len(layer.inbound_nodes) == 1]
+        single = [layer for layer in single if not isinstance(layer.output, (list, tuple, dict))]
+        names = [layer.name for layer in single]
+        model = tf_keras.Model(model.inputs, [layer.output for layer in single])
+    computed = model(given if len(given) > 1 else given[0], training=False)
+    flat = _flat(computed)
+    np.savez(outputs, *[np.asarray(each, dtype=_plain(each)) for each in flat])
+    return {"version": tf_keras.__version__, "layers": names}
+
+
+def _flat(structure: Any) -> list[Any]:
+    if isinstance(structure, dict):
+        return [each for key in sorted(structure) for each in _flat(structure[key])]
+    if isinstance(structure, (list, tuple)):
+        return [each for part in structure for each in _flat(part)]
+    return [structure]
+
+
+def _plain(tensor: Any) -> Any:
+    return "float32" if "float16" in tensor.dtype.name else None

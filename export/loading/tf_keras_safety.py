@@ -1,0 +1,50 @@
+"""What in a config could make tf_keras run code or read other files: such a file is not given to it.
+
+Its loader of .h5 files knows no safe mode: it runs marshalled code, and calls any function of TensorFlow by name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .tf_function_table import FUNCTIONS, SLICE
+
+# Layers of tf_keras that call a function which the file names, or run a graph that it holds.
+_CALLERS = (
+    "Lambda",
+    "TFOpLambda",
+    "SlicingOpLambda",
+    "TensorFlowOpLayer",
+    "ClassMethod",
+    "InstanceMethod",
+    "InstanceProperty",
+)
+_OWN_MODULES = ("keras", "tf_keras", "builtins", "None")
+
+
+def what_runs_code(config: Any) -> str | None:
+    """In a word, the first thing that is not given to tf_keras; None if there is none."""
+    stack = [config]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, list):
+            stack += node
+        if not isinstance(node, dict):
+            continue
+        name = str(node.get("class_name", ""))
+        if (name in _CALLERS or name.startswith("__")) and name != "__ellipsis__" and not _harmless(node):
+            return f"a {name}"
+        if "class_name" in node and str(node.get("module")).split(".")[0] not in _OWN_MODULES:
+            return f"the module '{node['module']}'"
+        if isinstance(node.get("vocabulary"), str):
+            return "the path of a vocabulary"
+        stack += node.values()
+    return None
+
+
+def _harmless(node: dict[str, Any]) -> bool:
+    """Whether a layer calls one of the functions of TensorFlow that are translated."""
+    config = node.get("config")
+    function = config.get("function") if isinstance(config, dict) else None
+    allowed = {"TFOpLambda": FUNCTIONS, "SlicingOpLambda": (SLICE,)}.get(str(node["class_name"]), ())
+    return isinstance(function, str) and function in allowed

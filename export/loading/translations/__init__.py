@@ -1,0 +1,87 @@
+"""What old files say otherwise than Keras 3: one idea a file, and the table of all."""
+
+from __future__ import annotations
+
+from ...report.load_report import Translated
+from ..config_tree import Entry, name_of, walk
+from ..writer import Writer
+from . import (
+    activations,
+    axes,
+    batch_norm_axes,
+    dropped_arguments,
+    dtypes,
+    hard_sigmoid,
+    input_shapes,
+    kinds_of_batch_norm,
+    recurrent,
+    slash_names,
+    structure,
+    tf_functions,
+    training_objects,
+)
+from .translation import Translation
+
+_OLD = (1, 2)
+_SAME = "exact"
+
+# In this order for each layer, a model before the layers within it: the structure first, since the others rely on it.
+TRANSLATIONS: tuple[Translation, ...] = (
+    Translation("structure", _OLD, "Keras 3 knows no list as a Sequential, no class Model", _SAME, structure.apply),
+    Translation("input shapes", _OLD, "in Keras 3 only an InputLayer states a shape", _SAME, input_shapes.apply),
+    Translation("names with '/'", _OLD, "Keras 3 refuses '/' in names", _SAME, slash_names.apply),
+    Translation("dtype policies", _OLD, "the class of policies has another name", _SAME, dtypes.apply),
+    Translation(
+        "hard_sigmoid",
+        _OLD,
+        "clip(x / 5 + 1/2, 0, 1) then, clip(x / 6 + 1/2, 0, 1) in Keras 3",
+        _SAME,
+        hard_sigmoid.apply,
+    ),
+    Translation(
+        "kinds of batch norm", _OLD, "they differ in training only", "exact in inference", kinds_of_batch_norm.apply
+    ),
+    Translation("one axis", _OLD, "a batch norm of Keras 3 takes a number, no list", _SAME, axes.apply),
+    Translation(
+        "several axes of a batch norm",
+        _OLD,
+        "Keras 3 takes one; these are made one by Reshape before and after",
+        _SAME,
+        batch_norm_axes.apply,
+    ),
+    Translation(
+        "functions of TensorFlow",
+        _OLD,
+        "Keras 2 made a layer of each; keras.ops computes the same",
+        _SAME,
+        tf_functions.apply,
+    ),
+    Translation("GRU reset", _OLD, "the default of reset_after was False, now True", _SAME, recurrent.apply),
+    Translation("activation layers", _OLD, "the same functions have other names", _SAME, activations.apply),
+    Translation(
+        "training objects",
+        _OLD,
+        "Keras 3 has not this one; weights are loaded",
+        "exact in inference",
+        training_objects.apply,
+    ),
+    Translation(
+        "dropped arguments",
+        _OLD,
+        "Keras 3 computes as this value says",
+        "exact in inference",
+        dropped_arguments.apply,
+    ),
+)
+
+
+def translate(tree: Entry, writer: Writer) -> list[Translated]:
+    """Change a config in place so that Keras 3 computes what its writer meant; say what was changed where."""
+    made: list[Translated] = []
+    for entry in walk(tree):
+        made.extend(
+            Translated(name_of(entry), row.name, row.reason, row.exactness)
+            for row in TRANSLATIONS
+            if writer.major in row.versions and row.apply(entry, writer)
+        )
+    return made

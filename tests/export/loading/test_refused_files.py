@@ -1,0 +1,199 @@
+"""Files that cannot be loaded: the refusal says the true reason, nothing is read outside the file, nothing is run."""
+
+import json
+import zipfile
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from keras_norms.export import ExportError, load
+from keras_norms.export.loading.refusals import explain
+
+tk = pytest.importorskip("tf_keras")
+L = tk.layers
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@tk.utils.register_keras_serializable(package="Mine")
+class Own(L.Layer):
+    """A layer of the user's own, in Keras 2."""
+
+    def call(self, inputs):
+        return inputs * 2.0
+
+
+class OwnInKeras3(keras.layers.Layer):
+    """The same in Keras 3."""
+
+    def call(self, inputs):
+        return inputs * 2.0
+
+
+def saved(layer, path, shape=(5,)):
+    x = tk.Input(shape)
+    tk.Model(x, layer(x)).save(path)
+    return path
+
+
+def edited(path, edit):
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        edit(config["config"]["layers"][1]["config"])
+        file.attrs["model_config"] = json.dumps(config).encode()
+    return path
+
+
+def folder_of_keras_2(folder):
+    tk.Sequential([tk.Input((5,)), L.Dense(2)]).save(folder / "saved", save_format="tf")
+    return folder / "saved"
+
+
+def weights(folder):
+    tk.Sequential([tk.Input((5,)), L.Dense(2)]).save_weights(folder / "w.h5")
+    return folder / "w.h5"
+
+
+def text(path, content):
+    path.write_text(content)
+    return path
+
+
+def of_tensorflow(folder):
+    (folder / "saved_model.pb").write_bytes(b"\x08\x01")
+    return folder
+
+
+def without_shape(path):
+    tk.Sequential([tk.Input((5,)), L.Dense(2)]).save(path)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"] = config["config"]["layers"][1:]
+        config["config"]["layers"][0]["config"].pop("batch_input_shape", None)
+        config["config"].pop("build_input_shape", None)
+        file.attrs["model_config"] = json.dumps(config).encode()
+    return path
+
+
+def deep(folder):
+    start, end = '{"class_name": "Sequential", "config": {"name": "s", "layers": [', "]}}"
+    return zipped(folder, start * 10_000 + end * 10_000)
+
+
+def bomb(folder):
+    return zipped(folder, " " * 300_000_000)
+
+
+def zipped(folder, config):
+    with zipfile.ZipFile(folder / "m.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("metadata.json", '{"keras_version": "2.15.0"}')
+        archive.writestr("config.json", config)
+    return folder / "m.keras"
+
+
+REFUSED = {
+    "class of the user's": (
+        lambda f: saved(Own(), f / "m.h5"),
+        r"it uses 'Mine>Own', which is not registered, for layer 'own'",
+    ),
+    "class of the user's, .keras": (lambda f: saved(Own(), f / "m.keras"), "it uses 'Mine>Own'"),
+    "activation of the user's": (
+        lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: c.update(activation="my_own")),
+        "it uses the activation 'my_own', which is not registered",
+    ),
+    "layer that is gone": (
+        lambda f: saved(L.LocallyConnected1D(2, 2), f / "m.h5", (5, 3)),
+        "'locally_connected1d' is a LocallyConnected1D, which Keras 3 has no more",
+    ),
+    "weights alone": (weights, "it holds weights without a model"),
+    "SavedModel of Keras 2": (folder_of_keras_2, r"SavedModel that Keras 2 wrote.*tf_keras.models.load_model\(path\)"),
+    "SavedModel of TensorFlow": (
+        of_tensorflow,
+        "SavedModel of TensorFlow alone: it holds functions and no Keras layers",
+    ),
+    "architecture": (lambda f: text(f / "m.json", "{}"), "holds an architecture without weights"),
+    "architecture, yaml": (lambda f: text(f / "m.yaml", "a: b"), "holds an architecture without weights"),
+    "vocabulary elsewhere": (
+        lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: c.update(vocabulary="/etc/hosts")),
+        "keeps its vocabulary in another file, '/etc/hosts', which is not read",
+    ),
+    "unknown argument": (
+        lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: c.update(spam=3)),
+        r"spam",
+    ),
+    "function of TensorFlow": (
+        lambda f: saved(lambda x: tk.backend.cast(x, "float64"), f / "m.h5"),
+        r"calls tf.cast, for which there is no translation",
+    ),
+    "no input shape": (
+        lambda f: without_shape(f / "m.h5"),
+        "it states no input shape for 'sequential.*': begin it with an Input",
+    ),
+    "Keras 1": (
+        lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: c.update(output_dim=2)),
+        "Keras 1 wrote it: layer 'dense.*' has the argument 'output_dim'",
+    ),
+    "layers 10,000 deep": (deep, "nested too deeply|no model"),
+    "config of 300 MB": (bomb, "its config.json unpacks to more than any config has"),
+    "layers of 10^18 units": (
+        lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: c.update(units=10**18)),
+        "Cannot load",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_refusal_says_the_true_reason(case, tmp_path):
+    make, reason = REFUSED[case]
+    path = make(tmp_path)
+    with pytest.raises(ExportError, match=reason) as caught:
+        load(path, prove=False)
+    assert "damaged" not in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_classes_of_the_user_are_taken_by_their_names(tmp_path):
+    path = saved(Own(), tmp_path / "m.h5")
+    model = load(path, custom_objects={"Own": OwnInKeras3}, prove=False).model
+    np.testing.assert_array_equal(model(np.ones((1, 5), "float32")), np.full((1, 5), 2.0))
+
+
+def linked(path, target):
+    """The file with a weight that is kept in another file."""
+    with h5py.File(target, "w") as file:
+        file["kernel"] = np.zeros((5, 2), "float32")
+    with h5py.File(path, "r+") as file:
+        group = file["model_weights/dense"]
+        name = next(name for name in group.attrs["weight_names"] if b"kernel" in np.bytes_(name))
+        name = name.decode() if isinstance(name, bytes) else name
+        del group[name]
+        group[name] = h5py.ExternalLink(str(target), "kernel")
+    return path
+
+
+def test_links_out_of_the_file_are_not_followed(tmp_path):
+    path = saved(L.Dense(2, name="dense"), tmp_path / "m.h5")
+    with pytest.raises(ExportError, match=r"it has no '.*kernel:0' of its own"):
+        load(linked(path, tmp_path / "other.h5"), prove=False)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_truncated_files_are_refused_in_one_line(suffix, tmp_path):
+    whole = saved(L.Dense(2), tmp_path / f"m{suffix}").read_bytes()
+    path = tmp_path / f"cut{suffix}"
+    for part in range(20):
+        path.write_bytes(whole[: len(whole) * part // 20])
+        with pytest.raises(ExportError) as caught:
+            load(path, prove=False)
+        assert len(str(caught.value).splitlines()) == 1
+        assert "damaged" in str(caught.value)
+
+
+def test_the_reason_is_the_last_word():
+    error = TypeError(
+        "<class 'Model'> could not be deserialized properly.\n\nconfig={...}.\n\nException encountered: Error when "
+        "deserializing class 'Dense' using config={...}.\n\nException encountered: a name must not contain '/'"
+    )
+    assert explain(error) == "a name must not contain '/' (TypeError)."
+    assert "damaged" in explain(OSError("Unable to synchronously open file (truncated file: eof = 100)"))
+    assert "nested too deeply" in explain(RecursionError("maximum recursion depth exceeded"))
