@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 TFLiteQuantization = Literal["float16", "dynamic", "int8", "int16x8"]
 OnnxQuantization = Literal["float16", "dynamic", "int8"]
 IoDtype = Literal["float32", "int8"]
@@ -24,6 +26,12 @@ class ExportOptions:
     fold: bool = True
     tolerance: float | None = None
     quantize: TFLiteQuantization | OnnxQuantization | None = None
+
+    def __post_init__(self) -> None:
+        """NumPy's numbers become Python's: options cross to the converting process as JSON."""
+        for name, value in vars(self).items():
+            if isinstance(value, np.generic):
+                object.__setattr__(self, name, value.item())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for the certificate and for the converting process."""
