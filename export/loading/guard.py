@@ -97,7 +97,7 @@ def _short(value: Any) -> str:
 
 def _equal(a: Any, b: Any) -> bool:
     if is_entry(a) or is_entry(b):
-        return _named(a) == _named(b)
+        return bool(_named(a) == _named(b))
     if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
         return len(a) == len(b) and all(_equal(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, (list, tuple)) != isinstance(b, (list, tuple)):

@@ -84,8 +84,9 @@ def _own(file: h5py.File, path: str, count: int, name: str) -> list[h5py.Dataset
 def _entry_of(entry: Entry, attribute: str) -> Entry:
     config = entry["config"]
     for key in (attribute, "layer"):
-        if isinstance(config, dict) and is_entry(config.get(key)):
-            return config[key]
+        inner: Entry | None = config.get(key) if isinstance(config, dict) else None
+        if inner is not None and is_entry(inner):
+            return inner
     return {"class_name": "", "config": {}}
 
 

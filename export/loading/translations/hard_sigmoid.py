@@ -42,7 +42,7 @@ def apply(entry: Entry, writer: Writer) -> bool:
 def _names_it(value: Any) -> bool:
     if isinstance(value, dict) and value.get("class_name") == "function":
         value = value.get("config")
-    return value == "hard_sigmoid"
+    return bool(value == "hard_sigmoid")
 
 
 def _old_default(name: str, writer: Writer) -> bool:
