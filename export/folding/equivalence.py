@@ -28,6 +28,10 @@ ULPS = 64
 REACTIONS = 16
 
 
+class NoInputFits(FoldError):  # noqa: N818
+    """The model runs on none of the inputs that were drawn."""
+
+
 class TracedWrong(FoldError):  # noqa: N818
     """The traced graph does not compute what the Python code computes."""
 
@@ -110,7 +114,8 @@ def errors_on_random(original: Graph, folded: Graph, pairs: Pairs, model: keras.
     """`errors` on a small random batch, with small numbers for free sizes and for large images.
 
     Raises:
-        FoldError: As `errors`; also if the model runs at no size that was tried.
+        FoldError: As `errors`.
+        NoInputFits: If the model runs at no size that was tried.
     """
     failure: Exception | None = None
     for shapes, declared in shapes_to_try(original):
@@ -132,7 +137,7 @@ def errors_on_random(original: Graph, folded: Graph, pairs: Pairs, model: keras.
             f"traced on symbolic tensors, it does not run on real ones: {reason}"
         ) from failure
     tried = ", ".join(f"{v.dtype}{list(v.shape)}" for v in original.inputs)
-    raise FoldError(
+    raise NoInputFits(
         f"fold checks its result on random inputs; the model {original.name!r} accepts none of those tried ({tried}): "
         f"{reason}. Give fold inputs that the model accepts: fold(model, inputs=...)."
     ) from failure

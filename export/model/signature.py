@@ -58,9 +58,16 @@ class Signature:
             raise ExportError(f"batch_size must be a positive integer, or None to leave it free; got {batch_size!r}.")
         return replace(self, inputs=tuple(_fix_batch(spec, int(batch_size)) for spec in self.inputs))
 
+    @property
+    def batch(self) -> int | None:
+        """The batch size that all inputs fix; None where it is free, or differs from input to input."""
+        sizes = {spec.shape[0] for spec in self.inputs if spec.shape}
+        return sizes.pop() if len(sizes) == 1 else None
+
     def with_free_batch(self) -> Signature:
-        """The same with the first dimension of every input free."""
-        return replace(self, inputs=tuple(replace(spec, shape=(None, *spec.shape[1:])) for spec in self.inputs))
+        """The same with the first dimension of every input free; a scalar has none."""
+        specs = (replace(spec, shape=(None, *spec.shape[1:])) if spec.shape else spec for spec in self.inputs)
+        return replace(self, inputs=tuple(specs))
 
 
 def signature(model: keras.Model, batch_size: int | None = None) -> Signature:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import keras
 import numpy as np
@@ -28,13 +29,18 @@ _FREE_BATCHES = (1, 3)
 
 @dataclass(frozen=True)
 class Probe:
-    """One set of inputs. `formula` and `seed` say how to draw it again; `given` if the user brought it."""
+    """One set of inputs. `formula` and `seed` say how to draw it again; `given` if the user brought it.
+
+    `judged_for` is what an artifact must show on it: the model's numbers, or, in a quantized artifact on inputs that it
+    was not made for, no more than finite numbers where the model's are.
+    """
 
     name: str
     arrays: Arrays
     formula: str
     seed: int | None = None
     given: bool = False
+    judged_for: Literal["numbers", "finite"] = "numbers"
 
 
 def _rows(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

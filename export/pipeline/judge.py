@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
 
 from ..model.test_inputs import Probe
-from ..model.user_inputs import Arrays
 from ..report.verify_report import VerifyReport
 from ..verification.cases import cases_to_try
 from ..verification.compare import compare
@@ -19,13 +15,11 @@ from .place import Place
 from .prepare import Prepared
 from .request import Request
 
-_JUDGED_EXAMPLES = 32
-
 
 def judge(prepared: Prepared, made: Made, request: Request, place: Place) -> VerifyReport:
     """Compare the artifact with the model as given, and where they differ look for the layer."""
     facts, mode = prepared.facts, request.mode
-    cases = cases_to_try(facts, made.runners, request.path, _examples(prepared.batches), mode)
+    cases = cases_to_try(facts, made.runners, request.path, prepared.given, mode)
     report = compare(facts, made.runners, request.path, cases, tolerance=request.options.tolerance, mode=mode)
     report = replace(report, metadata=made.metadata)
     return report if report.ok else _with_diagnosis(report, prepared, made, request, place, cases)
@@ -46,10 +40,3 @@ def _with_diagnosis(
         models = [prepared.facts, prepared.folded]
         layer, loss = divergence_inside(models, request.format, place.artifact, report, cases)
     return replace(report, first_divergence=layer, largest_loss=loss)
-
-
-def _examples(batches: list[Arrays]) -> Any:
-    """The part of the calibration data that a quantized artifact is judged on."""
-    if not batches:
-        return None
-    return [[np.concatenate(arrays) for arrays in zip(*batches[:_JUDGED_EXAMPLES], strict=True)]]

@@ -28,6 +28,7 @@ class Request:
     options: ExportOptions
     mode: Mode | None
     calibration: Any
+    inputs: Any
     labels: Labels | None
     certificate: bool
     say: Progress
@@ -40,6 +41,7 @@ class Request:
         options: ExportOptions,
         *,
         calibration: Any,
+        inputs: Any,
         labels: Labels | None,
         certificate: bool,
         progress: Progress | None,
@@ -62,7 +64,7 @@ class Request:
         if certificate:
             check_writable(certificate_path(path))
             Certificate.beside(path)  # refuses to write over what is none
-        return cls(path, form, options, mode, calibration, labels, certificate, progress or silent)
+        return cls(path, form, options, mode, calibration, inputs, labels, certificate, progress or silent)
 
     @property
     def calibrates(self) -> bool:

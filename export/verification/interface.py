@@ -14,6 +14,7 @@ from ..model.layer_names import names_apart
 from ..model.signature import Signature, Spec
 from ..model.user_inputs import Arrays
 from ..quantization.modes import Mode
+from .pieces import run_in_pieces
 
 _FLOATS = {"float16", "bfloat16", "float32"}
 
@@ -40,17 +41,21 @@ class Artifact:
         return cls(path, runners, to_input, _match(list(sig.outputs), list(first.outputs), "outputs", path))
 
     def run(self, runtime: str, arrays: Arrays) -> Arrays:
-        """Its outputs in `runtime`, in the model's order.
+        """Its outputs in `runtime`, in the model's order, for all rows: as many at a time as the file takes.
 
         Raises:
             VerificationError: If the runtime does not run the file.
         """
-        feed = dict(zip(self.to_input.values(), arrays, strict=True))
+        runner = self.runners[runtime]
+
+        def run(piece: Arrays) -> Arrays:
+            found = runner.run(dict(zip(self.to_input.values(), piece, strict=True)))
+            return [found[name] for name in self.to_output.values()]
+
         try:
-            found = self.runners[runtime].run(feed)
+            return run_in_pieces(run, arrays, fixed_batch(runner))
         except Exception as error:  # each runtime has exceptions of its own
             raise VerificationError(f"'{self.path.name}' does not run in {runtime}: {reason_of(error)}") from error
-        return [found[name] for name in self.to_output.values()]
 
 
 def first_of(runners: dict[str, Runner]) -> Runner:

@@ -18,6 +18,7 @@ from ..model.test_inputs import INFINITE, Probe, with_first_number
 from ..model.user_inputs import Arrays
 from .float64_norms import exact_norms
 from .metrics import relative_errors
+from .pieces import run_in_pieces
 
 _DRAWN_AGAIN = 16
 
@@ -124,7 +125,10 @@ def outputs_of_exact_norms(facts: ModelFacts, probe: Probe) -> Arrays | None:
 
 
 def _call(facts: ModelFacts, arrays: Arrays) -> Arrays:
-    return [keras.ops.convert_to_numpy(y) for y in facts.signature.call(facts.model, arrays)]
+    def run(piece: Arrays) -> Arrays:
+        return [keras.ops.convert_to_numpy(y) for y in facts.signature.call(facts.model, piece)]
+
+    return run_in_pieces(run, arrays, facts.signature.batch)
 
 
 def _call_rounded(facts: ModelFacts, arrays: Arrays) -> Arrays:

@@ -20,7 +20,7 @@ from ..loading.load_model import load_model
 from ..model.facts import ModelFacts
 from ..quantization.modes import MODES
 from ..report.verify_report import VerifyReport
-from .cases import cases_to_try
+from .cases import cases_to_try, given_cases
 from .certificate import Certificate
 from .compare import compare
 from .diagnosis.match_tensors import divergence_inside
@@ -43,7 +43,8 @@ def verify(
     Args:
         model: the Keras model, or the path of one.
         path: a `.tflite` or `.onnx` file.
-        inputs: an array, a list or dict of arrays, an .npz file, or an iterable of batches of these.
+        inputs: an array, a list or dict of arrays, an .npz file, or an iterable of batches of these. Every row is
+            compared, as many at a time as the file fixes; free sizes of the inputs that are drawn are as in these.
         tolerance: the largest error allowed, as a share of the output's max |y|. If None, 1e-4 for a float32 file; a
             quantized one is held to the signal to noise ratio of its mode, on `inputs` alone if it was calibrated.
 
@@ -66,7 +67,7 @@ def verify(
     facts = ModelFacts.of(load_model(model))
     metadata = read_metadata(form, path)
     check_names(facts.declared, runners, path, metadata)
-    cases = cases_to_try(facts, runners, path, inputs, mode)
+    cases = cases_to_try(facts, runners, path, given_cases(inputs, facts.declared), mode)
     report = replace(compare(facts, runners, path, cases, tolerance=tolerance, mode=mode), metadata=metadata)
     if not report.ok:
         layer, loss = divergence_inside([facts, *_folded(facts.model)], form, path, report, cases)

@@ -30,8 +30,9 @@ from ...model.relative_error import scale
 from ...model.test_inputs import INFINITE, Probe
 from ...model.user_inputs import Arrays
 from ...report.verify_report import Check, Loss, VerifyReport
-from ..interface import first_of
+from ..interface import Artifact, first_of, fixed_batch
 from ..metrics import distance
+from ..pieces import in_pieces
 from .ignored_failure import failure_ignored
 
 _SAME = 1e-4
@@ -84,21 +85,41 @@ def divergence_inside(
         return None, None
     found: list[tuple[str | None, Loss | None]] = []
     with failure_ignored():  # the artifact is broken: whatever else is wrong with it must not hide that
-        values = _values_inside(models[0], form, path, probe)
-        ruler = _Ruler.of(failed[probe.name], report.quantized)
-        found = [_first_wrong(_record(facts, probe.arrays), values, ruler) for facts in models]
+        check = failed[probe.name]
+        piece = _worst_piece(models[0], form, path, check.runtime, probe.arrays)
+        values = _values_inside(models[0], form, path, piece)
+        ruler = _Ruler.of(check, report.quantized)
+        found = [_first_wrong(_record(facts, piece), values, ruler) for facts in models]
     order = [layer.name for layer in layers_below(models[0].model)]
     known = [(layer, loss) for layer, loss in found if layer in order]
     # A search that goes wrong stops too early, at a layer that was merged away.
     return max(known, key=lambda pair: order.index(str(pair[0])), default=(None, None))
 
 
-def _values_inside(facts: ModelFacts, form: Format[Any], path: Path, probe: Probe) -> Arrays:
+def _worst_piece(facts: ModelFacts, form: Format[Any], path: Path, runtime: str, arrays: Arrays) -> Arrays:
+    """Of the rows, as many as the artifact runs at a time: those for which it is furthest from the model."""
+    runners = form.runners(path)
+    batch = fixed_batch(first_of(runners))
+    pieces = [piece for piece, _ in in_pieces(arrays, batch)]
+    if len(pieces) == 1:
+        return pieces[0]
+    artifact = Artifact.of(path, runners, facts.signature)
+
+    def error(piece: Arrays) -> float:
+        outputs = [keras.ops.convert_to_numpy(y) for y in facts.declared.call(facts.model, piece)]
+        pairs = zip(outputs, artifact.run(runtime, piece), strict=True)
+        return max(distance(y, other, 0.0).relative for y, other in pairs)
+
+    with in_float32(facts.model):
+        return max(pieces, key=error)
+
+
+def _values_inside(facts: ModelFacts, form: Format[Any], path: Path, arrays: Arrays) -> Arrays:
     """What the operations of the artifact compute from an input."""
     names = [spec.name for spec in first_of(form.runners(path)).inputs]
     ours = [spec.name for spec in facts.declared.inputs]
     names = ours if set(names) == set(ours) else names
-    return [value for _, value in form.tensors(path, dict(zip(names, probe.arrays, strict=True)))]
+    return [value for _, value in form.tensors(path, dict(zip(names, arrays, strict=True)))]
 
 
 def _record(facts: ModelFacts, arrays: Arrays) -> list[_Call]:
