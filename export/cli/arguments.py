@@ -13,6 +13,7 @@ QUANTIZE = {
     ".tflite": ("float16", "dynamic", "int8", "int16x8"),
     ".onnx": ("float16", "dynamic", "int8"),
 }
+MODES = sorted({mode for modes in QUANTIZE.values() for mode in modes})
 NEED_CALIBRATION = ("int8", "int16x8")
 
 
@@ -44,10 +45,8 @@ def export_options(
     distinct(model, outs)
     if quantize in NEED_CALIBRATION and calibration is None:
         raise click.UsageError(f"--quantize {quantize} needs --calibration FILE.npz with typical inputs.")
-    rounded = quantize == "dynamic" and any(out.suffix == ".tflite" for out in outs)
-    if calibration is not None and quantize not in NEED_CALIBRATION and not rounded:
-        modes = " or ".join(NEED_CALIBRATION)
-        raise click.UsageError(f"--calibration goes with --quantize {modes}, or dynamic for .tflite, only.")
+    if calibration is not None and quantize is None:
+        raise click.UsageError(f"--calibration goes with --quantize {', '.join(MODES)} only.")
     if opset is not None and all(out.suffix != ".onnx" for out in outs):
         raise click.UsageError("--opset is for .onnx, and no OUT ends in .onnx.")
 

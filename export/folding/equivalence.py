@@ -19,7 +19,7 @@ from ..model.keras_graph import input_structure
 from .call_graph import Graph, Key, Value
 from .lockstep import EPSILON, Pairs, as_tensors, difference, inference, side_by_side
 from .symbolic_trace import left_as_found
-from .trial_inputs import check_shapes, is_free, random_input, shapes_to_try
+from .trial_inputs import check_shapes, is_free, random_input, shapes_to_try, size_search
 
 # How much one layer may round, in units of the last place: it sums some thousand products in another order, and its
 # weights were cast once.
@@ -118,7 +118,8 @@ def errors_on_random(original: Graph, folded: Graph, pairs: Pairs, model: keras.
         NoInputFits: If the model runs at no size that was tried.
     """
     failure: Exception | None = None
-    for shapes, declared in shapes_to_try(original):
+    search = size_search(original, model, input_structure(original.traced_layers.core(model)))
+    for shapes, declared in shapes_to_try(original, search):
         inputs = [random_input(original, v, shape) for v, shape in zip(original.inputs, shapes, strict=True)]
         try:
             if not declared:
@@ -130,7 +131,7 @@ def errors_on_random(original: Graph, folded: Graph, pairs: Pairs, model: keras.
                 raise
         except Exception as error:  # Whatever a layer raises on a size or on numbers that mean nothing to it.
             failure = error
-    reason = reason_of(failure) if failure else "no size was tried"
+    reason = reason_of(failure) if failure else search.failure()
     if original.traced_layers.cores:
         raise TracedWrong(
             f"The Python code of {original.name!r} is no graph of layers: "

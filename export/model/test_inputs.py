@@ -14,10 +14,10 @@ from typing import Literal
 import keras
 import numpy as np
 
-from ..errors import ExportError, reason_of
+from ..errors import ExportError
 from .keras_graph import layers_of
-from .signature import Signature, Spec
-from .sizes import FREE_SIZES
+from .signature import Signature
+from .size_search import concrete_shape, sized
 from .user_inputs import Arrays
 
 OFFSET = 1e4
@@ -66,9 +66,15 @@ _FORMULAS: dict[str, tuple[str, _Draw]] = {
 }
 
 
-def probes(model: keras.Model, sig: Signature) -> list[Probe]:
-    """Synthetic inputs: random at batch 1 and 3 where the batch is free, then each kind that breaks norms."""
-    size = _accepted_size(model, sig)
+def probes(model: keras.Model, sig: Signature, like: Arrays | None = None) -> list[Probe]:
+    """Synthetic inputs: random at batch 1 and 3 where the batch is free, then each kind that breaks norms.
+
+    Other sizes that are free are those of the inputs `like`, or else some that the model takes.
+
+    Raises:
+        ExportError: If no such sizes are found, or if an input takes strings.
+    """
+    sig = sized(model, sig, like)
     limit = _id_limit(model)
     free = all(spec.shape and spec.shape[0] is None for spec in sig.inputs)
     small, large = _FREE_BATCHES if free else (None, None)
@@ -80,16 +86,16 @@ def probes(model: keras.Model, sig: Signature) -> list[Probe]:
         cases.append(("random", f"random, batch {large}", large))
     if floats:
         cases.append((INFINITE, INFINITE, large))
-    return [_draw(kind, name, sig, batch, size, limit) for kind, name, batch in cases]
+    return [_draw(kind, name, sig, batch, limit) for kind, name, batch in cases]
 
 
-def _draw(kind: str, name: str, sig: Signature, batch: int | None, size: int, limit: int) -> Probe:
+def _draw(kind: str, name: str, sig: Signature, batch: int | None, limit: int) -> Probe:
     formula, floats = _FORMULAS[kind]
     seed = zlib.crc32(name.encode())
     rng = np.random.default_rng(seed)
     arrays = []
     for spec in sig.inputs:
-        shape = concrete_shape(spec, batch, size)
+        shape = concrete_shape(spec, batch)
         if spec.dtype.startswith(("float", "bfloat")):
             array = floats(rng, shape)
         elif spec.dtype == "bool":
@@ -114,32 +120,6 @@ def with_first_number(arrays: Arrays, value: float) -> Arrays:
             array.flat[0] = value
             break
     return changed
-
-
-def concrete_shape(spec: Spec, batch: int | None, size: int) -> tuple[int, ...]:
-    """The shape of `spec` with its free sizes filled in."""
-    first = [batch or 1 if spec.shape[0] is None else spec.shape[0]] if spec.shape else []
-    return (*first, *(size if n is None else n for n in spec.shape[1:]))
-
-
-def _accepted_size(model: keras.Model, sig: Signature) -> int:
-    """The smallest size for free dimensions beside the batch that the model takes."""
-    if all(None not in spec.shape[1:] for spec in sig.inputs):
-        return 1
-    last: Exception | None = None
-    for size in FREE_SIZES:
-        symbols = [keras.KerasTensor((1, *concrete_shape(spec, 1, size)[1:]), spec.dtype) for spec in sig.inputs]
-        try:
-            outputs = model.compute_output_spec(keras.tree.pack_sequence_as(sig.structure, symbols))
-        except Exception as error:  # whichever layer finds the size too small or not divisible
-            last = error
-            continue
-        if all(0 not in y.shape for y in keras.tree.flatten(outputs)):
-            return size
-    reason = reason_of(last) if last else "an output is empty"
-    raise ExportError(
-        f"No size of {FREE_SIZES} for the free dimensions suits the model ({reason}). Give inputs= to verify with."
-    )
 
 
 def _id_limit(model: keras.Model) -> int:

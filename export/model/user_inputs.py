@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from ..errors import ExportError
@@ -30,6 +31,15 @@ def user_cases(inputs: Any, sig: Signature, what: str = "inputs") -> list[NamedA
     if not cases:
         raise ExportError(f"{what} must hold at least one example; it is empty.")
     return cases
+
+
+def as_the_model_takes_them(inputs: Any, sig: Signature) -> Any:
+    """The first case of `user_cases`, as one tensor, list or dict for `model(...)`.
+
+    Raises:
+        ExportError: As `user_cases`.
+    """
+    return keras.tree.pack_sequence_as(sig.structure, user_cases(inputs, sig)[0][1])
 
 
 def checked_batch(batch: Any, sig: Signature, what: str, number: int = 0) -> Arrays:

@@ -35,6 +35,7 @@ def _with_diagnosis(
             prepared.folded,
             lambda part, to: record_and_convert(part, request, place, to, made.calibration),
             request.path.suffix,
+            prepared.given,
         )
     if layer is None:
         models = [prepared.facts, prepared.folded]

@@ -28,9 +28,9 @@ def cases_to_try(
 ) -> list[Probe]:
     """The inputs that an artifact, opened in `runners`, is compared on; `mode` is how it is quantized, if it is.
 
-    `given` is what `given_cases` returned. A quantized artifact is held to the model's numbers on these, and on random
-    inputs unless its ranges were taken from data: noise outside of them is clipped. On everything else its outputs must
-    be finite where the model's are.
+    `given` is what `given_cases` returned; free sizes of the other inputs are as in the first of these. A quantized
+    artifact is held to the model's numbers on these, and on random inputs unless its ranges were taken from data: noise
+    outside of them is clipped. On everything else its outputs must be finite where the model's are.
 
     Raises:
         ExportError: If the artifact does not take what the model takes, or if it fixes a batch and what is given has
@@ -42,7 +42,8 @@ def cases_to_try(
         if sig.batch is not None:
             check_rows(arrays, sig, f"inputs for a file of batch {sig.batch}")
     noise_counts = mode is None or not (mode.calibrated and given)
-    tried = [_judged(probe, mode, noise_counts) for probe in probes(facts.model, sig)]
+    drawn = probes(facts.model, sig, given[0][1] if given else None)
+    tried = [_judged(probe, mode, noise_counts) for probe in drawn]
     return tried + [Probe(name, arrays, "given", given=True) for name, arrays in given]
 
 
