@@ -26,6 +26,7 @@ from .convert.unsupported import explain
 from .external_data import data_path
 from .graph_facts import GraphFacts
 from .io_layout import channels_first
+from .nested_graphs import all_nodes, all_weights
 from .runtime_abilities import OLDEST_OPSET, layer_norm_is_exact, newest_opset
 from .tensors import tensors
 
@@ -83,17 +84,17 @@ class OnnxFormat:
 
     def op_counts(self, path: Path) -> dict[str, int]:
         model = onnx.load(os.fspath(path), load_external_data=False)
-        return dict(sorted(Counter(node.op_type for node in model.graph.node).items()))
+        return dict(sorted(Counter(node.op_type for node in all_nodes(model)).items()))
 
     def quantized_as(self, path: Path) -> str | None:
-        """The mode, read off the operations and the weights."""
+        """The mode, read off the operations and the weights, those in loops and branches too."""
         model = onnx.load(os.fspath(path), load_external_data=False)
-        kinds = {node.op_type for node in model.graph.node}
+        kinds = {node.op_type for node in all_nodes(model)}
         if kinds & {"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"}:
             return "dynamic"
         if "QuantizeLinear" in kinds:
             return "int8"
-        half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
+        half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in all_weights(model))
         return "float16" if half else None
 
     def tensors(self, path: Path, arrays: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
