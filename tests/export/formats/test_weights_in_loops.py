@@ -58,11 +58,16 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("in_a_function", [False, True])
-def test_an_onnx_file_is_read_to_its_innermost_graph(kind, in_a_function, tmp_path):
+@pytest.mark.parametrize("where", ["a branch", "a function of a branch", "a branch of a function"])
+def test_an_onnx_file_is_read_to_its_innermost_graph(kind, where, tmp_path):
     nodes, mode = KINDS[kind]
     model = onnx.parser.parse_model(BRANCH.format(nodes=nodes))
-    if in_a_function:
+    if where == "a branch of a function":
+        function = model.functions.add(name="f", domain="own", input=["go", "x"], output=["y"])
+        function.node.extend(model.graph.node)
+        del model.graph.node[:]
+        model.graph.node.append(onnx.helper.make_node("f", ["go", "x"], ["y"], domain="own"))
+    elif where == "a function of a branch":
         (branch,) = [a.g for a in model.graph.node[0].attribute if a.name == "then_branch"]
         function = model.functions.add(name="f", domain="own", output=["a"])
         function.node.extend(branch.node)
