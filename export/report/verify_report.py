@@ -7,7 +7,7 @@ from typing import Any
 
 from .certificate_report import CertificateReport
 from .strict_json import strict_json
-from .text_table import table
+from .text_table import table, text
 
 
 @dataclass(frozen=True)
@@ -184,8 +184,8 @@ class VerifyReport:
         ]
 
     def __str__(self) -> str:
-        notes = "".join(f"\nnot judged: {note}" for note in self.skipped)
-        return f"{self.path} {self.verdict()}\n{table(*self.rows())}{notes}"
+        notes = [f"not judged: {note}" for note in self.skipped]
+        return text([f"{self.path} {self.verdict()}", table(*self.rows()), *notes])
 
     def verdict(self) -> str:
         """The result in a few words, followed by the reason where the file does not pass."""
