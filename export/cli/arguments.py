@@ -18,7 +18,11 @@ NEED_CALIBRATION = ("int8", "int16x8")
 
 def present(path: Path | None, what: str) -> None:
     """Say at once that a file that was asked for is missing: the libraries take seconds to load."""
-    if path is not None and not path.exists():
+    try:
+        missing = path is not None and not path.exists()
+    except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be read
+        raise click.ClickException(f"The {what} '{path}' cannot be read: {error}. Check the path.") from error
+    if missing:
         raise click.ClickException(f"There is no {what} '{path}'. Check the path.")
 
 
@@ -70,12 +74,21 @@ def _only(suffix: str, outs: Sequence[Path], given: Mapping[str, object]) -> Non
 
 def distinct(model: Path, outs: Sequence[Path]) -> None:
     """Check that no target is written twice, nor over the model it is made from."""
-    seen = {model.resolve(): "MODEL"}
+    seen = {_behind_links(model): "MODEL"}
     for out in outs:
-        if out.resolve() in seen:
-            what = "is MODEL itself" if seen[out.resolve()] == "MODEL" else "stands there twice"
+        place = _behind_links(out)
+        if place in seen:
+            what = "is MODEL itself" if seen[place] == "MODEL" else "stands there twice"
             raise click.BadParameter(f"'{out}' {what}. Give every target a path of its own.", param_hint="'OUT'")
-        seen[out.resolve()] = "OUT"
+        seen[place] = "OUT"
+
+
+def _behind_links(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # the second up to Python 3.12, where a link leads to itself
+        reason = error.strerror if isinstance(error, OSError) else "it is a link that leads to itself"
+        raise click.ClickException(f"'{path}' leads nowhere: {reason}. Give another path.") from error
 
 
 def lines(path: Path) -> list[str]:
