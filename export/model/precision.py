@@ -14,8 +14,6 @@ import keras
 from .keras_graph import layers_of
 
 _HALF = ("float16", "bfloat16")
-FLOAT16_LARGEST = 65504.0
-FLOAT16_SMALLEST_NORMAL = 2.0**-14  # 6.1e-5; a smaller number has fewer digits, or is zero
 
 
 def half_policies(model: keras.Model) -> tuple[str, ...]:

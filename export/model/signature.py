@@ -17,18 +17,7 @@ from .layer_names import names_apart
 from .patching import patched_calls
 from .precision import in_float32
 from .recorded_shapes import is_shape, recorded_shapes
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One tensor: its name, its shape with None for a free size, its dtype."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
-
-    def __str__(self) -> str:
-        return f"{self.name}{list(self.shape)} {self.dtype}"
+from .spec import Spec as Spec
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import keras
 from ..artifact.metadata import read_metadata
 from ..errors import ExportError, FoldError
 from ..folding.fold import fold
-from ..formats import format_of
+from ..formats.isolated import isolated_reader
 from ..loading.load_model import load_model
 from ..model.facts import ModelFacts
 from ..quantization.modes import MODES
@@ -57,7 +57,7 @@ def verify(
         True
     """
     path = Path(path)
-    form = format_of(path)
+    form = isolated_reader(path)  # the file may come from anywhere
     if not path.is_file():
         raise ExportError(f"There is no artifact '{path}'. Export the model first.")
     runners = form.runners(path)

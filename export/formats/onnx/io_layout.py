@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...model.signature import Spec
+from ...model.spec import Spec
 from ..protocol import Runner
 from .external_data import properties
 

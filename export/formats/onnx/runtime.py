@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from ...errors import ExportError, reason_of
-from ...model.signature import Spec
+from ...model.spec import Spec
 from ..protocol import Runner
 from .external_data import check_data, data_path
 from .io_layout import in_keras_layout

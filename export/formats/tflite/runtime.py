@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert.tools import flatbuffer_utils
 
 from ...errors import ExportError, reason_of
-from ...model.signature import Spec
+from ...model.spec import Spec
 from ...worker.quiet import quiet_stderr
 from ..protocol import Runner
 from .flex_runner import FlexRunner, flex_ops

@@ -20,7 +20,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ...formats.protocol import Format
+from ...formats.protocol import ArtifactReader
 from ...lowerings import LOWERINGS
 from ...model.facts import ModelFacts
 from ...model.keras_graph import layers_below
@@ -71,7 +71,7 @@ class _Ruler:
 
 
 def divergence_inside(
-    models: list[ModelFacts], form: Format[Any], path: Path, report: VerifyReport, tried: list[Probe]
+    models: list[ModelFacts], form: ArtifactReader, path: Path, report: VerifyReport, tried: list[Probe]
 ) -> tuple[str | None, Loss | None]:
     """The first layer whose output the file at `path` does not compute, or None if that cannot be told; for a quantized
     file also the layer that loses most.
@@ -93,7 +93,7 @@ def divergence_inside(
     return max(known, key=lambda pair: order.index(str(pair[0])), default=(None, None))
 
 
-def _values_inside(facts: ModelFacts, form: Format[Any], path: Path, probe: Probe) -> Arrays:
+def _values_inside(facts: ModelFacts, form: ArtifactReader, path: Path, probe: Probe) -> Arrays:
     """What the operations of the artifact compute from an input."""
     names = [spec.name for spec in first_of(form.runners(path)).inputs]
     ours = [spec.name for spec in facts.declared.inputs]

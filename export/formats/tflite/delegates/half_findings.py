@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ....model.layer_names import layer_of
-from ....model.precision import FLOAT16_LARGEST, FLOAT16_SMALLEST_NORMAL
 from ....report.delegate_report import Finding
-from .half_precision import HalfResult, half_constants, run_in_half
+from .half_precision import FLOAT16_LARGEST, FLOAT16_SMALLEST_NORMAL, HalfResult, half_constants, run_in_half
 
 _LARGEST_ERROR, _HARMLESS = 0.05, 0.01  # as shares of the scale: of an output, of a layer's result
 _GPU_FORM = "export with target='gpu' (--target gpu), which scales before it squares; or scale the inputs"

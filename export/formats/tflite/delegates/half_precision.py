@@ -16,8 +16,10 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
-from ....model.precision import FLOAT16_LARGEST, FLOAT16_SMALLEST_NORMAL
 from ..run_preserving import run_keeping
+
+FLOAT16_LARGEST = 65504.0
+FLOAT16_SMALLEST_NORMAL = 2.0**-14  # 6.1e-5; a smaller number has fewer digits, or is zero
 
 
 class HalfResult(NamedTuple):
