@@ -6,16 +6,14 @@ and its backend, which takes seconds and prints to the terminal, and `keras-norm
 
 from __future__ import annotations
 
-import signal
 import sys
-from types import FrameType
+
+from .signals import end_on_signals
 
 
 def main() -> None:
     """Run the command; without the packages it is written with, say which extra brings them."""
-    for name in ("SIGTERM", "SIGHUP"):  # the second is unknown to Windows
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _end)
+    end_on_signals()
     try:
         from .commands import cli
     except ModuleNotFoundError as error:
@@ -23,8 +21,3 @@ def main() -> None:
             raise
         sys.exit(f"Error: the command needs {error.name}, which is not installed: pip install 'keras-norms[export]'")
     cli()
-
-
-def _end(number: int, _frame: FrameType | None) -> None:
-    """Leave by an exception, as an interrupt does, so that temporary files and the converting process are removed."""
-    sys.exit(128 + number)
