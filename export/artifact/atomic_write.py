@@ -55,6 +55,8 @@ def _target(path: Path) -> Path:
         if not target.parent.is_dir():
             raise ExportError(f"The directory '{target.parent}' does not exist. Create it first.")
         _refuse_special(path, target)
+    except ExportError:  # a ValueError too
+        raise
     except UnicodeEncodeError as error:
         raise ExportError(f"The name of a file to write must be UTF-8; got {path!a}. Choose another name.") from error
     except OSError as error:

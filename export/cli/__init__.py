@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import sys
 
-from .signals import end_on_signals
+from .signals import end_on_signals, leave_if_told
 
 
 def main() -> None:
     """Run the command; without the packages it is written with, say which extra brings them."""
     end_on_signals()
     try:
-        from .commands import cli
-    except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
-            raise
-        sys.exit(f"Error: the command needs {error.name}, which is not installed: pip install 'keras-norms[export]'")
-    cli()
+        try:
+            from .commands import cli
+        except ModuleNotFoundError as error:
+            if error.name not in ("click", "rich"):
+                raise
+            sys.exit(
+                f"Error: the command needs {error.name}, which is not installed: pip install 'keras-norms[export]'"
+            )
+        cli()
+    finally:
+        leave_if_told()

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ..signals import leave_if_told
 from ..visible import visible
 from .export_model import export
 from .fold_model import fold
@@ -37,6 +38,7 @@ def _visibly() -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
+        leave_if_told()  # a library may have made an error of its own of the signal's exception
         error.message = visible(error.message)  # type: ignore[misc]  # final for click itself
         raise
 
