@@ -137,7 +137,10 @@ def isolated_reader(path: Path) -> IsolatedReader:
     check_suffix(path)
     files = (path, path.with_name(f"{path.name}.data"))  # an ONNX file of more than 2 GB has its weights beside it
     size = sum(file.stat().st_size for file in files if file.is_file())
-    return IsolatedReader(GuardedProcess(_JOBS, Limits.for_file(size)))
+    process = GuardedProcess(_JOBS, Limits.for_file(size))
+    if path.is_file():
+        process.start()
+    return IsolatedReader(process)
 
 
 def _whole(path: Path) -> str:

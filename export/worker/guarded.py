@@ -54,7 +54,7 @@ class JobError(Exception):
 
 
 class GuardedProcess:
-    """The process, started at the first call, and again at the next one after it was lost."""
+    """The process, started at the first call at the latest, and again at the next one after it was lost."""
 
     def __init__(self, module: str, limits: Limits) -> None:
         """`module` of this package has the jobs, and imports no Keras."""
@@ -68,7 +68,7 @@ class GuardedProcess:
             JobError: If the job raised.
             ProcessLostError: If the process ended, or took longer than it may; it is gone then.
         """
-        running = self._running = self._running or _Running(self._module, self.limits)
+        running = self.start()
         timer = Timer(self.limits.seconds, _expire, (running.process, running.expired))
         timer.daemon = True
         timer.start()
@@ -89,6 +89,11 @@ class GuardedProcess:
         if "error" in answer:
             raise JobError(str(answer["error"]), str(answer["kind"]))
         return answer["result"], found
+
+    def start(self) -> _Running:
+        """The process; a new one imports what it needs while the caller goes on."""
+        self._running = self._running or _Running(self._module, self.limits)
+        return self._running
 
     def stop(self) -> None:
         """End the process, if there is one."""
