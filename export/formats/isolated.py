@@ -46,7 +46,7 @@ class IsolatedRunner:
             self._process.stop()  # whoever keeps the error keeps this object, and need not keep a process
             raise _OURS.get(error.kind, RuntimeError)(str(error)) from error
         except ProcessLostError as lost:
-            raise VerificationError(f"'{self._path.name}' {lost}; this was in {self._runtime}.") from lost
+            raise VerificationError(f"it {lost}") from lost  # whoever runs the artifact names it and the runtime
         return dict(found)
 
     def renew(self) -> None:
@@ -116,10 +116,11 @@ class IsolatedReader:
             self._process.stop()
             if error.kind in _OURS:
                 raise _OURS[error.kind](str(error)) from error
-            reason = kind_and_reason(error, error.kind)
-            raise ExportError(f"'{path}' is damaged: {reason}. Export the model again.") from error
+            reason = kind_and_reason(error, error.kind).rstrip(".")
+            raise ExportError(f"'{path}' cannot be read or run: {reason}. Is it damaged?") from error
         except ProcessLostError as lost:
-            raise ExportError(f"'{path}' {lost}; this was when it was opened or read.") from lost
+            when = ". It was being opened." if job == "open_file" else "."
+            raise ExportError(f"'{path}' {lost}{when}") from lost
         return found
 
 

@@ -1,7 +1,9 @@
-"""Artifacts as a stranger might send them, for a model of one input `v` of 4 numbers and one output `out` of 3."""
+"""Artifacts as a stranger might send them, most for a model of one input `v` of 4 numbers and one output `out` of 3."""
 
 import numpy as np
 import onnx
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
 from onnx import helper, numpy_helper
 
 value = helper.make_tensor_value_info
@@ -38,6 +40,14 @@ def greedy_file(path, numbers):
         ],
         fixed,
     )
+
+
+def crashing_file(source, path):
+    """A copy of a .tflite file whose operations all claim to be SLICE."""
+    model = flatbuffer_utils.read_model(str(source))
+    for code in model.operatorCodes:
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.SLICE
+    flatbuffer_utils.write_model(model, str(path))
 
 
 def string_file(path):

@@ -27,7 +27,8 @@ class TFLiteRunner:
             with quiet_stderr():
                 self._read_interface()
         except (ValueError, RuntimeError) as error:
-            raise ExportError(f"'{path}' is no TFLite file that LiteRT can run: {reason_of(error)}.") from error
+            reason = reason_of(error).rstrip(".")
+            raise ExportError(f"'{path}' is no TFLite file that LiteRT can run: {reason}.") from error
 
     def _read_interface(self) -> None:
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()

@@ -1,17 +1,21 @@
 """SIGINT and SIGTERM end the command at any stage, and leave no process, no temporary file and no partial output."""
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import pytest
 from hostile_files import looping_file
+from keras_norms_cli import signals
 
 pytestmark = pytest.mark.runtime
+WRITING = ("artifact.atomic_write", "remove_unfinished")
 PATIENCE = 90  # seconds for a stage to be reached
 
 
@@ -79,6 +83,18 @@ def test_an_export_that_is_being_written(folder):
     process = start(folder, "-m", "keras_norms_cli", "export", "m.keras", "out.tflite")
     wait_for(process, lambda: list(folder.glob(".out.tflite.*/")))
     end(process, folder, signal.SIGINT, within=5)
+
+
+@pytest.mark.parametrize("loaded", [True, False])
+def test_what_is_cleared_up_where_the_code_was_not_left(loaded, monkeypatch):
+    done = []
+    for name, function in (("worker.client", "kill_children"), ("worker.guarded", "kill_children"), WRITING):
+        module = importlib.import_module(f"keras_norms.export.{name}")
+        assert callable(getattr(module, function))
+        stand_in = SimpleNamespace(**{function: lambda name=name: done.append(name)}) if loaded else None
+        monkeypatch.setitem(sys.modules, f"keras_norms.export.{name}", stand_in)
+    signals._clear_up()
+    assert done == (["worker.client", "worker.guarded", "artifact.atomic_write"] if loaded else [])
 
 
 PROGRAM = """
