@@ -172,7 +172,7 @@ def test_a_file_that_cannot_be_moved_leaves_the_old_one(tmp_path, monkeypatch):
     assert names(tmp_path) == [NAME]
 
 
-def test_what_is_being_written_can_be_removed_from_outside(tmp_path):
+def test_what_is_unfinished_can_be_removed_from_outside(tmp_path):
     writing = atomic_write(tmp_path / NAME)
     writing.__enter__().write_text("half")
     remove_unfinished()

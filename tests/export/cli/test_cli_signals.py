@@ -52,7 +52,10 @@ def end(process, folder, number, within):
     """Send the signal, and see that it ends the process in time and leaves nothing."""
     sent = time.monotonic()
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    try:
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert time.monotonic() - sent < within
     assert process.returncode == 128 + number
     assert b"Traceback" not in err
