@@ -133,9 +133,14 @@ def isolated_reader(path: Path) -> IsolatedReader:
     """What reads and runs the file at `path` in a process of its own.
 
     Raises:
-        ExportError: If the suffix names no format, or if an environment variable for the limits is no number.
+        ExportError: If the suffix names no format, if the path is not UTF-8, which is all that the runtimes take, or if
+            an environment variable for the limits is no number.
     """
     check_suffix(path)
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise ExportError(f"The path of an artifact must be UTF-8; got {path!a}. Rename it.") from error
     files = (path, path.with_name(f"{path.name}.data"))  # an ONNX file of more than 2 GB has its weights beside it
     size = sum(file.stat().st_size for file in files if file.is_file())
     process = GuardedProcess(_JOBS, Limits.for_file(size))

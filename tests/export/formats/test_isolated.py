@@ -142,6 +142,14 @@ def test_strings_that_a_file_returns_are_refused(net, tmp_path):
         verify(net, string_file(tmp_path / "m.onnx"))
 
 
+@pytest.mark.parametrize("suffix", [".onnx", ".tflite"])
+def test_a_name_that_is_not_utf8_is_refused_as_such(net, files, suffix, tmp_path):
+    path = tmp_path / os.fsdecode(b"bad\xff" + suffix.encode())
+    path.write_bytes((files / f"m{suffix}").read_bytes())
+    with pytest.raises(ExportError, match=r"must be UTF-8; got .*bad\\udcff.*Rename it"):
+        verify(net, path)
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "many", "nan", "1e99"])
 def test_a_limit_must_be_a_number(monkeypatch, value):
     monkeypatch.setenv(SECONDS, value)
