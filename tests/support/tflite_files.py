@@ -35,13 +35,17 @@ class Op:
 # The class of the options of an operation, where it has any that these files set.
 _OPTIONS = {
     "ADD": schema.AddOptionsT,
+    "AVERAGE_POOL_2D": schema.Pool2DOptionsT,
     "CONV_2D": schema.Conv2DOptionsT,
     "CONV_3D": schema.Conv3DOptionsT,
     "DEPTHWISE_CONV_2D": schema.DepthwiseConv2DOptionsT,
+    "DIV": schema.DivOptionsT,
     "FULLY_CONNECTED": schema.FullyConnectedOptionsT,
     "MEAN": schema.ReducerOptionsT,
     "MUL": schema.MulOptionsT,
+    "REDUCE_MAX": schema.ReducerOptionsT,
     "SUB": schema.SubOptionsT,
+    "SUM": schema.ReducerOptionsT,
 }
 
 
