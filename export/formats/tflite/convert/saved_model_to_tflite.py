@@ -14,9 +14,9 @@ from ....options import TFLiteOptions
 from ....progress import Progress, silent
 from ....quantization.calibration import load_batches
 from ...protocol import Conversion
+from ...stages import HALF, SINGLE
 from ..quantize.calibrated import quantize
 from ..quantize.dynamic_range import round_kernels
-from ..stages import HALF, SINGLE
 from .fuse_conv3d_bias import with_biases
 from .lower_roll import in_two
 from .lower_slice import apart

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from .. import stages
+from ... import stages
 from ..flatbuffer_graph import Graph, position
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ....model.layer_names import NORM_SCOPE
 from ....model.precision import FLOAT16_LARGEST, FLOAT16_SMALLEST_NORMAL
-from .. import stages
+from ... import stages
 from ..convert.scale_sums import scaled_by_terms
 from ..convert.stage_sums import reduced_axes
 from ..flatbuffer_graph import Graph

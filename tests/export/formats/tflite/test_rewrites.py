@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras_norms.export.formats import tflite
+from keras_norms.export.formats.stages import Limits
 from keras_norms.export.formats.tflite.convert.fuse_conv3d_bias import with_biases
 from keras_norms.export.formats.tflite.convert.lower_roll import in_two
 from keras_norms.export.formats.tflite.convert.lower_slice import apart
@@ -20,7 +21,6 @@ from keras_norms.export.formats.tflite.quantize import equalizing, int16x8, roun
 from keras_norms.export.formats.tflite.quantize.dynamic_range import round_kernels
 from keras_norms.export.formats.tflite.quantize.observer import watch
 from keras_norms.export.formats.tflite.quantize.ranges import Extremes
-from keras_norms.export.formats.tflite.stages import Limits
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 from tflite_files import Op, constants, flatbuffer, kinds, run
 
