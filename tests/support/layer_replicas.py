@@ -122,6 +122,7 @@ def small_model(layer_type, arguments):
         [keras.Input((5, 3)), keras.layers.Conv1D(4, 2), norm, keras.layers.Flatten(), keras.layers.Dense(1)]
     )
     model.compile(keras.optimizers.SGD(0.05), loss=keras.losses.MeanSquaredError())
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
