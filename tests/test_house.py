@@ -123,7 +123,12 @@ loaded = {}
 for name in ("keras", "keras_norms", "keras_norms.export"):
     importlib.import_module(name)
     loaded[name] = sorted({module.split(".")[0] for module in sys.modules})
-print(json.dumps({"loaded": loaded, "export": str(importlib.util.find_spec("export"))}))
+rules = [name for name in sys.modules if name.startswith("keras_norms.export.folding.rules")]
+import keras
+x = keras.Input((2,))
+y = keras.layers.Add()([x, x])
+names = [keras.Model(x, y).name, x._keras_history.operation.name, y._keras_history.operation.name]
+print(json.dumps({"loaded": loaded, "export": str(importlib.util.find_spec("export")), "names": names, "rules": rules}))
 """
 
 
@@ -142,6 +147,13 @@ def test_importing_the_layers_loads_no_converter(outside):
 @pytest.mark.runtime
 def test_importing_export_loads_no_converter_and_no_runtime(outside):
     assert not set(outside["loaded"]["keras_norms.export"]) & (CONVERTERS - {"tensorflow"})
+
+
+@pytest.mark.runtime
+def test_importing_the_rules_uses_up_no_names(outside):
+    """A model built after the import is named as one built before."""
+    assert "keras_norms.export.folding.rules" in outside["rules"]
+    assert outside["names"] == ["functional", "input_layer", "add"]
 
 
 @pytest.mark.runtime
