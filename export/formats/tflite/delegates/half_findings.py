@@ -9,6 +9,7 @@ import numpy as np
 
 from ....model.layer_names import layer_of
 from ....model.precision import FLOAT16_LARGEST, FLOAT16_SMALLEST_NORMAL
+from ....model.relative_error import absolute_errors, largest, relative, scale
 from ....report.delegate_report import Finding
 from .half_precision import HalfResult, half_constants, run_in_half
 
@@ -29,9 +30,8 @@ def half_findings(
     errors = {}
     for result in results:
         if result.name in outputs:
-            scale, worst = _scale(result), _worst(result)
-            errors[result.name] = worst / scale if scale else worst
-            if not errors[result.name] <= _LARGEST_ERROR and overflow is None:
+            errors[result.name] = _error(result)
+            if errors[result.name] > _LARGEST_ERROR and overflow is None:
                 reason = f"off by {errors[result.name]:.1e} of the output's scale in emulated half precision"
                 remedy = "run in single precision on the GPU (precision loss not allowed), or scale the inputs"
                 layer = layer_of(result.name, layers)
@@ -60,30 +60,25 @@ def _first(
 def _matters(finding: Finding, results: list[HalfResult], layers: Layers) -> bool:
     """Whether the layer's own result suffers: a number may vanish harmlessly if a larger one is added to it."""
     last = [result for result in results if layer_of(result.name, layers) == finding.layer][-1]
-    return not _worst(last) <= _HARMLESS * _scale(last)
+    return _error(last) > _HARMLESS
 
 
-def _scale(result: HalfResult) -> float:
-    return float(np.abs(result.single[np.isfinite(result.single)]).max(initial=0.0))
-
-
-def _worst(result: HalfResult) -> float:
-    with np.errstate(invalid="ignore"):
-        return float(np.abs(result.single - result.half).max(initial=0.0))
+def _error(result: HalfResult) -> float:
+    return relative(largest(absolute_errors(result.single, result.half)), scale(result.single))
 
 
 def _overflow(result: HalfResult, layers: Layers) -> Finding | None:
     if not np.isinf(result.half[np.isfinite(result.single)]).any():
         return None
-    reason = f"reaches {_scale(result):.2e}; float16 ends at {FLOAT16_LARGEST:.0f}"
+    reason = f"reaches {scale(result.single):.2e}; float16 ends at {FLOAT16_LARGEST:.0f}"
     return Finding("float16 overflow", layer_of(result.name, layers), result.op, reason, _GPU_FORM)
 
 
 def _underflow(result: HalfResult, layers: Layers) -> Finding | None:
     """If everything that is not zero in single precision is below the smallest normal float16."""
-    largest = _scale(result)
-    if not 0.0 < largest < FLOAT16_SMALLEST_NORMAL:
+    reached = scale(result.single)
+    if not 0.0 < reached < FLOAT16_SMALLEST_NORMAL:
         return None
     lost = float(np.mean(result.half[result.single != 0] == 0))
-    reason = f"nothing in it is above {largest:.1e}; below 6.1e-05 a float16 loses digits, and {lost:.0%} became zero"
+    reason = f"nothing in it is above {reached:.1e}; below 6.1e-05 a float16 loses digits, and {lost:.0%} became zero"
     return Finding("float16 underflow", layer_of(result.name, layers), result.op, reason, _GPU_FORM)
