@@ -10,11 +10,13 @@ recipe of a model, and the smallest model that fails in the same way. `--show SE
 """
 
 import argparse
+import faulthandler
 import json
 import os
 import queue
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -30,15 +32,18 @@ CRASH, SEEDS_SHOWN = "crash", 12
 def work(formats):
     """Read seeds line by line, write an outcome a line."""
     from random_models import random_recipe
-    from random_models.outcome import built_from, outcome
+    from random_models.outcome import built_from, for_format, outcome
 
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever libraries print
+    faulthandler.enable()
     for line in sys.stdin:
-        recipe = random_recipe(int(line))
-        built = built_from(recipe)
+        recipe, built = random_recipe(int(line)), {}
         for name in formats:
-            answers.write(json.dumps(outcome(recipe, name, built).to_dict()) + "\n")
+            served = for_format(recipe, name)
+            if served not in built:
+                built[served] = built_from(served)
+            answers.write(json.dumps(outcome(served, name, built[served]).to_dict()) + "\n")
             answers.flush()
 
 
@@ -47,13 +52,15 @@ class Worker:
 
     def __init__(self, formats):
         self.formats, self.process, self.done = formats, None, 0
+        self.printed = tempfile.TemporaryFile("a+", errors="replace")
 
     def outcomes(self, seed):
         if self.process is None or self.done >= A_PROCESS:
             self.stop()
             command = [sys.executable, __file__, "--work", "--formats", ",".join(self.formats)]
             pipe = subprocess.PIPE
-            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
+            self.printed.truncate(0)
+            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=self.printed, text=True)
             self.done = 0
         self.done += 1
         self.process.stdin.write(f"{seed}\n")
@@ -66,7 +73,10 @@ class Worker:
             if not line:
                 code = self.process.wait()
                 self.process = None
-                yield {"seed": seed, "format": name, "outcome": CRASH, "kind": f"the process ended with {code}"}
+                self.printed.seek(0)
+                last = self.printed.read()[-3000:]
+                kind = f"the process ended with {code}"
+                yield {"seed": seed, "format": name, "outcome": CRASH, "kind": kind, "message": last}
                 return
             yield json.loads(line)
 
@@ -124,12 +134,13 @@ def table(outcomes):
 
 def shrink_seed(seed, formats):
     from random_models import random_recipe
-    from random_models.outcome import RIGHT, outcome
+    from random_models.outcome import RIGHT, for_format, outcome
     from random_models.shrink import shrink
 
-    recipe = random_recipe(seed)
-    print(recipe.script())
+    whole = random_recipe(seed)
+    print(whole.script())
     for name in formats:
+        recipe = for_format(whole, name)
         first = outcome(recipe, name)
         print(f"# {name}: {first.outcome}: {first.message}\n# judged: {first.judged}")
         if first.outcome == RIGHT:

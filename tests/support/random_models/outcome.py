@@ -9,7 +9,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,13 @@ def outcome(recipe: Recipe, format_name: str, built: tuple[keras.Model, Expected
     if said == REFUSED and judged is None:
         said = FALSELY_REFUSED
     return Outcome(recipe.seed, format_name, said, kind, message, judged, seconds)
+
+
+def for_format(recipe: Recipe, format_name: str) -> Recipe:
+    """The recipe, with a fixed batch where TFLite needs one: its loops have no free sizes inside."""
+    recurrent = any(re.search(r"LSTM|GRU|RNN", f"{step.made} {step.arguments}") for step in recipe.steps)
+    fixed = any(entry.batch for entry in recipe.inputs) or recipe.batch_size
+    return replace(recipe, batch_size=2) if format_name == "tflite" and recurrent and not fixed else recipe
 
 
 def built_from(recipe: Recipe) -> tuple[keras.Model, Expected]:
