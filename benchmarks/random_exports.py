@@ -41,9 +41,10 @@ def work(formats):
         recipe, built = random_recipe(int(line)), {}
         for name in formats:
             served = for_format(recipe, name)
-            if served not in built:
-                built[served] = built_from(served)
-            answers.write(json.dumps(outcome(served, name, built[served]).to_dict()) + "\n")
+            batch = served.batch_size
+            if batch not in built:
+                built[batch] = built_from(served)
+            answers.write(json.dumps(outcome(served, name, built[batch]).to_dict()) + "\n")
             answers.flush()
 
 
@@ -106,7 +107,10 @@ def hunt(seeds, formats, jobs, log):
                     log.write(json.dumps(outcome) + "\n")
                     log.flush()
                     if outcome["outcome"] != "right":
-                        print(f"{outcome['seed']:6} {outcome['format']:6} {outcome['outcome']}: {outcome['kind']}", flush=True)
+                        print(
+                            f"{outcome['seed']:6} {outcome['format']:6} {outcome['outcome']}: {outcome['kind']}",
+                            flush=True,
+                        )
 
     threads = [threading.Thread(target=run) for _ in range(jobs)]
     for thread in threads:
@@ -121,7 +125,9 @@ def table(outcomes):
     print("\n| outcome | " + " | ".join(total) + " |\n|---|" + "---|" * len(total))
     for name in sorted({outcome["outcome"] for outcome in outcomes}):
         counts = Counter(outcome["format"] for outcome in outcomes if outcome["outcome"] == name)
-        print(f"| {name} | " + " | ".join(f"{counts[form]} ({counts[form] / total[form]:.1%})" for form in total) + " |")
+        print(
+            f"| {name} | " + " | ".join(f"{counts[form]} ({counts[form] / total[form]:.1%})" for form in total) + " |"
+        )
     kinds = defaultdict(list)
     for outcome in outcomes:
         if outcome["outcome"] != "right":
@@ -175,7 +181,11 @@ def main():
         return print(random_recipe(given.show).script())
     if given.shrink is not None:
         return shrink_seed(given.shrink, formats)
-    seeds = [int(seed) for seed in given.seeds.split(",")] if given.seeds else range(given.start, given.start + given.models)
+    seeds = (
+        [int(seed) for seed in given.seeds.split(",")]
+        if given.seeds
+        else range(given.start, given.start + given.models)
+    )
     with given.log.open("w") as log:
         found = hunt(seeds, formats, given.jobs, log)
     table(found)

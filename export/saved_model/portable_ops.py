@@ -5,6 +5,8 @@ einsum, matmul  of 8-bit integers in floats, which hold their sums exactly: TFLi
 expm1, log1p    exp(x) - 1 and log(1 + x): ONNX has neither
 one_hot(x)      ONNX counts indices below zero from the back; TensorFlow has no class for them
 normalize(x)    min(rsqrt(s), 1 / e) = rsqrt(max(s, e^2)) with s = sum x^2: XNNPACK's rsqrt(0) is NaN
+
+`portable_spatial` has those of images, rows and volumes.
 """
 
 from __future__ import annotations
@@ -16,9 +18,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.backend.tensorflow import image as backend_image
 from keras.src.backend.tensorflow import nn as backend_nn
 from keras.src.backend.tensorflow import numpy as backend_numpy
 from keras.src.ops import nn
+
+from . import portable_spatial
 
 Operation = Callable[..., Any]
 
@@ -74,7 +79,7 @@ def _one_hot(original: Operation) -> Operation:
         if sparse:
             return original(x, num_classes, axis=axis, dtype=dtype, sparse=True)
         classes = tf.range(num_classes, dtype=tf.int64)
-        hot = tf.equal(keras.ops.cast(x, "int64")[..., None], classes)
+        hot = tf.equal(tf.expand_dims(keras.ops.cast(x, "int64"), -1), classes)
         return keras.ops.moveaxis(keras.ops.cast(hot, dtype or "float32"), -1, axis)
 
     return call
@@ -106,13 +111,21 @@ _FORMS = (
     (backend_numpy, "argmax", _extreme(tf.argmax)),
     (backend_numpy, "argmin", _extreme(tf.argmin)),
     (nn, "_normalize", _normalize),
+    (backend_image, "resize", portable_spatial.resize("bicubic", "lanczos3", "lanczos5")),
 )
 _FOR_ONNX = (
     (backend_numpy, "expm1", _by(lambda x: tf.exp(x) - 1.0)),
     (backend_numpy, "log1p", _by(lambda x: tf.math.log(x + 1.0))),
     (backend_nn, "one_hot", _one_hot),
+    (backend_nn, "conv", portable_spatial.conv(for_tflite=False)),
+    (backend_nn, "conv_transpose", portable_spatial.conv_transpose(for_tflite=False)),
 )
 _FOR_TFLITE = (
     (backend_numpy, "einsum", _in_floats),
     (backend_numpy, "matmul", _in_floats),
+    (backend_nn, "max_pool", portable_spatial.pool_volume),
+    (backend_nn, "average_pool", portable_spatial.pool_volume),
+    (backend_nn, "conv", portable_spatial.conv(for_tflite=True)),
+    (backend_nn, "conv_transpose", portable_spatial.conv_transpose(for_tflite=True)),
+    (backend_numpy, "add", portable_spatial.add_channels_first),
 )

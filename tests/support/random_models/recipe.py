@@ -110,14 +110,19 @@ class Recipe:
         outputs = f"{{{pairs}}}" if self.named else f"[{', '.join(self.outputs)}]"
         lines.append(f"model = keras.Model({inputs}, {outputs}, name='random')")
         if self.nested:
-            lines += ["inner = model", "again = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in inner.inputs]"]
+            lines += [
+                "inner = model",
+                "again = [keras.Input(batch_shape=x.shape, dtype=x.dtype) for x in inner.inputs]",
+            ]
             lines.append("model = keras.Model(again, inner(again), name='outer')")
         lines.append(f"randomize(model, {self.seed})")
         return "\n".join(lines)
 
     def script(self) -> str:
         """`code` with its imports."""
-        head = "import keras\nfrom keras import layers, ops\n\nimport keras_norms\nfrom random_models import randomize\n\n"
+        head = (
+            "import keras\nfrom keras import layers, ops\n\nimport keras_norms\nfrom random_models import randomize\n\n"
+        )
         return f"{head}{self.code()}\n"
 
     def build(self) -> keras.Model:

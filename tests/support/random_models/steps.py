@@ -186,9 +186,7 @@ def pool(draw: Draw) -> Step | None:
     rank = len(draw.shapes[x]) - 1
     kind, where = draw.one("Max", "Average"), data_format(draw, rank)
     if draw.chance(0.3):
-        return draw.step(
-            f"layers.Global{kind}Pooling{rank}D", x, *draw.options(keepdims=(False, False, True)), *where
-        )
+        return draw.step(f"layers.Global{kind}Pooling{rank}D", x, *draw.options(keepdims=(False, False, True)), *where)
     if draw.chance(0.08) and None not in draw.shapes[x]:  # TensorFlow dies of it where a size is free
         return draw.step(f"layers.Adaptive{kind}Pooling{rank}D", x, ("output_size", draw.one(1, 2, 3)), *where)
     given = ("pool_size", draw.one(2, 2, 3)), *draw.options(strides=(None, None, 1, 2), padding=("valid", "same"))
@@ -246,12 +244,19 @@ def merge(draw: Draw) -> Step | None:
     floats = {name: of for name, of in draw.shapes.items() if name not in draw.integers and name != x}
     alike = [name for name, of in floats.items() if of == shape]
     beside = [name for name, of in floats.items() if len(of) == len(shape) and of[:-1] == shape[:-1]]
-    thin = [name for name, of in floats.items() if len(of) == len(shape) and all(n in (1, m) for n, m in zip(of, shape))]
-    kind = draw.one("Add", "Add", "Multiply", "Subtract", "Average", "Maximum", "Minimum", "Concatenate", "Concatenate", "Dot")
+    thin = [
+        name for name, of in floats.items() if len(of) == len(shape) and all(n in (1, m) for n, m in zip(of, shape))
+    ]
+    kind = draw.one(
+        "Add", "Add", "Multiply", "Subtract", "Average", "Maximum", "Minimum", "Concatenate", "Concatenate", "Dot"
+    )
     others = beside if kind == "Concatenate" else alike or thin
     if not others:
         return None
-    sources = (x, *draw.rng.sample(others, min(len(others), draw.one(1, 1, 2)) if kind not in ("Subtract", "Dot") else 1))
+    sources = (
+        x,
+        *draw.rng.sample(others, min(len(others), draw.one(1, 1, 2)) if kind not in ("Subtract", "Dot") else 1),
+    )
     if kind == "Dot" and len(shape) not in (1, 2):
         return None
     given: tuple[tuple[str, Any], ...] = (("axes", draw.one(1, -1)),) if kind == "Dot" else ()
@@ -291,7 +296,8 @@ def recur(draw: Draw) -> Step | None:
         given = ("filters", 2), ("kernel_size", draw.one(1, 3)), ("padding", draw.one("same", "valid")), *steps
         return draw.step(f"layers.ConvLSTM{rank - 2}D", x, *given)
     units, kind = draw.one(2, 3, 5), draw.one("LSTM", "GRU", "SimpleRNN")
-    how = draw.options(use_bias=(True, True, False), unroll=(False, False, False, True))
+    unrolls = (False,) if None in draw.shapes[x] else (False, False, False, True)
+    how = draw.options(use_bias=(True, True, False), unroll=unrolls)
     if kind == "GRU":
         how += draw.options(reset_after=(True, True, False))
     if kind != "SimpleRNN" and draw.chance(0.15):
@@ -300,7 +306,9 @@ def recur(draw: Draw) -> Step | None:
         how += (("activation", draw.one("relu", "sigmoid", "softsign", "elu")),)
     if draw.chance(0.7):
         return draw.step(f"layers.{kind}", x, ("units", units), *how, *steps)
-    inner = ", ".join([str(units), *(f"{name}={value!r}" for name, value in (*how, *steps[:1]) if name != "go_backwards")])
+    inner = ", ".join(
+        [str(units), *(f"{name}={value!r}" for name, value in (*how, *steps[:1]) if name != "go_backwards")]
+    )
     join = draw.options(merge_mode=("concat", "concat", "sum", "ave", "mul"))
     return draw.step("layers.Bidirectional", x, ("layer", Code(f"layers.{kind}({inner})")), *join)
 
@@ -365,7 +373,10 @@ def operation(draw: Draw) -> Step | None:
         ("ops.softmax", (axis,)),
         ("ops.sort", (("axis", -1),)),
         ("ops.argmax", (axis,)),
-        ("ops.pad", (("pad_width", [[0, 0], *[[1, 1]] * rank]), ("mode", draw.one("constant", "reflect", "symmetric")))),
+        (
+            "ops.pad",
+            (("pad_width", [[0, 0], *[[1, 1]] * rank]), ("mode", draw.one("constant", "reflect", "symmetric"))),
+        ),
         ("ops.tile", (("repeats", [1] * rank + [2]),)),
         ("[..., ::2]", ()),
         ("[:, 1:]", ()),
