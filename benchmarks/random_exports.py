@@ -3,10 +3,10 @@
     python benchmarks/random_exports.py --models 1000 [--start 0] [--jobs 2] [--formats tflite,onnx] [--log FILE]
     python benchmarks/random_exports.py --shrink SEED [--formats onnx]
 
-The first writes a line of JSON for each export to the log, and prints a table of what became of them: right; wrong file;
-refused, and whether the file that was refused is right all the same; crash, which is any other exception, a process that
-died, or more than two minutes. tests/support/random_models/judge.py says how files are judged. The second prints the
-recipe of a model, and the smallest model that fails in the same way. `--show SEED` prints the recipe alone.
+The first writes a line of JSON for each export to the log, and prints a table of what became of them: right; wrong
+file; refused, and whether the file that was refused is right all the same; crash, which is any other exception, a
+process that died, or more than two minutes. tests/support/random_models/judge.py says how files are judged. The second
+prints the recipe of a model, and the smallest model that fails in the same way. `--show SEED` prints the recipe alone.
 """
 
 import argparse
@@ -53,7 +53,7 @@ class Worker:
 
     def __init__(self, formats):
         self.formats, self.process, self.done = formats, None, 0
-        self.printed = tempfile.TemporaryFile("a+", errors="replace")
+        self.printed = tempfile.TemporaryFile("a+", errors="replace")  # noqa: SIM115  (lives as long as this)
 
     def outcomes(self, seed):
         if self.process is None or self.done >= A_PROCESS:

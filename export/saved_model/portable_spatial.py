@@ -1,15 +1,15 @@
 """Pooling, convolution and resizing in forms for a file, where converters have none or a wrong one.
 
-max_pool, average_pool   of volumes, for TFLite: each slice is pooled as an image, then the slices of each pixel; the count
-                         of numbers in a window is the product of both counts, so averages with padding agree too
+max_pool, average_pool   of volumes, for TFLite: each slice is pooled as an image, then the slices of each pixel; the
+                         count of numbers in a window is the product of both counts, so padded averages agree too
 conv                     of volumes in groups: each group by itself. Keras compiles it for XLA, and converters lose the
                          groups. Of rows channels first, for TFLite: between two transposes. Of volumes dilated, for
                          TFLite: the operation that TensorFlow itself cannot run
 conv_transpose           channels first: between two transposes. Dilated, for TFLite: a convolution
-add                      of a bias to rows or volumes channels first, for TFLite: Keras makes a BiasAdd of it, at which the
-                         converter fails
-resize                   bicubic or Lanczos, to fixed sizes: a sum of rows, then of columns, with the weights that TensorFlow
-                         gives to one pixel of 1 among zeros
+add                      of a bias to rows or volumes channels first, for TFLite: Keras makes a BiasAdd of it, at which
+                         the converter fails
+resize                   bicubic or Lanczos, to fixed sizes: a sum of rows, then of columns, with the weights that
+                         TensorFlow gives to one pixel of 1 among zeros
 """
 
 from __future__ import annotations

@@ -245,7 +245,9 @@ def merge(draw: Draw) -> Step | None:
     alike = [name for name, of in floats.items() if of == shape]
     beside = [name for name, of in floats.items() if len(of) == len(shape) and of[:-1] == shape[:-1]]
     thin = [
-        name for name, of in floats.items() if len(of) == len(shape) and all(n in (1, m) for n, m in zip(of, shape))
+        name
+        for name, of in floats.items()
+        if len(of) == len(shape) and all(n in (1, m) for n, m in zip(of, shape, strict=True))
     ]
     kind = draw.one(
         "Add", "Add", "Multiply", "Subtract", "Average", "Maximum", "Minimum", "Concatenate", "Concatenate", "Dot"
