@@ -3,8 +3,8 @@
 max_pool, average_pool   of volumes, for TFLite: each slice is pooled as an image, then the slices of each pixel; the
                          count of numbers in a window is the product of both counts, so padded averages agree too
 conv                     of volumes in groups: each group by itself. Keras compiles it for XLA, and converters lose the
-                         groups. Of rows channels first, for TFLite: between two transposes. Of volumes dilated, for
-                         TFLite: the operation that TensorFlow itself cannot run
+                         groups. Of rows and volumes channels first, for TFLite: between two transposes. Of volumes
+                         dilated, for TFLite: the operation that TensorFlow itself cannot run
 conv_transpose           channels first: between two transposes. Dilated, for TFLite: a convolution
 add                      of a bias to rows or volumes channels first, for TFLite: Keras makes a BiasAdd of it, at which
                          the converter fails
@@ -58,7 +58,7 @@ def conv(for_tflite: bool) -> Callable[[Operation], Operation]:
             first, rank = _is_first(data_format), len(inputs.shape)
             groups = (inputs.shape[1 if first else -1] or 0) // kernel.shape[-2]
             dilated = rank == 5 and for_tflite and max(_each(dilation_rate, 3)) > 1
-            if not dilated and not (rank == 5 and groups > 1) and not (rank == 3 and first and for_tflite):
+            if not dilated and not (rank == 5 and groups > 1) and not (rank != 4 and first and for_tflite):
                 return original(inputs, kernel, strides, padding, data_format, dilation_rate)
             x, by_group = _channels_last(inputs, data_format), rank == 5 and groups > 1
             parts = ops.split(x, groups, axis=-1) if by_group else [x]
