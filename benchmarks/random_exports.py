@@ -153,8 +153,7 @@ def shrink_seed(seed, formats):
             continue
 
         def fails(smaller, name=name, first=first):
-            now = outcome(smaller, name)
-            return (now.outcome, now.kind) == (first.outcome, first.kind)
+            return outcome(smaller, name).like(first)
 
         smallest = shrink(recipe, fails)
         print(f"\n# the smallest:\n{smallest.script()}# {outcome(smallest, name).message}\n", flush=True)

@@ -111,6 +111,7 @@ _FORMS = (
     (backend_numpy, "argmax", _extreme(tf.argmax)),
     (backend_numpy, "argmin", _extreme(tf.argmin)),
     (nn, "_normalize", _normalize),
+    (backend_numpy, "add", portable_spatial.add_channels_first),
     (backend_image, "resize", portable_spatial.resize("bicubic", "lanczos3", "lanczos5")),
 )
 _FOR_ONNX = (
@@ -127,5 +128,4 @@ _FOR_TFLITE = (
     (backend_nn, "average_pool", portable_spatial.pool_volume),
     (backend_nn, "conv", portable_spatial.conv(for_tflite=True)),
     (backend_nn, "conv_transpose", portable_spatial.conv_transpose(for_tflite=True)),
-    (backend_numpy, "add", portable_spatial.add_channels_first),
 )

@@ -6,8 +6,9 @@ conv                     of volumes in groups: each group by itself. Keras compi
                          groups. Of rows and volumes channels first, for TFLite: between two transposes. Of volumes
                          dilated, for TFLite: the operation that TensorFlow itself cannot run
 conv_transpose           channels first: between two transposes. Dilated, for TFLite: a convolution
-add                      of a bias to rows or volumes channels first, for TFLite: Keras makes a BiasAdd of it, at which
-                         the converter fails
+add                      of a bias to rows or volumes channels first: Keras makes a BiasAdd of it, at which TFLite's
+                         converter fails. Where there are as many columns as channels, Keras adds the bias along the
+                         columns, even of images, and ONNX's converter along the channels
 resize                   bicubic or Lanczos, to fixed sizes: a sum of rows, then of columns, with the weights that
                          TensorFlow gives to one pixel of 1 among zeros
 """
@@ -165,9 +166,13 @@ def _weighted(x: Any, weights: np.ndarray, axis: int) -> Any:
 
 def add_channels_first(original: Operation) -> Operation:
     def call(x1: Any, x2: Any) -> Any:
-        bias = [n for n in getattr(x2, "shape", ()) if n != 1]
-        rank = len(getattr(x1, "shape", ()))
-        if rank in (3, 5) and len(bias) == 1 and x1.shape[-1] != bias[0] == x1.shape[1]:
+        sizes, rank = tuple(getattr(x2, "shape", ())), len(getattr(x1, "shape", ()))
+        bias = [n for n in sizes if n != 1]
+        if rank < 3 or len(bias) != 1 or sizes[-1] == bias[0] or x1.dtype != x2.dtype:
+            return original(x1, x2)
+        if x1.shape[-1] == bias[0]:  # here Keras adds along the last axis, whichever the bias is for
+            return tf.add(x1, ops.reshape(x2, (-1,)))
+        if rank != 4 and x1.shape[1] == bias[0]:
             return tf.add(x1, ops.reshape(x2, (1, -1, *[1] * (rank - 2))))
         return original(x1, x2)
 

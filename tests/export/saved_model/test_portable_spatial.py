@@ -99,7 +99,7 @@ def test_cropping_and_other_kinds_stay_with_keras():
     same(form, backend_image.resize, drawn(6, 9, 2), (4, 4), "bicubic", data_format="channels_last")
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 5, 4, 6)])
+@pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 5, 4, 6), (2, 3, 3), (2, 3, 4, 3), (2, 3, 4, 5)])
 def test_biases_channels_first(shape):
     bias = drawn(3).reshape(1, 3, *[1] * (len(shape) - 2))
     same(portable_spatial.add_channels_first, backend_numpy.add, drawn(*shape), bias)
@@ -127,6 +127,7 @@ def everything():
             "bicubic": L.UpSampling2D(2, interpolation="bicubic")(image),
             "lanczos": L.Resizing(4, 9, interpolation="lanczos3")(image),
             "logaddexp": ops.logaddexp(row, -row),
+            "columns": L.Conv2D(2, 1, **first)(image),  # as many as channels
             "slice": L.Conv2D(3, 2)(image)[:, ::-1],
             "celu": L.Activation("celu")(row),
             "one_hot": ops.one_hot(ops.cast(row[..., 0], "int32"), 3),

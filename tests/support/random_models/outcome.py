@@ -35,6 +35,9 @@ class Outcome:
     judged: str | None = None
     seconds: float = 0.0
 
+    def like(self, other: Outcome) -> bool:
+        return (self.outcome, self.kind) == (other.outcome, other.kind)
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 

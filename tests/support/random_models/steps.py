@@ -208,7 +208,8 @@ def space(draw: Draw) -> Step | None:
     if kind == "crop":
         return draw.step(f"layers.Cropping{rank}D", x, ("cropping", amount), *where)
     if kind == "up":
-        how = draw.options(interpolation=("nearest", "nearest", "bilinear", "bicubic", "lanczos3")) if rank == 2 else ()
+        fits = rank == 2 and None not in draw.shapes[x]  # Keras traces no other kind where a size is free
+        how = draw.options(interpolation=("nearest", "nearest", "bilinear", "bicubic", "lanczos3")) if fits else ()
         return draw.step(f"layers.UpSampling{rank}D", x, ("size", draw.one(2, 2, 3)), *how, *where)
     if rank != 2:
         return None
