@@ -5,6 +5,8 @@ einsum, matmul  of 8-bit integers in floats, which hold their sums exactly: TFLi
 expm1, log1p    exp(x) - 1 and log(1 + x): ONNX has neither
 one_hot(x)      ONNX counts indices below zero from the back; TensorFlow has no class for them
 normalize(x)    min(rsqrt(s), 1 / e) = rsqrt(max(s, e^2)) with s = sum x^2: XNNPACK's rsqrt(0) is NaN
+softplus(x)     max(x, 0) + log(1 + exp(-|x|)), and log_sigmoid(x) = -softplus(-x): TFLite's log(1 + exp(x)) is
+                infinite from 89 on
 
 `portable_spatial` has those of images, rows and volumes.
 """
@@ -107,6 +109,21 @@ def _by(plain: Operation) -> Callable[[Operation], Operation]:
     return form
 
 
+def _softplus(_: Operation) -> Operation:
+    def call(x: Any) -> Any:
+        x = tf.convert_to_tensor(x)
+        return tf.maximum(x, 0.0) + tf.math.log(1.0 + tf.exp(-tf.abs(x)))
+
+    return call
+
+
+def _log_sigmoid(original: Operation) -> Operation:
+    def call(x: Any) -> Any:
+        return -_softplus(original)(-tf.convert_to_tensor(x))
+
+    return call
+
+
 _FORMS = (
     (backend_numpy, "argmax", _extreme(tf.argmax)),
     (backend_numpy, "argmin", _extreme(tf.argmin)),
@@ -124,6 +141,8 @@ _FOR_ONNX = (
 _FOR_TFLITE = (
     (backend_numpy, "einsum", _in_floats),
     (backend_numpy, "matmul", _in_floats),
+    (backend_nn, "softplus", _softplus),
+    (backend_nn, "log_sigmoid", _log_sigmoid),
     (backend_nn, "max_pool", portable_spatial.pool_volume),
     (backend_nn, "average_pool", portable_spatial.pool_volume),
     (backend_nn, "conv", portable_spatial.conv(for_tflite=True)),
