@@ -135,7 +135,7 @@ def main():
                 took, errors = float(np.median(times[name])), []
                 for given in inputs:
                     expected = reference(given, gamma, beta)
-                    both = (runners[name], TFLiteRunner(path, xnnpack=False))
+                    both = (runners[name], TFLiteRunner(path, kernels="builtin"))
                     errors.append(" / ".join(f"{np.abs(answer(r, given) - expected).max():.0e}" for r in both))
                 cells = ("x".join(map(str, shape)), name, f"{took:.0f}", f"{took / least:.2f}", *errors)
                 print("| " + " | ".join(cells) + " |", flush=True)

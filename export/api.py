@@ -21,6 +21,7 @@ def to_tflite(
     *,
     quantize: TFLiteQuantization | None = None,
     calibration: Any = None,
+    inputs: Any = None,
     batch_size: int | None = None,
     fold: bool = True,
     tolerance: float | None = None,
@@ -44,11 +45,16 @@ def to_tflite(
             calibrated "dynamic" is the faster and more exact mode on processors.
         calibration: typical inputs for "int8" and "int16x8", and for "dynamic" if you like, whose weights are then
             rounded for what the layers get; an array, a list or dict of arrays, an .npz file, or an iterable of batches
-            of these, such as a generator or a tf.data dataset.
+            of these, such as a generator or a tf.data dataset, of which the first 512 examples are read. A quantized
+            file is judged on all of it, in every mode.
+        inputs: what to compare the file on besides the inputs that are drawn, in any form that `calibration` may have.
+            Every row is compared. Free sizes of the inputs that are drawn are as in these, so it also serves models
+            for which no size is found.
         batch_size: fixes the batch dimension; None leaves it free.
         fold: merge batch norms into their neighbours first.
-        tolerance: the largest error allowed, as a share of each output's max |y|. If None, 1e-4 in float32, and in a
-            quantized file the signal to noise ratio of the mode in `quantization.MODES`.
+        tolerance: the largest error allowed, as a share of each output's max |y|: the law on random and given inputs.
+            If None, 1e-4 in float32, or 8 times what rounding does to the model itself, and in a quantized file the
+            signal to noise ratio of the mode in `quantization.MODES`.
         io_dtype: "int8" makes the inputs and outputs of an "int8" file 8-bit integers, with the scales and zero points
             that the file states; float32 if None.
         target: "gpu" for delegates that compute in half precision: norms in a form that neither overflows nor loses
@@ -87,7 +93,14 @@ def to_tflite(
     return export(
         model,
         Request.of(
-            path, ".tflite", options, calibration=calibration, labels=labels, certificate=certificate, progress=progress
+            path,
+            ".tflite",
+            options,
+            calibration=calibration,
+            inputs=inputs,
+            labels=labels,
+            certificate=certificate,
+            progress=progress,
         ),
     )
 
@@ -101,6 +114,7 @@ def to_onnx(
     layout: Layout = "keras",
     quantize: OnnxQuantization | None = None,
     calibration: Any = None,
+    inputs: Any = None,
     batch_size: int | None = None,
     fold: bool = True,
     tolerance: float | None = None,
@@ -124,11 +138,16 @@ def to_onnx(
         quantize: None for float32; "float16", "dynamic" (8-bit weights, activations as they come), or "int8" (both
             in 8 bits, by calibration). Norms stay in float in every mode.
         calibration: typical inputs for "int8"; an array, a list or dict of arrays, an .npz file, or an iterable of
-            batches of these, such as a generator or a tf.data dataset.
+            batches of these, such as a generator or a tf.data dataset, of which the first 512 examples are read. A
+            quantized file is judged on all of it, in every mode.
+        inputs: what to compare the file on besides the inputs that are drawn, in any form that `calibration` may have.
+            Every row is compared. Free sizes of the inputs that are drawn are as in these, so it also serves models
+            for which no size is found.
         batch_size: fixes the batch dimension; None leaves it free.
         fold: merge batch norms into their neighbours first.
-        tolerance: the largest error allowed, as a share of each output's max |y|. If None, 1e-4 in float32, and in a
-            quantized file the signal to noise ratio of the mode in `quantization.MODES`.
+        tolerance: the largest error allowed, as a share of each output's max |y|: the law on random and given inputs.
+            If None, 1e-4 in float32, or 8 times what rounding does to the model itself, and in a quantized file the
+            signal to noise ratio of the mode in `quantization.MODES`.
         labels: the names of the classes of the only output, or a dict of them by output; kept in the file's metadata.
         certificate: also write `path.json` (as in `model.tflite.json`): what was exported from what, by which versions,
             the inputs that were tried and every error measured. `verify` checks it again.
@@ -159,6 +178,13 @@ def to_onnx(
     return export(
         model,
         Request.of(
-            path, ".onnx", options, calibration=calibration, labels=labels, certificate=certificate, progress=progress
+            path,
+            ".onnx",
+            options,
+            calibration=calibration,
+            inputs=inputs,
+            labels=labels,
+            certificate=certificate,
+            progress=progress,
         ),
     )

@@ -1,6 +1,7 @@
 """The errors of the export package: each states what must hold, what was received, and what to do.
 
-`reason_of` takes the one line that a person needs from the exception of a library.
+`reason_of` takes the one line that a person needs from the exception of a library. `visible` is for every text that
+comes from a file or a library on its way to a person.
 """
 
 from __future__ import annotations
@@ -8,15 +9,37 @@ from __future__ import annotations
 import re
 
 
-class FoldError(ValueError):
+def visible(text: str, *, keep: str = "") -> str:
+    r"""The text with every character that is not seen written as its code: `\x1b`, `\n`, `\u202e`.
+
+    A name in a file could otherwise colour or clear a terminal, set its title, forge a line, or turn the order in which
+    a line is read: controls, line breaks, directions, characters of no width, and bytes that are not UTF-8.
+
+    Args:
+        text: what a person will read.
+        keep: characters to leave as they are, such as the line breaks of a text of several lines.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in keep else ascii(c)[1:-1] for c in text)
+
+
+class _Told:
+    """The text of an error, which often names what a file says, in visible characters."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__(), keep="\n")
+
+
+class FoldError(_Told, ValueError):
     """A model cannot be folded, or folding it would change what it computes."""
 
 
-class ExportError(ValueError):
+class ExportError(_Told, ValueError):
     """A model, a path or an option from which no artifact can be made."""
 
 
-class VerificationError(RuntimeError):
+class VerificationError(_Told, RuntimeError):
     """An artifact that does not reproduce its model; it has not been written."""
 
 
@@ -46,7 +69,7 @@ def reason_of(error: BaseException) -> str:
         else:
             break
     lines = [line.strip() for line in _STACK.sub("", text, count=1).splitlines() if line.strip()]
-    return f"{where}{lines[0] if lines else type(error).__name__}"[:_LONGEST]
+    return visible(f"{where}{lines[0] if lines else type(error).__name__}")[:_LONGEST]
 
 
 def kind_and_reason(error: BaseException, kind: str | None = None) -> str:

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 # A converter's process lives for this many jobs here, each of which costs it about 5 MB; a new one costs 5 seconds.
-JOBS_PER_CHILD = 100
+JOBS_PER_CHILD = 300
 CLIENT = "keras_norms.export.worker.client"
 ASK_THE_SYSTEM = {"uname", "ldconfig", "/sbin/ldconfig"}  # what libraries start as they are imported, for a moment
 

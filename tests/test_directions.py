@@ -78,6 +78,40 @@ def test_imports_run_one_way(path):
         assert other not in forbidden, f"{name_of(path)} imports {other}: {why}"
 
 
+def imported_at_once(path: Path) -> tuple[set[str], set[Path]]:
+    """What importing a module of export/ imports with it: packages of others, and files of export/."""
+    parts, others, ours = path.relative_to(EXPORT).with_suffix("").parts, set(), set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            others |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            others.add(str(node.module).split(".")[0])
+        elif isinstance(node, ast.ImportFrom):
+            package = EXPORT.joinpath(*parts[: len(parts) - node.level], *(node.module or "").split("."))
+            named = [package / alias.name for alias in node.names]
+            found = [file for place in (package, *named) for file in (place.with_suffix(".py"), place / "__init__.py")]
+            ours |= {file for file in found if file.is_file()}
+    return others, ours
+
+
+def test_the_process_that_runs_files_of_strangers_imports_no_keras():
+    """It would take seconds to start, and TensorFlow gigabytes; only Flex operations need it."""
+    formats = EXPORT / "formats"
+    todo = [EXPORT / "worker" / "guarded_server.py", formats / "isolated_jobs.py"]
+    todo += [formats / "onnx" / "onnx_format.py", formats / "tflite" / "tflite_format.py"]
+    todo.append(formats / "tflite" / "delegates" / "delegate_findings.py")
+    seen: set[Path] = set()
+    while todo:
+        path = todo.pop()
+        if path in seen:
+            continue
+        seen.add(path)
+        others, ours = imported_at_once(path)
+        assert not others & {"keras", "keras_norms", "tensorflow", "tf2onnx"}, f"{name_of(path)} imports {others}"
+        todo += ours
+    assert len(seen) > 30
+
+
 def test_the_table_sees_a_wrong_import(tmp_path, monkeypatch):
     """A lazy import of a later stage, as one would slip in."""
     monkeypatch.setitem(globals(), "EXPORT", tmp_path)

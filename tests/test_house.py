@@ -43,7 +43,12 @@ def test_layers_import_keras_and_numpy_only(path):
 @pytest.mark.parametrize("path", modules("export"), ids=lambda p: str(p.relative_to(ROOT / "export")))
 def test_converters_are_imported_by_targets_alone(path):
     place = path.relative_to(ROOT / "export").parts[0]
-    recording = path.name in ("record.py", "portable_ops.py")  # the graph that both converters read
+    recording = path.name in (
+        "record.py",
+        "portable_ops.py",
+        "portable_spatial.py",
+        "repeated_calls.py",
+    )  # the graph that both converters read, and that of a model on TensorFlow that is called again and again
     if place in ("formats", "demo") or recording:
         return
     for name, level, _ in imports(path):
@@ -64,7 +69,7 @@ def test_every_file_stands_in_its_table(folder):
     helpers = {
         "folding/rules": {"base"},
         "lowerings": {"parameters", "pooled", "grouped"},
-        "formats": {"protocol"},
+        "formats": {"protocol", "stages", "isolated", "isolated_jobs"},
         "loading/translations": {"translation"},
     }[folder]
     files = {path.stem for path in (ROOT / "export" / folder).glob("*.py")} - {"__init__"}
@@ -123,7 +128,12 @@ loaded = {}
 for name in ("keras", "keras_norms", "keras_norms.export"):
     importlib.import_module(name)
     loaded[name] = sorted({module.split(".")[0] for module in sys.modules})
-print(json.dumps({"loaded": loaded, "export": str(importlib.util.find_spec("export"))}))
+rules = [name for name in sys.modules if name.startswith("keras_norms.export.folding.rules")]
+import keras
+x = keras.Input((2,))
+y = keras.layers.Add()([x, x])
+names = [keras.Model(x, y).name, x._keras_history.operation.name, y._keras_history.operation.name]
+print(json.dumps({"loaded": loaded, "export": str(importlib.util.find_spec("export")), "names": names, "rules": rules}))
 """
 
 
@@ -142,6 +152,13 @@ def test_importing_the_layers_loads_no_converter(outside):
 @pytest.mark.runtime
 def test_importing_export_loads_no_converter_and_no_runtime(outside):
     assert not set(outside["loaded"]["keras_norms.export"]) & (CONVERTERS - {"tensorflow"})
+
+
+@pytest.mark.runtime
+def test_importing_the_rules_uses_up_no_names(outside):
+    """A model built after the import is named as one built before."""
+    assert "keras_norms.export.folding.rules" in outside["rules"]
+    assert outside["names"] == ["functional", "input_layer", "add"]
 
 
 @pytest.mark.runtime

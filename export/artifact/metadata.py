@@ -18,15 +18,8 @@ from ..errors import ExportError
 from ..model.signature import Signature
 from ..report.fold_report import FoldReport
 from .hashes import model_sha256, versions
-
-NAME, LABELS, FOLDED, KEPT, MODEL, VERSIONS = (
-    "name",
-    "labels",
-    "keras_norms.norms_folded",
-    "keras_norms.norms_kept",
-    "keras_norms.model_sha256",
-    "keras_norms.versions",
-)
+from .metadata_keys import FOLDED, KEPT, LABELS, NAME, VERSIONS
+from .metadata_keys import MODEL as MODEL
 
 Labels = Sequence[str] | Mapping[str, Sequence[str]]
 
@@ -46,12 +39,6 @@ def entries(
         # Of the only output as a plain list, which is what readers of other tools look for.
         found[LABELS] = json.dumps(labels if len(sig.outputs) > 1 else labels[sig.outputs[0]], ensure_ascii=False)
     return found
-
-
-def labels_of(found: Mapping[str, str], outputs: Sequence[str]) -> dict[str, list[str]]:
-    """Labels by output, from the entries of an artifact."""
-    labels = json.loads(found.get(LABELS, "{}"))
-    return labels if isinstance(labels, dict) else {outputs[0]: labels}
 
 
 def check_labels(labels: Labels | None, sig: Signature, sizes: Mapping[str, int | None]) -> dict[str, list[str]] | None:

@@ -6,25 +6,23 @@ and its backend, which takes seconds and prints to the terminal, and `keras-norm
 
 from __future__ import annotations
 
-import signal
 import sys
-from types import FrameType
+
+from .signals import end_on_signals, leave_if_told
 
 
 def main() -> None:
     """Run the command; without the packages it is written with, say which extra brings them."""
-    for name in ("SIGTERM", "SIGHUP"):  # the second is unknown to Windows
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _end)
+    end_on_signals()
     try:
-        from .commands import cli
-    except ModuleNotFoundError as error:
-        if error.name not in ("click", "rich"):
-            raise
-        sys.exit(f"Error: the command needs {error.name}, which is not installed: pip install 'keras-norms[export]'")
-    cli()
-
-
-def _end(number: int, _frame: FrameType | None) -> None:
-    """Leave by an exception, as an interrupt does, so that temporary files and the converting process are removed."""
-    sys.exit(128 + number)
+        try:
+            from .commands import cli
+        except ModuleNotFoundError as error:
+            if error.name not in ("click", "rich"):
+                raise
+            sys.exit(
+                f"Error: the command needs {error.name}, which is not installed: pip install 'keras-norms[export]'"
+            )
+        cli()
+    finally:
+        leave_if_told()

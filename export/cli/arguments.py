@@ -13,12 +13,17 @@ QUANTIZE = {
     ".tflite": ("float16", "dynamic", "int8", "int16x8"),
     ".onnx": ("float16", "dynamic", "int8"),
 }
+MODES = sorted({mode for modes in QUANTIZE.values() for mode in modes})
 NEED_CALIBRATION = ("int8", "int16x8")
 
 
 def present(path: Path | None, what: str) -> None:
     """Say at once that a file that was asked for is missing: the libraries take seconds to load."""
-    if path is not None and not path.exists():
+    try:
+        missing = path is not None and not path.exists()
+    except (OSError, ValueError) as error:  # a name that is too long, a folder that may not be read
+        raise click.ClickException(f"The {what} '{path}' cannot be read: {error}. Check the path.") from error
+    if missing:
         raise click.ClickException(f"There is no {what} '{path}'. Check the path.")
 
 
@@ -44,10 +49,8 @@ def export_options(
     distinct(model, outs)
     if quantize in NEED_CALIBRATION and calibration is None:
         raise click.UsageError(f"--quantize {quantize} needs --calibration FILE.npz with typical inputs.")
-    rounded = quantize == "dynamic" and any(out.suffix == ".tflite" for out in outs)
-    if calibration is not None and quantize not in NEED_CALIBRATION and not rounded:
-        modes = " or ".join(NEED_CALIBRATION)
-        raise click.UsageError(f"--calibration goes with --quantize {modes}, or dynamic for .tflite, only.")
+    if calibration is not None and quantize is None:
+        raise click.UsageError(f"--calibration goes with --quantize {', '.join(MODES)} only.")
     if opset is not None and all(out.suffix != ".onnx" for out in outs):
         raise click.UsageError("--opset is for .onnx, and no OUT ends in .onnx.")
 
@@ -70,12 +73,21 @@ def _only(suffix: str, outs: Sequence[Path], given: Mapping[str, object]) -> Non
 
 def distinct(model: Path, outs: Sequence[Path]) -> None:
     """Check that no target is written twice, nor over the model it is made from."""
-    seen = {model.resolve(): "MODEL"}
+    seen = {_behind_links(model): "MODEL"}
     for out in outs:
-        if out.resolve() in seen:
-            what = "is MODEL itself" if seen[out.resolve()] == "MODEL" else "stands there twice"
+        place = _behind_links(out)
+        if place in seen:
+            what = "is MODEL itself" if seen[place] == "MODEL" else "stands there twice"
             raise click.BadParameter(f"'{out}' {what}. Give every target a path of its own.", param_hint="'OUT'")
-        seen[out.resolve()] = "OUT"
+        seen[place] = "OUT"
+
+
+def _behind_links(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # the second up to Python 3.12, where a link leads to itself
+        reason = error.strerror if isinstance(error, OSError) else "it is a link that leads to itself"
+        raise click.ClickException(f"'{path}' leads nowhere: {reason}. Give another path.") from error
 
 
 def lines(path: Path) -> list[str]:

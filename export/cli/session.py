@@ -13,6 +13,7 @@ from typing import NoReturn, TextIO
 import click
 
 from .terminal import Terminal
+from .visible import visible
 
 _EXTRAS = {
     "sklearn": "demo",
@@ -49,7 +50,7 @@ def session(show_traceback: bool) -> Iterator[Terminal]:
             raise
         except Exception as error:
             if show_traceback:
-                traceback.print_exc(file=err)
+                print(visible(traceback.format_exc(), keep="\n"), file=err)
             _refuse(error)
 
 

@@ -85,7 +85,7 @@ def verify(terminal: Terminal, report: VerifyReport) -> None:
 
 
 def lint(terminal: Terminal, report: DelegateReport) -> None:
-    terminal.line(str(report))
+    terminal.lines(str(report).split("\n"))
 
 
 def _outputs(terminal: Terminal, report: VerifyReport, title: str) -> None:

@@ -1,8 +1,11 @@
-"""What a person sees: tables and a line of progress on a terminal, plain text anywhere else, JSON on request."""
+"""What a person sees: tables and a line of progress on a terminal, plain text anywhere else, JSON on request.
+
+Whatever is shown may hold a name from a file, so every way to show something escapes what is not seen (`visible`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -12,32 +15,40 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from .visible import visible
+
 
 class Terminal:
     """The two streams of the user, kept apart from whatever libraries print meanwhile."""
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
-        self._out = Console(file=out, highlight=False, soft_wrap=True)
-        self._err = Console(file=err, highlight=False)
+        self._out = Console(file=out, highlight=False, soft_wrap=True, emoji=False)
+        self._err = Console(file=err, highlight=False, emoji=False)
 
     def line(self, text: str = "") -> None:
-        self._out.print(text, markup=False)
+        """Print one line: a line break in the text is shown as such, not made."""
+        self.lines([text])
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Print lines, each as `line` does."""
+        for line in lines:
+            self._out.print(visible(line), markup=False)
         self._out.file.flush()
 
     def json(self, data: Any) -> None:
         from keras_norms.export.report.strict_json import strict_json
 
-        self.line(strict_json(data))
+        self.lines(strict_json(data).split("\n"))
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Print rows under a title; a column whose cells are all numbers is aligned to the right."""
-        cells = [[str(cell) for cell in row] for row in rows]
+        cells = [[visible(str(cell)) for cell in row] for row in rows]
         numeric = [bool(cells) and all(_is_number(row[i]) for row in cells) for i in range(len(columns))]
         if self._out.is_terminal:
-            self._out.print(Text(title, style="bold"))
+            self._out.print(Text(visible(title), style="bold"))
             self._out.print(_rich_table(columns, cells, numeric), soft_wrap=False)
         else:
-            self.line("\n".join(_plain_table(title, columns, cells, numeric)))
+            self.lines(_plain_table(title, columns, cells, numeric))
 
     @contextmanager
     def status(self, text: str) -> Iterator[Callable[[str], object]]:
@@ -45,8 +56,8 @@ class Terminal:
         if not self._err.is_terminal:
             yield _show_nothing
             return
-        with self._err.status(escape(text)) as status:
-            yield lambda new: status.update(escape(new))
+        with self._err.status(escape(visible(text))) as status:
+            yield lambda new: status.update(escape(visible(new)))
 
 
 def _show_nothing(text: str) -> None:

@@ -79,7 +79,7 @@ def _make_directory(out: Path) -> Path:
         raise ExportError(
             f"Cannot make the directory '{models}': {error.strerror}. Choose another with --out."
         ) from error
-    for path in (models / "model.keras", out / "report.html"):
+    for path in (models / "model.keras", out / "demo.json", out / "report.html"):
         check_writable(path)
     return models
 

@@ -55,11 +55,14 @@ def train(norm: str, recipe: Recipe, digits: Digits) -> Training:
     model.compile(
         optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
+        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
         # Tracing several steps as a loop takes seconds more, which only a long epoch makes good.
         steps_per_execution=min(steps_an_epoch, 64) if steps_an_epoch > 32 else 1,
         jit_compile=False,
     )
+    # Keras makes the variables of an optimizer, and of a metric that is named only, while it traces the first step:
+    # TensorFlow would then trace it all a second time, which takes seconds.
+    model.optimizer.build(model.trainable_variables)
     start = time.perf_counter()
     history = model.fit(
         digits.train_images[:used],

@@ -19,13 +19,17 @@ from ..model.keras_graph import input_structure
 from .call_graph import Graph, Key, Value
 from .lockstep import EPSILON, Pairs, as_tensors, difference, inference, side_by_side
 from .symbolic_trace import left_as_found
-from .trial_inputs import check_shapes, is_free, random_input, shapes_to_try
+from .trial_inputs import check_shapes, is_free, random_input, shapes_to_try, size_search
 
 # How much one layer may round, in units of the last place: it sums some thousand products in another order, and its
 # weights were cast once.
 ULPS = 64
 # How far a tensor may differ, in multiples of how far it moves when the inputs of all layers move by one such unit.
 REACTIONS = 16
+
+
+class NoInputFits(FoldError):  # noqa: N818
+    """The model runs on none of the inputs that were drawn."""
 
 
 class TracedWrong(FoldError):  # noqa: N818
@@ -110,10 +114,12 @@ def errors_on_random(original: Graph, folded: Graph, pairs: Pairs, model: keras.
     """`errors` on a small random batch, with small numbers for free sizes and for large images.
 
     Raises:
-        FoldError: As `errors`; also if the model runs at no size that was tried.
+        FoldError: As `errors`.
+        NoInputFits: If the model runs at no size that was tried.
     """
     failure: Exception | None = None
-    for shapes, declared in shapes_to_try(original):
+    search = size_search(original, model, input_structure(original.traced_layers.core(model)))
+    for shapes, declared in shapes_to_try(original, search):
         inputs = [random_input(original, v, shape) for v, shape in zip(original.inputs, shapes, strict=True)]
         try:
             if not declared:
@@ -125,14 +131,14 @@ def errors_on_random(original: Graph, folded: Graph, pairs: Pairs, model: keras.
                 raise
         except Exception as error:  # Whatever a layer raises on a size or on numbers that mean nothing to it.
             failure = error
-    reason = reason_of(failure) if failure else "no size was tried"
+    reason = reason_of(failure) if failure else search.failure()
     if original.traced_layers.cores:
         raise TracedWrong(
             f"The Python code of {original.name!r} is no graph of layers: "
             f"traced on symbolic tensors, it does not run on real ones: {reason}"
         ) from failure
     tried = ", ".join(f"{v.dtype}{list(v.shape)}" for v in original.inputs)
-    raise FoldError(
+    raise NoInputFits(
         f"fold checks its result on random inputs; the model {original.name!r} accepts none of those tried ({tried}): "
         f"{reason}. Give fold inputs that the model accepts: fold(model, inputs=...)."
     ) from failure

@@ -9,6 +9,7 @@ from keras import tree
 
 from ..errors import FoldError
 from ..model.keras_graph import functional, inputs_of
+from ..model.user_inputs import why_not_finite
 from ..report.fold_report import Folded, FoldReport, Kept
 from .call_graph import Graph, Key
 from .equivalence import TracedWrong, errors, errors_on_random, pair
@@ -47,15 +48,16 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
             image it becomes a 1x1 depthwise convolution with bias, which converters fuse with an activation behind it;
             so a pre-activation network loses its norms too, and can train them no more as norms. Measure what it
             buys where the model is to run: on ResNet50V2 4 % in ONNX Runtime, nothing in LiteRT.
-        inputs: a batch to compare on instead of a random one, as the model takes it. Needed only if the model
-            accepts no random numbers, or is subclassed and does not record the shapes that it takes.
+        inputs: a batch to compare on instead of a random one, as the model takes it, all of it finite. Needed only if
+            the model accepts no random numbers, no size that is tried where sizes are free (1 to 4,096 of a sequence,
+            1 to 512 of an image), or is subclassed and does not record the shapes that it takes.
 
     Returns:
         FoldResult(model, report): `report.folded` says what went where, `report.kept` what stayed and why.
 
     Raises:
         FoldError: If the model is no graph of layers and cannot be traced to one, a layer cannot be rebuilt from its
-            config, or the folded model would not compute what the original does.
+            config, or the folded model would not compute what the original does; also if `inputs` do not fit the model.
 
     Example:
 
@@ -130,6 +132,10 @@ def _given(graph: Graph, inputs: Any) -> list[Any]:
     flat: list[Any] = tree.flatten(inputs)
     if len(flat) != len(graph.inputs):
         raise FoldError(f"The model {graph.name!r} has {len(graph.inputs)} inputs; received {len(flat)} in `inputs`.")
+    for i, x in enumerate(flat):
+        problem = why_not_finite(keras.ops.convert_to_numpy(x))
+        if problem:
+            raise FoldError(f"inputs{f', array {i},' if len(flat) > 1 else ''} {problem}")
     return flat
 
 

@@ -12,12 +12,13 @@ import numpy as np
 from keras import tree
 
 from ..errors import FoldError
+from ..model.float16 import FLOAT16_SMALLEST_NORMAL
 from ..model.keras_graph import mask_of, set_mask, takes_training
 from ..model.relative_error import absolute_errors, largest, relative, scale
 from .call_graph import Call, Graph, Value
 
 # Where subnormal terms, which some kernels flush to zero, are no longer far below a sum's rounding.
-SMALLEST = {"float16": 2.0**-14, "bfloat16": 2.0**-103, "float32": 2.0**-103, "float64": 2.0**-970}
+SMALLEST = {"float16": FLOAT16_SMALLEST_NORMAL, "bfloat16": 2.0**-103, "float32": 2.0**-103, "float64": 2.0**-970}
 EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
 
 # A tensor of the folded graph to the one of the original that it stands for.

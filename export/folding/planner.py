@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..model.float16 import FLOAT16_LARGEST, FLOAT16_SMALLEST_NORMAL
 from ..model.keras_graph import unwrapped
 from .affine import Affine, normalization
 from .batch_norms import candidates
@@ -22,8 +23,7 @@ from .propagate import Trace, walk_back, walk_on
 from .rules import BATCH_NORMS, TAILS, Absorb, Skip, rule_of
 from .rules.norm import channel_axes
 
-LARGEST = {"float16": 65504.0, "bfloat16": 3.38e38, "float32": 3.40e38, "float64": 1.79e308}
-SMALLEST_NORMAL_FLOAT16 = 2.0**-14
+LARGEST = {"float16": FLOAT16_LARGEST, "bfloat16": 3.38e38, "float32": 3.40e38, "float64": 1.79e308}
 
 
 def search(graph: Graph, standalone: bool = False) -> Plan:
@@ -228,7 +228,7 @@ class _Search:
                 largest = np.max(np.abs(array), initial=0.0)
                 if not largest <= limit:
                     return Skip(f"the {name} of {hits[0][0].path!r} would overflow {layer.compute_dtype}")
-                if limit == LARGEST["float16"] and 0.0 < largest < SMALLEST_NORMAL_FLOAT16:
+                if limit == FLOAT16_LARGEST and 0.0 < largest < FLOAT16_SMALLEST_NORMAL:
                     return Skip(f"the {name} of {hits[0][0].path!r} would underflow float16")
         return None
 

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import tree
 
+from ..model.signature import Signature, Spec
+from ..model.size_search import Search, concrete_shape
 from ..model.sizes import FREE_SIZES, IMAGE_SIZES
 from .call_graph import Convert, Graph, Value
 
@@ -20,14 +22,19 @@ def is_free(graph: Graph) -> bool:
     return any(n is None for v in graph.inputs for n in v.shape[1:])
 
 
-def shapes_to_try(graph: Graph) -> Iterator[tuple[list[list[int]], bool]]:
+def size_search(graph: Graph, model: keras.Model, structure: Any) -> Search:
+    """The search for sizes of the free dimensions; `structure` is how the model takes its inputs."""
+    specs = tuple(Spec(f"input {i}", v.shape, v.dtype) for i, v in enumerate(graph.inputs))
+    return Search(model, Signature(specs, (), list(specs) if structure is None else structure))
+
+
+def shapes_to_try(graph: Graph, search: Search) -> Iterator[tuple[list[list[int]], bool]]:
     """Shapes of one sample for every input, and whether they are the declared ones."""
-    declared = [v.shape[1:] for v in graph.inputs]
     if is_free(graph):
-        for size in sorted(FREE_SIZES, key=lambda size: size < _SMALLEST):
-            yield [[size if n is None else n for n in shape] for shape in declared], False
+        for found in search.suitable(sorted(FREE_SIZES, key=lambda size: size < _SMALLEST)):
+            yield [list(concrete_shape(spec)[1:]) for spec in found.inputs], False
         return
-    fixed = [[int(n or 0) for n in shape] for shape in declared]
+    fixed = [[int(n or 0) for n in v.shape[1:]] for v in graph.inputs]
     for size in IMAGE_SIZES:
         if any(len(shape) > 2 and max(shape) > size for shape in fixed):
             yield [[min(n, size) for n in shape] if len(shape) > 2 else shape for shape in fixed], False

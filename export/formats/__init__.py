@@ -19,19 +19,29 @@ FORMATS: tuple[tuple[str, str], ...] = (
 )
 
 
-def format_of(path: Path) -> Format[Any]:
-    """The format that the suffix of `path` names.
+def check_suffix(path: Path) -> str:
+    """The module of the format that the suffix of `path` names.
 
     Raises:
-        ExportError: If the suffix names no format, or the format's libraries are not installed.
+        ExportError: If the suffix names no format.
     """
     modules = dict(FORMATS)
     if path.suffix not in modules:
         raise ExportError(
             f"The suffix of a file names its format: one of {', '.join(modules)}; got '{path.name}'. Rename it."
         )
+    return modules[path.suffix]
+
+
+def format_of(path: Path) -> Format[Any]:
+    """The format that the suffix of `path` names.
+
+    Raises:
+        ExportError: If the suffix names no format, or the format's libraries are not installed.
+    """
+    module = check_suffix(path)
     try:
-        found: Format[Any] = importlib.import_module(f".{modules[path.suffix]}", __package__).FORMAT
+        found: Format[Any] = importlib.import_module(f".{module}", __package__).FORMAT
     except ModuleNotFoundError as error:
         raise ExportError(
             f"{path.suffix} files need the package '{error.name}'. Install it with pip install 'keras-norms[export]'."

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 
-from ..model.facts import ModelFacts
-from ..model.signature import Spec
+from ..model.spec import Spec
 from ..options import ExportOptions
 from ..progress import Progress
 from ..report.delegate_report import XnnpackReport
+
+if TYPE_CHECKING:  # it imports Keras, and the process that runs a file does without
+    from ..model.facts import ModelFacts
 
 Options = TypeVar("Options", bound=ExportOptions, contravariant=True)
 
@@ -44,7 +46,31 @@ class Conversion:
         return asdict(self)
 
 
-class Format(Protocol[Options]):
+class ArtifactReader(Protocol):
+    """What reads and runs a file. A `Format` does so in this process, `isolated.isolated_reader` in one of its own."""
+
+    def runners(self, path: Path) -> dict[str, Runner]:
+        """Each way in which a user's runtime may run the file, by what reports call it.
+
+        Raises:
+            ExportError: If the file is damaged.
+        """
+        ...
+
+    def quantized_as(self, path: Path) -> str | None:
+        """The mode that the file is quantized in, read off the file; None for float32."""
+        ...
+
+    def tensors(self, path: Path, arrays: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
+        """(name, value) of every float result inside the file, in the order in which they are computed."""
+        ...
+
+    def read_metadata(self, path: Path) -> dict[str, str]:
+        """The strings that the file keeps."""
+        ...
+
+
+class Format(ArtifactReader, Protocol[Options]):
     """A file format. FORMATS names the module of each; an object of this kind is its `FORMAT`."""
 
     name: str  # as reports call it
@@ -73,24 +99,12 @@ class Format(Protocol[Options]):
         """
         ...
 
-    def runners(self, path: Path) -> dict[str, Runner]:
-        """Each way in which a user's runtime may run the file, by what reports call it.
-
-        Raises:
-            ExportError: If the file is damaged.
-        """
+    def advisers(self, path: Path) -> dict[str, Runner]:
+        """Evaluators that no user has, for a file small enough for them: what they say is told, and decides nothing."""
         ...
 
     def op_counts(self, path: Path) -> dict[str, int]:
         """How many there are of each operation."""
-        ...
-
-    def quantized_as(self, path: Path) -> str | None:
-        """The mode that the file is quantized in, read off the file; None for float32."""
-        ...
-
-    def tensors(self, path: Path, arrays: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
-        """(name, value) of every float result inside the file, in the order in which they are computed."""
         ...
 
     def delegate_report(self, path: Path, options: Options, layers: Collection[str]) -> XnnpackReport | None:
@@ -99,8 +113,4 @@ class Format(Protocol[Options]):
 
     def write_metadata(self, path: Path, entries: dict[str, str]) -> None:
         """Keep strings by name in the file."""
-        ...
-
-    def read_metadata(self, path: Path) -> dict[str, str]:
-        """The strings that the file keeps."""
         ...

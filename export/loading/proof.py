@@ -14,7 +14,8 @@ import numpy as np
 
 from ..errors import ExportError, reason_of
 from ..model.signature import Signature, signature
-from ..model.test_inputs import concrete_shape, probes
+from ..model.size_search import concrete_shape
+from ..model.test_inputs import probes
 from ..model.user_inputs import Arrays
 from ..worker.client import ConversionError, run_job
 from .config_tree import Entry

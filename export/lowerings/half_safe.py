@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from ..model.float16 import FLOAT16_SMALLEST_NORMAL
 from .layer_norm import lower_by
 from .parameters import broadcast, float64
 
 _LEAST_MAGNITUDE = 2.0**-10
 _LEAST_DEVIATION = 2.0**-12
-_LEAST_ROOT = 2.0**-14  # the smallest half with all its digits
 Reduce = Callable[[Any, Callable[..., Any]], Any]
 
 
@@ -88,7 +88,7 @@ def _scaled(x: Any, each: Reduce, epsilon: float, centre: bool = True, uncentred
     w = c / s
     r = root / (m * s)
     deviation = ops.sqrt(each(w * w, ops.mean) + r * r)
-    return (u / s if uncentred else w) / ops.maximum(deviation, _LEAST_ROOT)
+    return (u / s if uncentred else w) / ops.maximum(deviation, FLOAT16_SMALLEST_NORMAL)
 
 
 def _over(x: Any, reduce: Callable[..., Any], axes: list[int]) -> Any:

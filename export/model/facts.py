@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import keras
 
 from .keras_graph import layers_below
 from .precision import half_policies, half_weights
 from .signature import Signature, signature
+from .user_inputs import Arrays
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class ModelFacts:
 
     `signature` has the batch size that was asked for; `declared` is the same as the model itself declares it.
     `layer_names` holds the name of every layer, nested ones too. `half_policies` names the dtype policies that compute
-    in half precision, and `half_weights` is the half precision in which weights are stored, if any are.
+    in half precision, and `half_weights` is the half precision in which weights are stored, if any are. `calls` are
+    the `RepeatedCalls` of the model in float32, if there are some.
     """
 
     model: keras.Model
@@ -26,6 +29,7 @@ class ModelFacts:
     layer_names: frozenset[str]
     half_policies: tuple[str, ...]
     half_weights: str | None
+    calls: Callable[[Arrays], Arrays] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, model: keras.Model, batch_size: int | None = None) -> ModelFacts:

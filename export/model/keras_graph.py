@@ -20,6 +20,7 @@ from keras import tree
 
 # Keras has no public access to the counters behind its automatic names.
 from keras.src.backend.common import global_state
+from keras.src.models.functional import Functional
 
 _COUNTERS = "object_name_uids"
 
@@ -30,8 +31,7 @@ def functional(model: Any) -> Any:
         return model._functional if type(model).call is keras.Sequential.call else None
     if not isinstance(model, keras.Model):
         return None
-    own = next((c for c in type(model).__mro__ if c.__module__ == "keras.src.models.functional"), None)
-    return model if own is not None and type(model).call is own.call else None  # type: ignore[attr-defined]
+    return model if isinstance(model, Functional) and type(model).call is Functional.call else None
 
 
 @dataclass(eq=False)
@@ -253,6 +253,23 @@ def calls_forgotten(layers: Iterable[Any]) -> Iterator[None]:
 def set_build(layer: Any, build: Callable[[Any], None]) -> None:
     """Let `build(call_spec)` run where a call would make the layer's weights; past Keras' attribute tracking."""
     object.__setattr__(layer, "_maybe_build", build)
+
+
+@contextmanager
+def inputs_as_they_come() -> Iterator[None]:
+    """Within the block functional models take floats in the dtype in which they come, not in that of their Inputs."""
+    original = Functional._convert_inputs_to_tensors
+
+    def convert(self: Any, flat: list[Any]) -> list[Any]:
+        floats = ["float" in str(getattr(x, "dtype", None)) for x in flat]
+        pairs = zip(flat, original(self, flat), floats, strict=True)
+        return [keras.ops.convert_to_tensor(x, x.dtype) if kept else y for x, y, kept in pairs]
+
+    Functional._convert_inputs_to_tensors = convert
+    try:
+        yield
+    finally:
+        Functional._convert_inputs_to_tensors = original
 
 
 @contextmanager

@@ -17,18 +17,7 @@ from .layer_names import names_apart
 from .patching import patched_calls
 from .precision import in_float32
 from .recorded_shapes import is_shape, recorded_shapes
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One tensor: its name, its shape with None for a free size, its dtype."""
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
-
-    def __str__(self) -> str:
-        return f"{self.name}{list(self.shape)} {self.dtype}"
+from .spec import Spec as Spec
 
 
 @dataclass(frozen=True)
@@ -58,9 +47,16 @@ class Signature:
             raise ExportError(f"batch_size must be a positive integer, or None to leave it free; got {batch_size!r}.")
         return replace(self, inputs=tuple(_fix_batch(spec, int(batch_size)) for spec in self.inputs))
 
+    @property
+    def batch(self) -> int | None:
+        """The batch size that all inputs fix; None where it is free, or differs from input to input."""
+        sizes = {spec.shape[0] for spec in self.inputs if spec.shape}
+        return sizes.pop() if len(sizes) == 1 else None
+
     def with_free_batch(self) -> Signature:
-        """The same with the first dimension of every input free."""
-        return replace(self, inputs=tuple(replace(spec, shape=(None, *spec.shape[1:])) for spec in self.inputs))
+        """The same with the first dimension of every input free; a scalar has none."""
+        specs = (replace(spec, shape=(None, *spec.shape[1:])) if spec.shape else spec for spec in self.inputs)
+        return replace(self, inputs=tuple(specs))
 
 
 def signature(model: keras.Model, batch_size: int | None = None) -> Signature:

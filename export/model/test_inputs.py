@@ -1,7 +1,10 @@
 """Inputs that an artifact is tried on whatever the user gives: random ones, and those that break norms.
 
-Random inputs alone miss what breaks norms: a constant input has no variance, a large offset cancels, a tiny variance
-shows a wrong epsilon, and one infinity shows what leaks from a group or a sample into the others.
+Random inputs alone miss what breaks norms: a constant input has no variance, an offset cancels, a tiny variance shows a
+wrong epsilon, and one infinity shows what leaks from a group or a sample into the others. All are of moderate size: of
+larger numbers float32 keeps too little for a verdict. Of a constant nothing but rounding is left by a norm, and "steps"
+are far from zero: there an artifact must only be finite, which shows a missing epsilon and a negative variance. How far
+from zero it holds its tolerance is measured in `verification.reach`.
 """
 
 from __future__ import annotations
@@ -9,18 +12,20 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import keras
 import numpy as np
 
-from ..errors import ExportError, reason_of
-from .keras_graph import layers_of
+from ..errors import ExportError
+from .input_scaling import Scaling, scalings
+from .keras_graph import calls_to, layers_of, maker
 from .signature import Signature, Spec
-from .sizes import FREE_SIZES
+from .size_search import concrete_shape, sized
 from .user_inputs import Arrays
 
-OFFSET = 1e4
-CONSTANT = 1234.0
+OFFSET = 100.0
+CONSTANT = 12.34
 TINY = 1e-3
 INFINITE = "one infinity"
 _FREE_BATCHES = (1, 3)
@@ -28,13 +33,19 @@ _FREE_BATCHES = (1, 3)
 
 @dataclass(frozen=True)
 class Probe:
-    """One set of inputs. `formula` and `seed` say how to draw it again; `given` if the user brought it."""
+    """One set of inputs. `formula` and `seed` say how to draw it again; `given` if the user brought it.
+
+    `judged_for` is what an artifact must show on it: the model's numbers, or, in a quantized artifact on inputs that it
+    was not made for, no more than finite numbers where the model's are.
+    """
 
     name: str
     arrays: Arrays
     formula: str
     seed: int | None = None
     given: bool = False
+    judged_for: Literal["numbers", "finite"] = "numbers"
+    first: int = 0  # the input whose first number is the infinite one
 
 
 def _rows(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -60,32 +71,46 @@ _FORMULAS: dict[str, tuple[str, _Draw]] = {
 }
 
 
-def probes(model: keras.Model, sig: Signature) -> list[Probe]:
-    """Synthetic inputs: random at batch 1 and 3 where the batch is free, then each kind that breaks norms."""
-    size = _accepted_size(model, sig)
-    limit = _id_limit(model)
+_ONLY_FINITE = ("constant", "steps")
+
+
+def probes(model: keras.Model, sig: Signature, like: Arrays | None = None) -> list[Probe]:
+    """Synthetic inputs: random at batch 1 and 3 where the batch is free, then each kind that breaks norms.
+
+    Other sizes that are free are those of the inputs `like`, or else some that the model takes.
+
+    Raises:
+        ExportError: If no such sizes are found, or if an input takes strings.
+    """
+    sig = sized(model, sig, like)
+    ids, scaled = _Ids.of(model), scalings(model, sig)
     free = all(spec.shape and spec.shape[0] is None for spec in sig.inputs)
     small, large = _FREE_BATCHES if free else (None, None)
-    floats = any(spec.dtype.startswith(("float", "bfloat")) for spec in sig.inputs)
+    floats = any(_is_float(spec) and spec.name not in ids.inputs for spec in sig.inputs)
     cases = [("random", f"random, batch {small}" if free else "random", small)]
     if floats:
         cases += [(kind, kind, small) for kind in _FORMULAS if kind not in ("random", INFINITE)]
     if free:  # last, for a runtime prepares itself anew for each size
         cases.append(("random", f"random, batch {large}", large))
+    else:  # a second one, to see what moves
+        cases.append(("random", "random, again", large))
     if floats:
         cases.append((INFINITE, INFINITE, large))
-    return [_draw(kind, name, sig, batch, size, limit) for kind, name, batch in cases]
+    return [_draw(kind, name, sig, batch, ids, scaled) for kind, name, batch in cases]
 
 
-def _draw(kind: str, name: str, sig: Signature, batch: int | None, size: int, limit: int) -> Probe:
+def _draw(kind: str, name: str, sig: Signature, batch: int | None, ids: _Ids, scaled: dict[str, Scaling]) -> Probe:
     formula, floats = _FORMULAS[kind]
     seed = zlib.crc32(name.encode())
     rng = np.random.default_rng(seed)
     arrays = []
     for spec in sig.inputs:
-        shape = concrete_shape(spec, batch, size)
-        if spec.dtype.startswith(("float", "bfloat")):
+        shape = concrete_shape(spec, batch)
+        if spec.name in ids.inputs:
+            array: np.ndarray = rng.integers(0, ids.limit, shape)
+        elif _is_float(spec):
             array = floats(rng, shape)
+            array = scaled[spec.name].taken_back(array) if spec.name in scaled else array
         elif spec.dtype == "bool":
             array = rng.random(shape) < 0.5
         elif spec.dtype == "string":
@@ -93,50 +118,40 @@ def _draw(kind: str, name: str, sig: Signature, batch: int | None, size: int, li
                 f"Input '{spec.name}' takes strings; give inputs= to verify with, and vectorize before the model."
             )
         else:
-            array = rng.integers(0, limit, shape)
+            array = rng.integers(0, ids.limit, shape)
         arrays.append(np.array(array, spec.dtype))
+    first = next((i for i, spec in enumerate(sig.inputs) if _is_float(spec) and spec.name not in ids.inputs), 0)
     if kind == INFINITE:
-        arrays = with_first_number(arrays, np.inf)
-    return Probe(name, arrays, formula, seed)
+        arrays = with_first_number(arrays, first, np.inf)
+    if scaled:
+        formula += f"; as {', '.join(map(str, scaled.values()))} should give it"
+    judged: Literal["numbers", "finite"] = "finite" if kind in _ONLY_FINITE else "numbers"
+    return Probe(name, arrays, formula, seed, judged_for=judged, first=first)
 
 
-def with_first_number(arrays: Arrays, value: float) -> Arrays:
-    """The arrays with the first number of the first float one replaced."""
+def with_first_number(arrays: Arrays, first: int, value: float) -> Arrays:
+    """The arrays with the first number of the one at `first` replaced."""
     changed = [array.copy() for array in arrays]
-    for array in changed:
-        if array.dtype.kind == "f" and array.size:
-            array.flat[0] = value
-            break
+    if changed[first].size:
+        changed[first].flat[0] = value
     return changed
 
 
-def concrete_shape(spec: Spec, batch: int | None, size: int) -> tuple[int, ...]:
-    """The shape of `spec` with its free sizes filled in."""
-    first = [batch or 1 if spec.shape[0] is None else spec.shape[0]] if spec.shape else []
-    return (*first, *(size if n is None else n for n in spec.shape[1:]))
+def _is_float(spec: Spec) -> bool:
+    return spec.dtype.startswith(("float", "bfloat"))
 
 
-def _accepted_size(model: keras.Model, sig: Signature) -> int:
-    """The smallest size for free dimensions beside the batch that the model takes."""
-    if all(None not in spec.shape[1:] for spec in sig.inputs):
-        return 1
-    last: Exception | None = None
-    for size in FREE_SIZES:
-        symbols = [keras.KerasTensor((1, *concrete_shape(spec, 1, size)[1:]), spec.dtype) for spec in sig.inputs]
-        try:
-            outputs = model.compute_output_spec(keras.tree.pack_sequence_as(sig.structure, symbols))
-        except Exception as error:  # whichever layer finds the size too small or not divisible
-            last = error
-            continue
-        if all(0 not in y.shape for y in keras.tree.flatten(outputs)):
-            return size
-    reason = reason_of(last) if last else "an output is empty"
-    raise ExportError(
-        f"No size of {FREE_SIZES} for the free dimensions suits the model ({reason}). Give inputs= to verify with."
-    )
+@dataclass(frozen=True)
+class _Ids:
+    """What embeddings look up: one more than the largest number to feed, and the inputs that they take as they are."""
 
+    limit: int
+    inputs: frozenset[str]
 
-def _id_limit(model: keras.Model) -> int:
-    """One more than the largest integer to feed: the smallest vocabulary of the model's embeddings."""
-    vocabularies = [layer.input_dim for layer in layers_of(model) if isinstance(layer, keras.layers.Embedding)]
-    return min(vocabularies, default=10)
+    @classmethod
+    def of(cls, model: keras.Model) -> _Ids:
+        embeddings = [layer for layer in layers_of(model) if isinstance(layer, keras.layers.Embedding)]
+        taken = [x for layer in embeddings for node in calls_to(layer) for x in node.input_tensors]
+        makers = [maker(x) for x in taken]
+        inputs = frozenset(layer.name for layer in makers if isinstance(layer, keras.layers.InputLayer))
+        return cls(min((layer.input_dim for layer in embeddings), default=10), inputs)

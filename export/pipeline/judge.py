@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
-
-import numpy as np
 
 from ..model.test_inputs import Probe
-from ..model.user_inputs import Arrays
 from ..report.verify_report import VerifyReport
 from ..verification.cases import cases_to_try
-from ..verification.compare import compare
 from ..verification.diagnosis.expose_outputs import first_divergence
 from ..verification.diagnosis.match_tensors import divergence_inside
+from ..verification.judge_artifact import judge_artifact
 from .make import Made, record_and_convert
 from .place import Place
 from .prepare import Prepared
 from .request import Request
 
-_JUDGED_EXAMPLES = 32
-
 
 def judge(prepared: Prepared, made: Made, request: Request, place: Place) -> VerifyReport:
     """Compare the artifact with the model as given, and where they differ look for the layer."""
     facts, mode = prepared.facts, request.mode
-    cases = cases_to_try(facts, made.runners, request.path, _examples(prepared.batches), mode)
-    report = compare(facts, made.runners, request.path, cases, tolerance=request.options.tolerance, mode=mode)
-    report = replace(report, metadata=made.metadata)
-    return report if report.ok else _with_diagnosis(report, prepared, made, request, place, cases)
+    cases = cases_to_try(facts, made.runners, request.path, prepared.given, mode)
+    report = judge_artifact(
+        facts,
+        request.format,
+        place.artifact,
+        made.runners,
+        cases,
+        tolerance=request.options.tolerance,
+        mode=mode,
+        advisers=request.format.advisers(place.artifact),
+    )
+    report = replace(report, path=str(request.path), metadata=made.metadata)
+    return (
+        report
+        if report.ok or report.first_divergence
+        else _with_diagnosis(report, prepared, made, request, place, cases)
+    )
 
 
 def _with_diagnosis(
@@ -41,15 +48,9 @@ def _with_diagnosis(
             prepared.folded,
             lambda part, to: record_and_convert(part, request, place, to, made.calibration),
             request.path.suffix,
+            prepared.given,
         )
     if layer is None:
         models = [prepared.facts, prepared.folded]
         layer, loss = divergence_inside(models, request.format, place.artifact, report, cases)
     return replace(report, first_divergence=layer, largest_loss=loss)
-
-
-def _examples(batches: list[Arrays]) -> Any:
-    """The part of the calibration data that a quantized artifact is judged on."""
-    if not batches:
-        return None
-    return [[np.concatenate(arrays) for arrays in zip(*batches[:_JUDGED_EXAMPLES], strict=True)]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ..model.keras_graph import layers_below
 from ..progress import Progress, silent
 from ..quantization.calibration import save_batches
 from ..saved_model.remote import record_in_child
+from .ahead import answers
 from .place import Place
 from .prepare import Prepared
 from .request import Request
@@ -40,7 +42,10 @@ def make(prepared: Prepared, request: Request, place: Place) -> Made:
     calibration = save_batches(prepared.batches, place.work / "calibration.npz") if prepared.batches else None
     metadata = entries(prepared.facts.model, prepared.facts.signature, prepared.fold_report, prepared.labels)
     try:
-        warnings = record_and_convert(prepared.folded, request, place, place.artifact, calibration, request.say)
+        meanwhile = answers(prepared, request)
+        warnings = record_and_convert(
+            prepared.folded, request, place, place.artifact, calibration, request.say, meanwhile
+        )
         request.format.write_metadata(place.artifact, metadata)
         request.say("verifying")
         runners = request.format.runners(place.artifact)
@@ -56,8 +61,9 @@ def record_and_convert(
     path: Path,
     calibration: Path | None,
     say: Progress = silent,
+    meanwhile: AbstractContextManager[None] | None = None,
 ) -> tuple[str, ...]:
-    """Record a model as a SavedModel and convert that to `path`; returns warnings."""
+    """Record a model as a SavedModel and convert that to `path`, within `meanwhile`; returns warnings."""
     form, options = request.format, request.options
     say("tracing")
     saved_model = Path(tempfile.mkdtemp(dir=place.work))
@@ -72,7 +78,8 @@ def record_and_convert(
     inputs = tuple(spec.name for spec in facts.signature.inputs)
     data = None if calibration is None else str(calibration)
     conversion = Conversion(str(saved_model), str(path), inputs, facts.signature.outputs, data)
-    return form.convert(conversion, options, facts, say)
+    with meanwhile or nullcontext():
+        return form.convert(conversion, options, facts, say)
 
 
 def _blame_float64(model: keras.Model, format_name: str, error: ExportError) -> ExportError:

@@ -10,26 +10,36 @@ import keras
 from ..artifact.metadata import check_labels, last_sizes
 from ..errors import ExportError, FoldError
 from ..folding.batch_norms import is_batch_norm
-from ..folding.fold import fold
+from ..folding.equivalence import NoInputFits
+from ..folding.fold import FoldResult, fold
 from ..loading.load_model import load_model
 from ..model.facts import ModelFacts
 from ..model.keras_graph import layers_of
+from ..model.repeated_calls import RepeatedCalls
 from ..model.signature import Signature
-from ..model.user_inputs import Arrays
-from ..quantization.calibration import calibration_batches, calibration_warnings
+from ..model.user_inputs import Arrays, NamedArrays
+from ..quantization.calibration import calibration_warnings, read_calibration
 from ..report.fold_report import FoldReport
+from ..verification.cases import given_cases
+from ..verification.pieces import in_pieces
 from .request import Request
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """`facts` are of the model as given, `folded` of what is converted: the same where nothing was folded."""
+    """`facts` are of the model as given, `folded` of what is converted: the same where nothing was folded.
+
+    `batches` is the calibration data that the conversion uses, if any, `calibration` all rows of what was read, and
+    `given` all that the artifact is compared on.
+    """
 
     facts: ModelFacts
     folded: ModelFacts
     fold_report: FoldReport | None
     labels: dict[str, list[str]] | None
     batches: list[Arrays]
+    calibration: Arrays | None
+    given: list[NamedArrays]
     warnings: tuple[str, ...]
 
 
@@ -37,18 +47,22 @@ def prepare(model: keras.Model | str | os.PathLike[str], request: Request) -> Pr
     """Load and fold `model`.
 
     Raises:
-        ExportError: If the model cannot be loaded or read, or if labels or calibration data do not fit it.
+        ExportError: If the model cannot be loaded or read, or if labels, inputs or calibration data do not fit it.
     """
     request.say("loading")
     facts = ModelFacts.of(load_model(model), request.options.batch_size)
     sig = facts.signature
     _check_numbers(sig)
     labels = None if request.labels is None else check_labels(request.labels, sig, last_sizes(facts.model, sig))
-    batches = calibration_batches(request.calibration, sig, request.say) if request.calibrates else []
+    data = None if request.calibration is None else read_calibration(request.calibration, sig, request.say)
+    batches = data.batches if data and request.calibrates else []
+    rows = data.rows if data else None
+    given = given_cases(request.inputs, facts.declared, rows)
     request.say("folding")
-    folded, report, warnings = _fold(facts) if request.options.fold else (facts, None, ())
+    folded, report, warnings = _fold(facts, given) if request.options.fold else (facts, None, ())
     warnings += _precision_warning(facts) + calibration_warnings(batches, sig)
-    return Prepared(facts, folded, report, labels, batches, warnings)
+    facts = replace(facts, calls=RepeatedCalls(facts.model, facts.declared))
+    return Prepared(facts, folded, report, labels, batches, rows, given, warnings)
 
 
 def _check_numbers(sig: Signature) -> None:
@@ -60,20 +74,31 @@ def _check_numbers(sig: Signature) -> None:
             )
 
 
-def _fold(facts: ModelFacts) -> tuple[ModelFacts, FoldReport | None, tuple[str, ...]]:
+def _fold(facts: ModelFacts, given: list[NamedArrays]) -> tuple[ModelFacts, FoldReport | None, tuple[str, ...]]:
     """The facts of the folded model, and why nothing was folded where a batch norm stays for that reason."""
     missed = any(is_batch_norm(layer) for layer in layers_of(facts.model))
     if facts.half_weights:
         why = f"nothing was folded: weights are stored in {facts.half_weights}, to which merged ones would be rounded"
         return facts, None, (why,) if missed else ()
     try:
-        folded, report = fold(facts.model)
+        folded, report = _folded(facts, given)
     except FoldError as error:
         return facts, None, (f"nothing was folded: {error}",) if missed else ()
     if not report.folded:
         return facts, report, ()  # a copy would only take memory
     # Its outputs may be called otherwise: the artifact has the names of the model as given.
     return replace(ModelFacts.of(folded), signature=facts.signature), report, ()
+
+
+def _folded(facts: ModelFacts, given: list[NamedArrays]) -> FoldResult:
+    """The fold, compared on random inputs, or on the user's where the model takes no random ones."""
+    try:
+        return fold(facts.model)
+    except NoInputFits:
+        if not given:
+            raise
+        piece, _ = next(in_pieces(given[0][1], facts.declared.batch, rows=2))
+        return fold(facts.model, inputs=keras.tree.pack_sequence_as(facts.declared.structure, piece))
 
 
 def _precision_warning(facts: ModelFacts) -> tuple[str, ...]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..artifact.hashes import array_sha256
 from ..errors import VerificationError
+from ..model.user_inputs import Arrays
 from ..report.export_report import ExportReport
 from ..report.verify_report import VerifyReport
 from ..verification.certificate import certificate_path, write_certificate
@@ -57,9 +56,14 @@ def _late_warnings(request: Request, place: Place) -> tuple[str, ...]:
 
 
 def _plain_options(request: Request, prepared: Prepared) -> dict[str, Any]:
-    """The options as plain data, with calibration data by their hash."""
+    """The options as plain data, with calibration data and inputs by their hashes."""
     plain = request.options.to_dict()
-    if prepared.batches:
-        arrays = [np.concatenate(batch) for batch in zip(*prepared.batches, strict=True)]
-        plain["calibration"] = [{"shape": list(a.shape), "sha256": array_sha256(a)} for a in arrays]
+    if prepared.calibration is not None:
+        plain["calibration"] = _hashes(prepared.calibration)
+    if request.inputs is not None:
+        plain["inputs"] = [_hashes(arrays) for name, arrays in prepared.given if name != "calibration"]
     return {**plain, "labels": prepared.labels}
+
+
+def _hashes(arrays: Arrays) -> list[dict[str, Any]]:
+    return [{"shape": list(array.shape), "sha256": array_sha256(array)} for array in arrays]

@@ -16,7 +16,7 @@ from ..options import ExportOptions
 from ..progress import Progress, silent
 from ..quantization.modes import Mode, check_mode
 from ..verification.certificate import Certificate, certificate_path
-from ..verification.tolerance import check_tolerance
+from ..verification.tolerance import Tolerance
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Request:
     options: ExportOptions
     mode: Mode | None
     calibration: Any
+    inputs: Any
     labels: Labels | None
     certificate: bool
     say: Progress
@@ -40,6 +41,7 @@ class Request:
         options: ExportOptions,
         *,
         calibration: Any,
+        inputs: Any,
         labels: Labels | None,
         certificate: bool,
         progress: Progress | None,
@@ -57,12 +59,12 @@ class Request:
         form = format_of(path)
         mode = check_mode(options.quantize, calibration, form.modes, form.name)
         form.check(options, calibrated=calibration is not None)
-        check_tolerance(options.tolerance)
+        Tolerance.of(options.tolerance)
         check_writable(path)
         if certificate:
             check_writable(certificate_path(path))
             Certificate.beside(path)  # refuses to write over what is none
-        return cls(path, form, options, mode, calibration, labels, certificate, progress or silent)
+        return cls(path, form, options, mode, calibration, inputs, labels, certificate, progress or silent)
 
     @property
     def calibrates(self) -> bool:

@@ -6,13 +6,14 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 import numpy as np
 from matplotlib import style
 from matplotlib.axis import Axis as MatplotlibAxis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from .html_text import escape
 
 _WIDTH, _HEIGHT = 345, 240  # points, of which matplotlib has 72 to an inch
 # Matplotlib knows no CSS, so these stand for the page's colours until the drawing is text. Not black: it is left out.

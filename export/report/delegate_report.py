@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from .strict_json import strict_json
+from .text_table import Block, text
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Finding:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.kind} in '{self.layer}' ({self.op}): {self.reason}.\n    What helps: {self.remedy}."
+        return text([f"{self.kind} in '{self.layer}' ({self.op}): {self.reason}.", f"    What helps: {self.remedy}."])
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,11 @@ class XnnpackReport:
     def __str__(self) -> str:
         total = sum(self.taken.values()) + sum(self.left.values())
         parts = f" in {self.partitions} parts" if self.partitions > 1 else ""
-        text = f"XNNPACK runs {sum(self.taken.values())} of {total} operations{parts}"
+        told = f"XNNPACK runs {sum(self.taken.values())} of {total} operations{parts}"
         if not self.left:
-            return text
+            return told
         left = ", ".join(f"{op} ({layer})" if layer else op for op, layer in dict.fromkeys(self.left_layers))
-        return f"{text}; LiteRT's own kernels run {left}"
+        return f"{told}; LiteRT's own kernels run {left}"
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,10 @@ class DelegateReport:
         """The report line by line, the findings last."""
         errors = ", ".join(f"'{name}' {error:.1e}" for name, error in self.half.items())
         return [
-            *([str(self.xnnpack)] if self.xnnpack else []),
-            *([f"in half precision, as a share of its scale, each output is off by: {errors}"] if errors else []),
-            *([f"half precision was emulated on {self.inputs}"] if errors else []),
-            *map(str, self.findings),
+            *([f"  {self.xnnpack}"] if self.xnnpack else []),
+            *([f"  in half precision, as a share of its scale, each output is off by: {errors}"] if errors else []),
+            *([f"  half precision was emulated on {self.inputs}"] if errors else []),
+            *(Block(f"  {finding}") for finding in self.findings),
         ]
 
     def verdict(self) -> str:
@@ -85,4 +86,4 @@ class DelegateReport:
         return f"{self.path}: {'nothing that a GPU delegate rejects' if self.ok else told}"
 
     def __str__(self) -> str:
-        return "\n".join([self.verdict(), *(f"  {line}" for line in self.lines())])
+        return text([self.verdict(), *self.lines()])

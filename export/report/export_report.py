@@ -9,6 +9,7 @@ from typing import Any
 from .delegate_report import XnnpackReport
 from .fold_report import FoldReport
 from .strict_json import strict_json
+from .text_table import Block, text
 from .verify_report import VerifyReport
 
 
@@ -57,4 +58,4 @@ class ExportReport:
         if self.certificate is not None:
             lines.append(f"certificate: {self.certificate}")
         lines += [f"warning: {warning}" for warning in self.warnings]
-        return "\n".join([*lines, str(self.verification)])
+        return text([*lines, Block(self.verification)])

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .strict_json import strict_json
-from .text_table import table
+from .text_table import table, text
 
 
 @dataclass(frozen=True)
@@ -90,4 +90,4 @@ class FoldReport:
             lines += ["", table(("kept", "why"), [(k.norm, k.reason) for k in self.kept])]
         if self.notes:
             lines += ["", *(f"note: {note}" for note in self.notes)]
-        return "\n".join(lines)
+        return text(lines)

@@ -6,7 +6,8 @@ Everything given as text is escaped; only `page` and `section` take markup, name
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
+
+from .html_text import escape
 
 _STYLE = """
 :root { color-scheme: light dark;

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .strict_json import strict_json
-from .text_table import table
+from .text_table import table, text
 
 
 @dataclass(frozen=True)
@@ -55,4 +55,4 @@ class LoadReport:
         if self.translated:
             rows = [(t.layer, t.translation, t.exactness, t.reason) for t in self.translated]
             lines += ["", table(("layer", "translation", "exactness", "why"), rows)]
-        return "\n".join(lines)
+        return text(lines)

@@ -10,7 +10,10 @@ import numpy as np
 
 
 def strict_json(data: Any) -> str:
-    """JSON text; a number that JSON does not have, such as the infinite SQNR of an exact output, becomes null."""
+    """JSON text; a number that JSON does not have, such as the infinite SQNR of an exact output, becomes null.
+
+    All of it is visible ASCII, whatever a name holds.
+    """
     return json.dumps(_finite(data), indent=2, allow_nan=False)
 
 

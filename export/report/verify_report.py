@@ -6,34 +6,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .certificate_report import CertificateReport
+from .check import Check, OutputReport
+from .inside import MOVES, Inside, Reach
 from .strict_json import strict_json
-from .text_table import table
-
-
-@dataclass(frozen=True)
-class Check:
-    """One output of one run. `relative` is max |artifact - model| / max |model|; `allowed` is the largest that passes.
-
-    In a quantized file `floor_db`, the least signal to noise ratio, decides instead. `problem` says why the output
-    cannot be the model's whatever its numbers are: its shape or dtype differs, or it is another of the model's outputs.
-    """
-
-    case: str
-    runtime: str
-    output: str
-    max_abs: float
-    scale: float
-    relative: float
-    sqnr_db: float
-    allowed: float
-    floor_db: float | None
-    ok: bool
-    problem: str | None = None
-
-    @property
-    def limit(self) -> str:
-        """The limit as a report prints it."""
-        return f"{self.allowed:.0e}" if self.floor_db is None else f">= {self.floor_db:.0f} dB"
+from .text_table import table, text
 
 
 @dataclass(frozen=True)
@@ -56,14 +32,11 @@ class Loss:
     after_db: float
 
 
-@dataclass(frozen=True)
-class OutputReport:
-    """The worst figures of an output over all runs that were judged."""
-
-    max_abs: float
-    relative: float
-    sqnr_db: float
-    ok: bool
+_STILL = (
+    "output '{name}' does not move: it differs by {share:.0e} of its scale between all inputs tried, so its own "
+    "numbers compare nothing"
+)
+_GIVE = "Give inputs= that the model was made for, or tolerance= to say how far off is near enough."
 
 
 @dataclass(frozen=True)
@@ -83,16 +56,21 @@ class VerifyReport:
     inputs: tuple[Tried, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
     certificate: CertificateReport | None = None
+    advice: tuple[str, ...] = ()
+    movement: dict[str, float] = field(default_factory=dict)
+    inside: Inside | None = None
+    reach: Reach | None = None
     outputs: dict[str, OutputReport] = field(init=False)
     reproduces: bool = field(init=False)
     ok: bool = field(init=False)
 
     def __post_init__(self) -> None:
         names = dict.fromkeys(check.output for check in self.checks)
-        outputs = {name: _worst([check for check in self.checks if check.output == name]) for name in names}
+        outputs = {name: OutputReport.of([check for check in self.checks if check.output == name]) for name in names}
         object.__setattr__(self, "outputs", outputs)
         certified = self.certificate is None or self.certificate.ok
-        reproduces = bool(outputs) and all(output.ok for output in outputs.values())
+        seen = self.inside is None or not (self.inside.problems or self.inside.unseen)
+        reproduces = bool(outputs) and all(output.ok for output in outputs.values()) and seen
         object.__setattr__(self, "reproduces", reproduces)
         object.__setattr__(self, "ok", reproduces and certified)
 
@@ -114,12 +92,15 @@ class VerifyReport:
         if self.ok:
             return ""
         if not self.checks:
-            reasons = "; ".join(self.skipped)
-            return f"Verification was inconclusive: every random or given input was skipped ({reasons})."
+            skipped = "; ".join(self.skipped)
+            return f"Verification was inconclusive: every random or given input was skipped ({skipped}). {_GIVE}"
         if self.reproduces:
             return self.certificate.failure() if self.certificate else ""
-        worst = max((check for check in self.checks if not check.ok), key=lambda check: check.relative)
-        if worst.floor_db is not None:
+        failed = [check for check in self.checks if not check.ok]
+        if not failed:
+            return self._inside_failure()
+        worst = max(failed, key=lambda check: check.relative)
+        if worst.floor_db is not None and worst.problem is None:
             return (
                 f"Output '{worst.output}' has a signal to quantization noise ratio of {worst.sqnr_db:.1f} dB on "
                 f"{worst.case} input in {worst.runtime}; at least {worst.floor_db:.0f} dB is asked."
@@ -132,6 +113,13 @@ class VerifyReport:
             f"Output '{worst.output}' differs from the model by {worst.relative:.2e} of its scale on "
             f"{worst.case} input in {worst.runtime}; {worst.allowed:.0e} is allowed.{where}"
         )
+
+    def _inside_failure(self) -> str:
+        if self.inside is None:
+            return ""
+        if self.inside.problems:
+            return f"The outputs hardly show it, but inside of the file {'; '.join(self.inside.problems)}."
+        return f"Verification was inconclusive: {self.inside.unseen}. {_GIVE}"
 
     def _where(self) -> str:
         """The layer where a quantized file falls below the required ratio, and the layer that loses most."""
@@ -157,6 +145,10 @@ class VerifyReport:
             "inputs": [asdict(tried) for tried in self.inputs],
             "metadata": self.metadata,
             "certificate": asdict(self.certificate) if self.certificate else None,
+            "advice": list(self.advice),
+            "movement": dict(self.movement),
+            "inside": asdict(self.inside) if self.inside else None,
+            "reach": asdict(self.reach) if self.reach else None,
         }
 
     def to_json(self) -> str:
@@ -184,8 +176,20 @@ class VerifyReport:
         ]
 
     def __str__(self) -> str:
-        notes = "".join(f"\nnot judged: {note}" for note in self.skipped)
-        return f"{self.path} {self.verdict()}\n{table(*self.rows())}{notes}"
+        return text([f"{self.path} {self.verdict()}", table(*self.rows()), *self.notes()])
+
+    def notes(self) -> list[str]:
+        """What there is to say beside the table, a line each."""
+        notes = [f"not judged: {note}" for note in self.skipped]
+        widened = {(check.output, check.case): check for check in self.checks if check.why}
+        notes += [f"{output}, {case}: {c.allowed:.1e} is allowed: {c.why}" for (output, case), c in widened.items()]
+        still = {name: share for name, share in self.movement.items() if share < MOVES}
+        notes += [_STILL.format(name=name, share=share) for name, share in still.items()]
+        if self.movement and not still:
+            least = min(self.movement, key=lambda name: self.movement[name])
+            notes.append(f"between the inputs output '{least}' moves by {self.movement[least]:.0e} of its scale")
+        notes += [str(part) for part in (self.inside, self.reach) if part is not None and str(part)]
+        return notes + list(self.advice)
 
     def verdict(self) -> str:
         """The result in a few words, followed by the reason where the file does not pass."""
@@ -199,12 +203,3 @@ class VerifyReport:
 
 def _mark(check: Check) -> str:
     return "ok" if check.ok else "FAILS"
-
-
-def _worst(checks: list[Check]) -> OutputReport:
-    return OutputReport(
-        max_abs=max(check.max_abs for check in checks),
-        relative=max(check.relative for check in checks),
-        sqnr_db=min(check.sqnr_db for check in checks),
-        ok=all(check.ok for check in checks),
-    )

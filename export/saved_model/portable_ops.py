@@ -4,7 +4,13 @@ argmax(x)       Keras sets -0.0 below 0.0 by the sign bit; runtimes take them fo
 einsum, matmul  of 8-bit integers in floats, which hold their sums exactly: TFLite multiplies no such matrices
 expm1, log1p    exp(x) - 1 and log(1 + x): ONNX has neither
 one_hot(x)      ONNX counts indices below zero from the back; TensorFlow has no class for them
+matmul          of many dimensions by a kernel: one matrix, between reshapes of constant shapes. Of a free batch
+                TensorFlow computes the shapes, and XNNPACK has given wrong numbers behind such a tensor (LiteRT 2.3)
 normalize(x)    min(rsqrt(s), 1 / e) = rsqrt(max(s, e^2)) with s = sum x^2: XNNPACK's rsqrt(0) is NaN
+softplus(x)     max(x, 0) + log(1 + exp(-|x|)), and log_sigmoid(x) = -softplus(-x): TFLite's log(1 + exp(x)) is
+                infinite from 89 on
+
+`portable_spatial` has those of images, rows and volumes.
 """
 
 from __future__ import annotations
@@ -16,9 +22,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.backend.tensorflow import image as backend_image
 from keras.src.backend.tensorflow import nn as backend_nn
 from keras.src.backend.tensorflow import numpy as backend_numpy
 from keras.src.ops import nn
+
+from . import portable_spatial
 
 Operation = Callable[..., Any]
 
@@ -74,7 +83,7 @@ def _one_hot(original: Operation) -> Operation:
         if sparse:
             return original(x, num_classes, axis=axis, dtype=dtype, sparse=True)
         classes = tf.range(num_classes, dtype=tf.int64)
-        hot = tf.equal(keras.ops.cast(x, "int64")[..., None], classes)
+        hot = tf.equal(tf.expand_dims(keras.ops.cast(x, "int64"), -1), classes)
         return keras.ops.moveaxis(keras.ops.cast(hot, dtype or "float32"), -1, axis)
 
     return call
@@ -91,6 +100,21 @@ def _in_floats(original: Operation) -> Operation:
     return call
 
 
+def _in_constant_shapes(original: Operation) -> Operation:
+    def call(x1: Any, x2: Any) -> Any:
+        x, kernel = tf.convert_to_tensor(x1), tf.convert_to_tensor(x2)
+        lead = list(x.shape[:-1]) if x.shape.rank else []
+        static = kernel.shape.rank == 2 and kernel.shape.is_fully_defined()
+        alike = x.dtype == kernel.dtype and x.dtype.is_floating
+        if not static or not alike or len(lead) < 2 or lead.count(None) != 1 or 0 in lead:
+            return original(x1, x2)
+        width, units = kernel.shape
+        rows = tf.matmul(tf.reshape(x, [-1, width]), kernel)
+        return tf.reshape(rows, [-1 if n is None else n for n in lead] + [units])
+
+    return call
+
+
 def _by(plain: Operation) -> Callable[[Operation], Operation]:
     def form(original: Operation) -> Operation:
         def call(x: Any) -> Any:
@@ -102,17 +126,42 @@ def _by(plain: Operation) -> Callable[[Operation], Operation]:
     return form
 
 
+def _softplus(_: Operation) -> Operation:
+    def call(x: Any) -> Any:
+        x = tf.convert_to_tensor(x)
+        return tf.maximum(x, 0.0) + tf.math.log(1.0 + tf.exp(-tf.abs(x)))
+
+    return call
+
+
+def _log_sigmoid(original: Operation) -> Operation:
+    def call(x: Any) -> Any:
+        return -_softplus(original)(-tf.convert_to_tensor(x))
+
+    return call
+
+
 _FORMS = (
     (backend_numpy, "argmax", _extreme(tf.argmax)),
     (backend_numpy, "argmin", _extreme(tf.argmin)),
     (nn, "_normalize", _normalize),
+    (backend_numpy, "add", portable_spatial.add_channels_first),
+    (backend_image, "resize", portable_spatial.resize("bicubic", "lanczos3", "lanczos5")),
 )
 _FOR_ONNX = (
     (backend_numpy, "expm1", _by(lambda x: tf.exp(x) - 1.0)),
     (backend_numpy, "log1p", _by(lambda x: tf.math.log(x + 1.0))),
     (backend_nn, "one_hot", _one_hot),
+    (backend_nn, "conv", portable_spatial.conv(for_tflite=False)),
+    (backend_nn, "conv_transpose", portable_spatial.conv_transpose(for_tflite=False)),
 )
 _FOR_TFLITE = (
     (backend_numpy, "einsum", _in_floats),
-    (backend_numpy, "matmul", _in_floats),
+    (backend_numpy, "matmul", lambda original: _in_constant_shapes(_in_floats(original))),
+    (backend_nn, "softplus", _softplus),
+    (backend_nn, "log_sigmoid", _log_sigmoid),
+    (backend_nn, "max_pool", portable_spatial.pool_volume),
+    (backend_nn, "average_pool", portable_spatial.pool_volume),
+    (backend_nn, "conv", portable_spatial.conv(for_tflite=True)),
+    (backend_nn, "conv_transpose", portable_spatial.conv_transpose(for_tflite=True)),
 )

@@ -53,14 +53,14 @@ def record(
         changed[:] = [variable.value for variable in state.variables]
         return {f"output_{i:04}": tf.convert_to_tensor(y) for i, y in enumerate(outputs)}
 
-    module = tf.Module()
     with in_float32(model), lowered(model, channels_first, half), portable(channels_first):
-        module.serve = tf.function(serve, input_signature=specs, autograph=False)
         try:
-            concrete = module.serve.get_concrete_function()
+            concrete = tf.function(serve, input_signature=specs, autograph=False).get_concrete_function()
         except Exception as error:  # whatever a layer's call raises
             raise ExportError(no_graph(model, error)) from error
     check_repeatable(model, concrete, changed)
+    # Not the function: beside its signature it would be traced once more, and with the norms as they are.
+    module = tf.Module()
     module.variables_of_model = [*(variable.value for variable in model.variables), *concrete.graph.variables]
     without_gradients = tf.saved_model.SaveOptions(experimental_custom_gradients=False)  # the converters read none
     try:

@@ -12,21 +12,25 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from ..artifact.hashes import artifact_sha256, config_sha256, model_sha256, versions, weights_sha256
 from ..errors import ExportError
 from ..model.facts import ModelFacts
 from ..report.certificate_report import CertificateReport
+from ..report.check import Check
 from ..report.export_report import ExportReport
 from ..report.strict_json import strict_json
-from ..report.verify_report import Check, VerifyReport
+from ..report.verify_report import VerifyReport
 
 SCHEMA = 1
 _KIND = "keras-norms certificate"
 _DIGITS = 4
-# A figure counts as reproduced within this share of the limit, or within a decibel: processors and versions round
-# differently.
-_SHARE, _DECIBEL = 0.1, 1.0
+# A figure counts as reproduced within this share of the limit: processors and versions round differently. So they do in
+# quantized files, where a rounded number is a step of 8 bits: these may lose three decibels, half of their signal to
+# noise ratio, and gain any. Above a ratio of 80 it is float32 that rounds; below one of 10, on inputs that the file was
+# not made for, nothing but noise is compared.
+_SHARE, _MOST_LOST_DB, _EXACT_DB, _NOISE_DB = 0.1, 3.0, 80.0, 10.0
 
 
 def certificate_path(path: Path) -> Path:
@@ -105,6 +109,9 @@ class Certificate:
         if not known or newer:
             what = f"has the schema {data['schema']}, newer than {SCHEMA}" if newer else "is no certificate"
             raise ExportError(f"'{path}' {what}. Move it away, or use the keras-norms that wrote it.")
+        if not (data["checks"] and data["inputs"]):
+            lacks = "checks" if data["inputs"] else "inputs"
+            raise ExportError(f"The certificate '{path}' says nothing: it has no {lacks}. Export again with one.")
         return cls(path, data)
 
     def recheck(self, model: keras.Model, artifact: Path, report: VerifyReport) -> CertificateReport:
@@ -133,7 +140,9 @@ class Certificate:
             (differences if same else notes).append(text)
         compared, figures, unseen = self._figures(report)
         differences += figures
-        if unseen:
+        if not compared:
+            differences.append("none of its figures was measured again; give the inputs that it was made with")
+        elif unseen:
             notes.append(f"not measured again: {', '.join(unseen)} (give the same inputs)")
         changed = [
             f"{name} {old} then, {versions().get(name, 'absent')} now"
@@ -155,10 +164,13 @@ class Certificate:
             if check is None or check.case not in same:
                 continue
             compared += 1
-            if not _reproduced(old, check):
+            where = f"'{check.output}' on {check.case} input in {check.runtime}"
+            if report.quantized is not None:
+                lost = _lost(old, check)
+                differ += [f"{where} {lost}"] if lost else []
+            elif not _reproduced(old, check):
                 differ.append(
-                    f"'{check.output}' on {check.case} input in {check.runtime} was off by {_figure(old['relative'])} "
-                    f"of its scale, now by {_figure(check.relative)}"
+                    f"{where} was off by {_figure(old['relative'])} of its scale, now by {_figure(check.relative)}"
                 )
         more = [f"and {len(differ) - 3} figures more"] if len(differ) > 4 else []
         told = dict.fromkeys(old["case"] for old in self.data["checks"])
@@ -167,12 +179,33 @@ class Certificate:
 
 
 def _reproduced(old: dict[str, Any], now: Check) -> bool:
-    if old["ok"] != now.ok:
-        return False
-    if now.floor_db is not None or old["floor_db"] is not None:
-        then = float("inf") if old["sqnr_db"] is None else old["sqnr_db"]
-        return then == now.sqnr_db or abs(then - now.sqnr_db) <= _DECIBEL
-    return old["relative"] is not None and abs(old["relative"] - now.relative) <= _SHARE * now.allowed
+    """Whether a float32 artifact is as far off as it was; of a constant nothing but rounding is left, any amount."""
+    if old["ok"] != now.ok or now.judged_for == "finite":
+        return bool(old["ok"] == now.ok)
+    return old["relative"] is not None and bool(abs(old["relative"] - now.relative) <= _SHARE * now.allowed)
+
+
+def _lost(old: dict[str, Any], now: Check) -> str | None:
+    """How much worse a quantized artifact has become; None if it is as good as it was certified.
+
+    Certificates of the first versions have no `judged_for`: what has a floor was judged for its numbers.
+    """
+    for_numbers = old.get("judged_for", "finite" if old["floor_db"] is None else "numbers") == "numbers"
+    then = _decibels(old)
+    if then >= (-np.inf if for_numbers else _NOISE_DB) and now.sqnr_db < min(then, _EXACT_DB) - _MOST_LOST_DB:
+        return f"had {then:.1f} dB, now {now.sqnr_db:.1f}; at most {_MOST_LOST_DB:.0f} may be lost"
+    return None if old["ok"] == now.ok else f"was {_mark(old['ok'])}, and is {_mark(now.ok)} now"
+
+
+def _decibels(old: dict[str, Any]) -> float:
+    """The certified signal to noise ratio: JSON has no infinity, neither for a perfect file nor for a useless one."""
+    if old["sqnr_db"] is not None:
+        return float(old["sqnr_db"])
+    return -np.inf if old["relative"] is None else np.inf
+
+
+def _mark(ok: bool) -> str:
+    return "right" if ok else "wrong"
 
 
 def _figure(value: float | None) -> str:

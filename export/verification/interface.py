@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,9 @@ from ..model.layer_names import names_apart
 from ..model.signature import Signature, Spec
 from ..model.user_inputs import Arrays
 from ..quantization.modes import Mode
+from .pieces import run_in_pieces
 
+_AT_ONCE = 2
 _FLOATS = {"float16", "bfloat16", "float32"}
 
 
@@ -39,18 +43,43 @@ class Artifact:
         to_input = _match(inputs, theirs, "inputs", path)
         return cls(path, runners, to_input, _match(list(sig.outputs), list(first.outputs), "outputs", path))
 
+    def with_runner(self, name: str, runner: Runner) -> Artifact:
+        """The same file in one other runtime."""
+        return replace(self, runners={name: runner})
+
+    @property
+    def batch(self) -> int | None:
+        """The batch size that the file fixes."""
+        return fixed_batch(first_of(self.runners))
+
+    def feed(self, arrays: Arrays) -> dict[str, np.ndarray]:
+        """Inputs in the model's order by the file's names for them."""
+        return dict(zip(self.to_input.values(), arrays, strict=True))
+
+    def run_each(self, arrays: Arrays) -> Iterator[tuple[str, Arrays]]:
+        """What `run` gives in each runtime; in two at once if none of them takes more than one thread."""
+        if not all(getattr(runner, "one_thread", False) for runner in self.runners.values()):
+            yield from ((name, self.run(name, arrays)) for name in self.runners)
+            return
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            yield from zip(self.runners, pool.map(lambda name: self.run(name, arrays), self.runners), strict=True)
+
     def run(self, runtime: str, arrays: Arrays) -> Arrays:
-        """Its outputs in `runtime`, in the model's order.
+        """Its outputs in `runtime`, in the model's order, for all rows: as many at a time as the file takes.
 
         Raises:
             VerificationError: If the runtime does not run the file.
         """
-        feed = dict(zip(self.to_input.values(), arrays, strict=True))
+        runner = self.runners[runtime]
+
+        def run(piece: Arrays) -> Arrays:
+            found = runner.run(self.feed(piece))
+            return [found[name] for name in self.to_output.values()]
+
         try:
-            found = self.runners[runtime].run(feed)
+            return run_in_pieces(run, arrays, fixed_batch(runner))
         except Exception as error:  # each runtime has exceptions of its own
             raise VerificationError(f"'{self.path.name}' does not run in {runtime}: {reason_of(error)}") from error
-        return [found[name] for name in self.to_output.values()]
 
 
 def first_of(runners: dict[str, Runner]) -> Runner:

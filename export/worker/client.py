@@ -48,6 +48,12 @@ def start_child(module: str) -> _Child:
     return _child
 
 
+def kill_children() -> None:
+    """Kill the child process: for one that is ended from outside, and does not come to `stop_child`."""
+    if _child is not None:
+        _child.kill()
+
+
 def stop_child() -> None:
     """End the child process, if there is one. Called at exit."""
     global _child
@@ -63,14 +69,19 @@ class _Child:
     def __init__(self, module: str) -> None:
         self._jobs = 0
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
+        # For its temporary files, which it cannot remove when it is killed.
+        self._folder = tempfile.TemporaryDirectory(prefix="keras-norms-", ignore_cleanup_errors=True)
         # A fixed hash seed: the converters walk sets, and the same model must give the same bytes.
         environment = dict(os.environ, KERAS_BACKEND="tensorflow", CUDA_VISIBLE_DEVICES="-1", PYTHONHASHSEED="0")
+        environment["TMPDIR"] = self._folder.name
         environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         # NumPy's linear algebra in one thread: its threads wait in loops for each other, and a quantized file must not
         # depend on how many there are.
         environment.setdefault("OPENBLAS_NUM_THREADS", "1")
         # The parent's import path, not the working directory: a user's own keras.py or export.py must not be found.
         path = f"import sys; sys.path[:] = {sys.path!r}"
+        # The parent gets an interrupt of the terminal too, and ends this process.
+        path += "; import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
         code = f"{path}; from keras_norms.export.worker.server import main; main({module!r})"
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
@@ -103,7 +114,7 @@ class _Child:
             code = self._process.wait()
             raise ExportError(
                 f"The converter's process ended with code {code} before it answered (-9: out of memory). "
-                f"The last it printed:\n{self._printed_since(start)}"
+                f"The last it printed: {' / '.join(self._printed_since(start).splitlines())}"
             )
         if answer.get("kind") == "OSError":
             raise ExportError(f"The converter could not write its file: {answer['error']}.")
@@ -127,6 +138,9 @@ class _Child:
         self._log.seek(max(start, end - _LOG_TAIL))
         return self._log.read().decode(errors="replace").strip()
 
+    def kill(self) -> None:
+        self._process.kill()
+
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
@@ -134,6 +148,7 @@ class _Child:
             self._requests.close()
         self._answers.close()
         self._log.close()
+        self._folder.cleanup()
 
 
 class ConversionError(ExportError):

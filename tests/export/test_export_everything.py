@@ -256,7 +256,7 @@ def test_what_no_artifact_can_reproduce_is_refused_by_name(case, tmp_path):
 
 
 def recurrent(cell):
-    inputs = keras.Input((5, 4), name="steps")
+    inputs = keras.Input((3, 4), name="steps")
     x = keras_norms.LayerNormalization()(cell(8, return_sequences=True, name="first")(inputs))
     return randomize(keras.Model(inputs, L.Bidirectional(cell(3), name="both")(x)))
 

@@ -16,7 +16,13 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def _environment(backend):
-    return {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu"}
+    two_devices = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    return {
+        **os.environ,
+        "KERAS_BACKEND": backend,
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+        **(two_devices if backend == "jax" else {}),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +53,7 @@ def test_same_results(results, backend):
         pytest.skip(f"{backend} is not installed")
     expected, found = (dict(results[name]) for name in ("tensorflow", backend))
     for result in (expected, found):
-        del result["imported"]
+        del result["imported"], result["replicas"]
     assert found.keys() == expected.keys()
     wrong = []
     for name, value in expected.items():
@@ -70,3 +76,21 @@ def test_light_import(results, backend):
     imported = results[backend]["imported"].tolist()
     assert "keras_norms" in imported
     assert [name for name in imported if not name.startswith("keras_norms")] == []
+
+
+def test_mirrored_replicas(results):
+    """synchronized=True: statistics over all replicas equal those of one big batch. Workers: test_distribution.py."""
+    assert str(results["tensorflow"]["replicas"]) == ""
+
+
+@pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
+def test_jax_data_parallel(results):
+    assert str(results["jax"]["replicas"]) == ""
+
+
+@pytest.mark.skipif(find_spec("torch") is None, reason="PyTorch is not installed")
+def test_pytorch_has_no_replicas(results):
+    assert str(results["torch"]["replicas"]).endswith(
+        "ValueError: `synchronized=True` needs the TensorFlow or the JAX backend. "
+        "Received: synchronized=True on the torch backend. Use synchronized=False.\n"
+    )

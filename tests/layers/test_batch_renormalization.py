@@ -13,6 +13,7 @@ from keras_norms import RenormSchedule
 def _fit(layer, steps, shape=(4, 5, 5, 3), **compile_arguments):
     model = keras.Sequential([keras.Input(shape[1:]), layer, keras.layers.Flatten(), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.01), loss=keras.losses.MeanSquaredError(), **compile_arguments)
+    model.optimizer.build(model.trainable_variables)  # if the first step made its variables, it would be traced twice
     x, y = inputs((shape[0] * steps, *shape[1:])), np.ones((shape[0] * steps, 1), "float32")
     model.fit(x, y, batch_size=shape[0], verbose=0)
     return model

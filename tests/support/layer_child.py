@@ -1,9 +1,13 @@
 """Runs every layer case on the backend that KERAS_BACKEND names and writes all results to an .npz file.
 
 KERAS_BACKEND=jax python layer_child.py results.npz
+
+Importing a backend takes seconds, so the replicas of layer_replicas.py are tried in the same process; JAX needs two
+devices for them, which tests/layers/test_backends.py asks for.
 """
 
 import sys
+import traceback
 
 import keras
 
@@ -14,6 +18,7 @@ IMPORTED = sorted(set(sys.modules) - before)
 
 import numpy as np  # noqa: E402
 from layer_cases import BN, BRN, CASES, GN, IN, LN, OPEN, Case, inputs, randomize  # noqa: E402
+from layer_replicas import mirrored, sharded  # noqa: E402
 
 STEPS = 2
 MASKED = (
@@ -149,7 +154,25 @@ def run(case, mask=None, offset=0.5):
     return {name: keras.ops.convert_to_numpy(keras.ops.cast(v, dtype)) for name, v in results.items()}
 
 
+def refused():
+    """PyTorch has no replicas."""
+    BN(synchronized=True)
+
+
+def replicas():
+    """What goes wrong with replicas: a traceback, or an empty text. First of all, as TensorFlow must not have begun."""
+    try:
+        {"tensorflow": mirrored, "jax": sharded, "torch": refused}[keras.backend.backend()]()
+    except Exception:
+        return traceback.format_exc()
+    finally:
+        if keras.backend.backend() == "jax":
+            keras.distribution.set_distribution(None)
+    return ""
+
+
 def main(path):
+    wrong_with_replicas = replicas()
     mask = np.random.default_rng(3).random((4, 7)) < 0.6
     rows = [("plain", case, {}) for case in (*CASES[::2], *GHOSTS, *HALF, *WIDE)]
     rows += [("masked", case, {"mask": mask}) for case in MASKED]
@@ -161,7 +184,7 @@ def main(path):
             results[f"{kind} {case.id} {name}"] = value
     for case in TWICE:
         results[f"twice {case.id}"] = keras.ops.convert_to_numpy(second_gradient(case))
-    np.savez(path, imported=IMPORTED, **results)
+    np.savez(path, imported=IMPORTED, replicas=wrong_with_replicas, **results)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""Synchronized statistics in a process of its own: layer_replicas.py mirrored|sharded|worker
+"""Synchronized statistics: train on several devices and compare with one device that sees the whole batch.
 
-Every mode trains on several devices and compares with one device that sees the whole batch. "sharded" needs JAX as the
-backend and two devices, "worker" a TF_CONFIG: tests/layers/test_distribution.py sets the environment.
+layer_child.py calls `mirrored` and `sharded`; the latter needs JAX as the backend and two devices. As a script this is
+one of two workers, to whom tests/layers/test_distribution.py gives a TF_CONFIG.
 """
 
 import json
 import os
-import sys
 
 import keras
 import numpy as np
@@ -122,6 +121,7 @@ def small_model(layer_type, arguments):
         [keras.Input((5, 3)), keras.layers.Conv1D(4, 2), norm, keras.layers.Flatten(), keras.layers.Dense(1)]
     )
     model.compile(keras.optimizers.SGD(0.05), loss=keras.losses.MeanSquaredError())
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
@@ -172,5 +172,5 @@ def worker():
 
 
 if __name__ == "__main__":
-    {"mirrored": mirrored, "sharded": sharded, "worker": worker}[sys.argv[1]]()
+    worker()
     print("equal")

@@ -35,13 +35,17 @@ class Op:
 # The class of the options of an operation, where it has any that these files set.
 _OPTIONS = {
     "ADD": schema.AddOptionsT,
+    "AVERAGE_POOL_2D": schema.Pool2DOptionsT,
     "CONV_2D": schema.Conv2DOptionsT,
     "CONV_3D": schema.Conv3DOptionsT,
     "DEPTHWISE_CONV_2D": schema.DepthwiseConv2DOptionsT,
+    "DIV": schema.DivOptionsT,
     "FULLY_CONNECTED": schema.FullyConnectedOptionsT,
     "MEAN": schema.ReducerOptionsT,
     "MUL": schema.MulOptionsT,
+    "REDUCE_MAX": schema.ReducerOptionsT,
     "SUB": schema.SubOptionsT,
+    "SUM": schema.ReducerOptionsT,
 }
 
 
@@ -131,6 +135,6 @@ def constants(content: bytes) -> list[bytes]:
 
 def run(content: bytes, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Outputs by name, by LiteRT's own kernels."""
-    open_interpreter(content, delegates=False).allocate_tensors()  # raises what is wrong with the file
+    open_interpreter(content, kernels="builtin").allocate_tensors()  # raises what is wrong with the file
     interpreter, graph = run_keeping(content, dict(arrays)), Graph(content)
     return {graph.name(i): interpreter.get_tensor(int(i)) for i in graph.subgraph.outputs}

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import click
 
+from ..signals import leave_if_told
+from ..visible import visible
 from .export_model import export
 from .fold_model import fold
 from .inspect_model import inspect
@@ -15,7 +21,30 @@ from .verify_artifact import verify
 COMMANDS = (inspect, fold, export, verify, lint, upgrade, demo)
 
 
+class VisibleErrors(click.Group):
+    """Errors often repeat a name from a file or from the command line; they are shown in visible characters."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _visibly():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _visibly():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _visibly() -> Iterator[None]:
+    try:
+        yield
+    except click.ClickException as error:
+        leave_if_told()  # a library may have made an error of its own of the signal's exception
+        error.message = visible(error.message)  # type: ignore[misc]  # final for click itself
+        raise
+
+
 @click.group(
+    cls=VisibleErrors,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 refused or mismatched, 2 wrong usage.",
 )

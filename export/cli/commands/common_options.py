@@ -21,3 +21,6 @@ tolerance_option = click.option(
     metavar="X",
     help="Largest error to accept, relative to the largest value of the output.",
 )
+inputs_option = click.option(
+    "--inputs", type=PATH, metavar="FILE.npz", help="Inputs to compare on, besides the built-in ones."
+)

@@ -12,20 +12,19 @@ import click
 from .. import arguments, tables
 from ..session import session
 from ..terminal import Terminal
-from .common_options import PATH, json_option, tolerance_option, traceback_option
+from .common_options import PATH, inputs_option, json_option, tolerance_option, traceback_option
 from .export_request import ExportRequest, Quantize
 
 if TYPE_CHECKING:  # importing it imports Keras
     from keras_norms.export import ExportReport
 
-_MODES = sorted({mode for modes in arguments.QUANTIZE.values() for mode in modes})
-
 
 @click.command(short_help="Write .tflite and .onnx files, verified.")
 @click.argument("model", type=PATH)
 @click.argument("outs", type=PATH, nargs=-1, required=True, metavar="OUT [OUT ...]")
-@click.option("--quantize", type=click.Choice(_MODES), help="Store weights, or compute, in fewer bits.")
-@click.option("--calibration", type=PATH, metavar="FILE.npz", help="Typical inputs, for int8, int16x8 and dynamic.")
+@click.option("--quantize", type=click.Choice(arguments.MODES), help="Store weights, or compute, in fewer bits.")
+@click.option("--calibration", type=PATH, metavar="FILE.npz", help="Typical inputs, for a quantized file.")
+@inputs_option
 @click.option(
     "--io-dtype", type=click.Choice(["float32", "int8"]), help="Type of the inputs and outputs of an int8 .tflite file."
 )
@@ -52,6 +51,7 @@ def export(
     outs: tuple[Path, ...],
     quantize: Quantize | None,
     calibration: Path | None,
+    inputs: Path | None,
     io_dtype: Literal["float32", "int8"] | None,
     batch_size: int | None,
     opset: int | None,
@@ -75,6 +75,7 @@ def export(
         outs=outs,
         quantize=quantize,
         calibration=calibration,
+        inputs=inputs,
         io_dtype=io_dtype,
         batch_size=batch_size,
         opset=opset,

@@ -27,6 +27,7 @@ class ExportRequest:
     outs: tuple[Path, ...]
     quantize: Quantize | None
     calibration: Path | None
+    inputs: Path | None
     io_dtype: Literal["float32", "int8"] | None
     batch_size: int | None
     opset: int | None
@@ -57,6 +58,7 @@ class ExportRequest:
             arguments.distinct(self.model, written)
         arguments.present(self.model, "model file")
         arguments.present(self.calibration, "file")
+        arguments.present(self.inputs, "file")
 
     def write(
         self,
@@ -79,6 +81,7 @@ class ExportRequest:
                 layout=self.layout or "keras",
                 quantize=self.quantize,
                 calibration=self.calibration,
+                inputs=self.inputs,
                 batch_size=self.batch_size,
                 fold=not self.no_fold,
                 tolerance=self.tolerance,
@@ -94,6 +97,7 @@ class ExportRequest:
             allow_flex=self.allow_flex,
             quantize=self.quantize,
             calibration=self.calibration,
+            inputs=self.inputs,
             batch_size=self.batch_size,
             fold=not self.no_fold,
             tolerance=self.tolerance,

@@ -37,5 +37,4 @@ def upgrade(old: Path, new: Path, as_json: bool, show_traceback: bool) -> None:
         if as_json:
             terminal.json({"written": str(new), **report.to_dict()})
         else:
-            for line in [*str(report).splitlines(), f"Wrote {new}."]:
-                terminal.line(line)
+            terminal.lines([*str(report).split("\n"), f"Wrote {new}."])

@@ -8,13 +8,13 @@ import click
 
 from .. import arguments, tables
 from ..session import session
-from .common_options import PATH, json_option, tolerance_option, traceback_option
+from .common_options import PATH, inputs_option, json_option, tolerance_option, traceback_option
 
 
 @click.command(short_help="Compare a .tflite or .onnx file with its model.")
 @click.argument("model", type=PATH)
 @click.argument("artifact", type=PATH)
-@click.option("--inputs", type=PATH, metavar="FILE.npz", help="Inputs to compare on, besides the built-in ones.")
+@inputs_option
 @tolerance_option
 @json_option
 @traceback_option

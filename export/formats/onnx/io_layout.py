@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...model.signature import Spec
+from ...model.spec import Spec
 from ..protocol import Runner
 from .external_data import properties
 
@@ -24,6 +24,7 @@ class InKerasLayout:
             for spec in runner.inputs
         )
         self.outputs = runner.outputs
+        self.one_thread = getattr(runner, "one_thread", False)
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         found = self._runner.run({name: self._moved(name, x, -1, 1) for name, x in arrays.items()})
@@ -43,6 +44,11 @@ def channels_first(path: Path) -> list[str]:
     return found
 
 
-def in_keras_layout(runner: Runner, path: Path) -> Runner:
-    turned = channels_first(path)
+def in_file_layout(arrays: dict[str, np.ndarray], turned: list[str]) -> dict[str, np.ndarray]:
+    """Inputs as the model has them, as a file takes them of which `channels_first` told `turned`."""
+    return {n: np.ascontiguousarray(np.moveaxis(x, -1, 1)) if n in turned else x for n, x in arrays.items()}
+
+
+def in_keras_layout(runner: Runner, turned: list[str]) -> Runner:
+    """The runner of a file of which `channels_first` told `turned`."""
     return InKerasLayout(runner, turned) if turned else runner

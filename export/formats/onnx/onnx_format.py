@@ -7,13 +7,12 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import onnx
 
 from ...errors import ExportError
-from ...model.facts import ModelFacts
 from ...model.layer_names import names_apart
 from ...options import Layout, Norms, OnnxOptions, OnnxQuantization
 from ...progress import Progress
@@ -21,13 +20,16 @@ from ...report.delegate_report import XnnpackReport
 from ...worker.client import ConversionError, run_job, stop_child
 from ..protocol import Conversion, Format, Runner
 from . import metadata, runtime
-from .convert.detect_layout import is_channels_first
 from .convert.unsupported import explain
 from .external_data import data_path
 from .graph_facts import GraphFacts
-from .io_layout import channels_first
+from .io_layout import channels_first, in_file_layout
+from .nested_graphs import all_nodes, all_weights
 from .runtime_abilities import OLDEST_OPSET, layer_norm_is_exact, newest_opset
 from .tensors import tensors
+
+if TYPE_CHECKING:  # it imports Keras, and the process that runs a file does without
+    from ...model.facts import ModelFacts
 
 DATA_ABOVE = 1_500_000_000  # bytes of weights that still fit into one protobuf, with room for the rest
 
@@ -60,6 +62,8 @@ class OnnxFormat:
         self, conversion: Conversion, options: OnnxOptions, facts: ModelFacts, say: Progress
     ) -> tuple[str, ...]:
         """Weights of more than 1.5 GB go to a file beside `conversion.path`."""
+        from .convert.detect_layout import is_channels_first
+
         graph = GraphFacts(newest_opset(), layer_norm_is_exact(), is_channels_first(facts.model), DATA_ABOVE)
         outputs = names_apart(conversion.outputs, conversion.inputs)
         try:
@@ -81,23 +85,26 @@ class OnnxFormat:
     def runners(self, path: Path) -> dict[str, Runner]:
         return runtime.runners(path)
 
+    def advisers(self, path: Path) -> dict[str, Runner]:
+        return runtime.advisers(path)
+
     def op_counts(self, path: Path) -> dict[str, int]:
         model = onnx.load(os.fspath(path), load_external_data=False)
-        return dict(sorted(Counter(node.op_type for node in model.graph.node).items()))
+        return dict(sorted(Counter(node.op_type for node in all_nodes(model)).items()))
 
     def quantized_as(self, path: Path) -> str | None:
-        """The mode, read off the operations and the weights."""
+        """The mode, read off the operations and the weights, those in loops and branches too."""
         model = onnx.load(os.fspath(path), load_external_data=False)
-        kinds = {node.op_type for node in model.graph.node}
+        kinds = {node.op_type for node in all_nodes(model)}
         if kinds & {"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger"}:
             return "dynamic"
         if "QuantizeLinear" in kinds:
             return "int8"
-        half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in model.graph.initializer)
+        half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in all_weights(model))
         return "float16" if half else None
 
     def tensors(self, path: Path, arrays: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
-        return tensors(path, arrays)
+        return tensors(path, in_file_layout(arrays, channels_first(path)))
 
     def delegate_report(self, path: Path, options: OnnxOptions, layers: Collection[str]) -> XnnpackReport | None:
         return None

@@ -11,7 +11,7 @@ from onnx.reference import ReferenceEvaluator
 
 from ..protocol import Runner
 
-_MOST_NODES, _MOST_BYTES = 40, 40_000  # what it runs within a second or so
+_MOST_NODES, MOST_BYTES = 40, 40_000  # what it runs within a second or so
 _LEFT_OUT = {"DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"}  # rounds in a way of its own
 # Its LSTM and GRU know one direction and no batch of zero length; its Resize has no attribute of a later opset.
 # Its OneHot takes the depth as a number only, and not in a list of one, as the specification has it too.
@@ -37,7 +37,7 @@ class ReferenceRunner:
 
 def reference_runner(path: Path, like: Runner) -> ReferenceRunner | None:
     """None for a file that is too large for it, or holds what it does not compute as the runtimes do."""
-    if path.stat().st_size > _MOST_BYTES:
+    if path.stat().st_size > MOST_BYTES:
         return None
     model = onnx.load(path, load_external_data=False)
     nodes = model.graph.node
@@ -47,7 +47,7 @@ def reference_runner(path: Path, like: Runner) -> ReferenceRunner | None:
     if external or len(nodes) > _MOST_NODES or any(map(_is_left_out, nodes)):
         return None
     sizes = [size or 1 for spec in like.inputs for size in spec.shape]
-    return None if np.prod(sizes, dtype=float) > _MOST_BYTES else ReferenceRunner(model, like)
+    return None if np.prod(sizes, dtype=float) > MOST_BYTES else ReferenceRunner(model, like)
 
 
 def _is_left_out(node: onnx.NodeProto) -> bool:

@@ -10,11 +10,11 @@ import numpy as np
 import onnxruntime
 
 from ...errors import ExportError, reason_of
-from ...model.signature import Spec
+from ...model.spec import Spec
 from ..protocol import Runner
 from .external_data import check_data, data_path
-from .io_layout import in_keras_layout
-from .reference_evaluator import reference_runner
+from .io_layout import channels_first, in_keras_layout
+from .reference_evaluator import MOST_BYTES, reference_runner
 
 _LEVELS = {
     "ONNX Runtime, optimized": "ENABLE_ALL",
@@ -43,6 +43,7 @@ class OnnxRunner:
             raise ExportError(f"'{path}' is no ONNX file that ONNX Runtime can run: {reason_of(error)}") from error
         self.inputs = tuple(Spec(x.name, _shape(x.shape), _dtype(x.type)) for x in self._session.get_inputs())
         self.outputs = tuple(y.name for y in self._session.get_outputs())
+        self.one_thread = threads == 1
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return dict(zip(self.outputs, self._session.run(None, arrays), strict=True))
@@ -58,14 +59,20 @@ def _dtype(kind: str) -> str:
 
 
 def runners(path: Path) -> dict[str, Runner]:
-    """ONNX Runtime at each level of optimization, and for a small model ONNX's own reference evaluator.
+    """ONNX Runtime at each level of optimization.
 
     With weights beside it, the first two levels: each holds a copy of them.
     """
     check_data(path)
     levels = list(_LEVELS.items())[: 2 if data_path(path).is_file() else None]
     found: dict[str, Runner] = {name: OnnxRunner(path, level=level) for name, level in levels}
-    reference = reference_runner(path, found["ONNX Runtime, optimized"])
-    if reference is not None:
-        found["ONNX's reference evaluator"] = reference
-    return {name: in_keras_layout(runner, path) for name, runner in found.items()}
+    turned = channels_first(path)
+    return {name: in_keras_layout(runner, turned) for name, runner in found.items()}
+
+
+def advisers(path: Path) -> dict[str, Runner]:
+    """ONNX's own reference evaluator, for a small file."""
+    if path.stat().st_size > MOST_BYTES:
+        return {}
+    reference = reference_runner(path, OnnxRunner(path, level="DISABLE_ALL"))
+    return {} if reference is None else {"ONNX's reference evaluator": in_keras_layout(reference, channels_first(path))}

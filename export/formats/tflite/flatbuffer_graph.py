@@ -21,6 +21,8 @@ _DTYPES = {
 _NEW = {
     "MUL": (schema.BuiltinOperator.MUL, 1, schema.MulOptionsT),
     "ADD": (schema.BuiltinOperator.ADD, 1, schema.AddOptionsT),
+    "RESHAPE": (schema.BuiltinOperator.RESHAPE, 1, schema.ReshapeOptionsT),
+    "PAD": (schema.BuiltinOperator.PAD, 1, schema.PadOptionsT),
     "QUANTIZE": (schema.BuiltinOperator.QUANTIZE, 2, schema.QuantizeOptionsT),
     "DEQUANTIZE": (schema.BuiltinOperator.DEQUANTIZE, 3, schema.DequantizeOptionsT),
 }
@@ -86,6 +88,12 @@ class Graph:
         shape = self.tensors[tensor].shape
         return () if shape is None else tuple(int(n) for n in shape)
 
+    def sizes(self, tensor: int) -> tuple[int | None, ...]:
+        """The shape, with None for each size that is free."""
+        signature = self.tensors[tensor].shapeSignature
+        shape = self.shape(tensor) if signature is None or not len(signature) else signature
+        return tuple(None if n < 0 else int(n) for n in shape)
+
     def is_float(self, tensor: int) -> bool:
         return tensor >= 0 and self.tensors[tensor].type == schema.TensorType.FLOAT32
 
@@ -100,9 +108,9 @@ class Graph:
         return values.reshape(self.shape(tensor))
 
     def add_constant(self, values: np.ndarray, name: str, quantized: Quantized | None = None) -> int:
-        """Add a constant and return its index: in float32, or, if it is `quantized`, in the dtype of `values`."""
+        """Add a constant and return its index: floats in float32, integers in the dtype of `values`."""
         buffer = schema.BufferT()
-        values = np.ascontiguousarray(values, np.float32 if quantized is None else values.dtype)
+        values = np.ascontiguousarray(values, np.float32 if np.asarray(values).dtype.kind == "f" else values.dtype)
         buffer.data = np.frombuffer(values.tobytes(), np.uint8)
         self.model.buffers.append(buffer)
         return self.add_tensor(values.shape, name, values.dtype, quantized, len(self.model.buffers) - 1)
@@ -125,6 +133,13 @@ class Graph:
             tensor.quantization.quantizedDimension = quantized.axis
         self.tensors.append(tensor)
         return len(self.tensors) - 1
+
+    def add_sized(self, sizes: Sequence[int | None], name: str) -> int:
+        """Add a tensor that is computed; None is a free size."""
+        tensor = self.add_tensor([1 if n is None else n for n in sizes], name)
+        if None in sizes:
+            self.tensors[tensor].shapeSignature = np.array([-1 if n is None else n for n in sizes], np.int32)
+        return tensor
 
     def insert(self, kind: str, before: Any, inputs: Sequence[int], output: int) -> None:
         """Insert an operator of one of `_NEW` in front of another, or, if that is None, at the end."""

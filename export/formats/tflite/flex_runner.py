@@ -15,7 +15,7 @@ import numpy as np
 from ai_edge_litert.tools import flatbuffer_utils
 
 from ...errors import ExportError
-from ...model.signature import Spec
+from ...model.spec import Spec
 from .flex_steps import BuiltinStep, Step, TensorFlowStep
 
 

@@ -29,7 +29,7 @@ class BuiltinStep:
         part.subgraphs[0].inputs, part.subgraphs[0].outputs = np.array(inputs, np.int32), np.array(outputs, np.int32)
         part.signatureDefs = None
         content = bytes(flatbuffer_utils.convert_object_to_bytearray(part))
-        self._interpreter = open_interpreter(content, delegates=False)
+        self._interpreter = open_interpreter(content, kernels="builtin")
         self._inputs, self._outputs = inputs, outputs
 
     def run(self, values: dict[int, np.ndarray]) -> dict[int, np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
-from ...artifact.metadata import MODEL, NAME, labels_of
+from ...artifact.metadata_keys import MODEL, NAME, labels_of
 from . import standard_metadata as standard
 
 _ENTRY = b"keras_norms"

@@ -17,11 +17,16 @@ def op_counts(path: Path) -> dict[str, int]:
 
 
 def quantized_as(path: Path) -> str | None:
-    """The mode of a file, read off the types of its tensors; None for float32."""
-    graph = flatbuffer_utils.read_model(os.fspath(path)).subgraphs[0]
-    kinds = {flatbuffer_utils.type_to_name(tensor.type) for tensor in graph.tensors if tensor.quantization is not None}
+    """The mode of a file, read off the types of its tensors, those in loops and branches too; None for float32."""
+    model = flatbuffer_utils.read_model(os.fspath(path))
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    kinds = {flatbuffer_utils.type_to_name(tensor.type) for tensor in tensors if tensor.quantization is not None}
     made = {
-        flatbuffer_utils.type_to_name(graph.tensors[i].type) for op in graph.operators for i in op.outputs if i >= 0
+        flatbuffer_utils.type_to_name(graph.tensors[i].type)
+        for graph in model.subgraphs
+        for op in graph.operators
+        for i in op.outputs
+        if i >= 0
     }
     if "INT16" in made:
         return "int16x8"
@@ -29,4 +34,4 @@ def quantized_as(path: Path) -> str | None:
         return "int8"
     if "INT8" in kinds:
         return "dynamic"
-    return "float16" if "FLOAT16" in {flatbuffer_utils.type_to_name(t.type) for t in graph.tensors} else None
+    return "float16" if "FLOAT16" in {flatbuffer_utils.type_to_name(tensor.type) for tensor in tensors} else None

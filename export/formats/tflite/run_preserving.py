@@ -15,7 +15,7 @@ _INTEGERS = (np.int8, np.uint8, np.int16)
 
 def run_keeping(content: bytes, arrays: dict[str, np.ndarray]) -> Interpreter:
     """The interpreter after one run on inputs by name; a delegate would keep its intermediate results to itself."""
-    interpreter = open_interpreter(content, delegates=False, preserve=True)
+    interpreter = open_interpreter(content, kernels="builtin", preserve=True)
     details = _inputs(interpreter)
     with quiet_stderr():
         for name, array in arrays.items():

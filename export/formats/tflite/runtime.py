@@ -10,24 +10,39 @@ import numpy as np
 from ai_edge_litert.tools import flatbuffer_utils
 
 from ...errors import ExportError, reason_of
-from ...model.signature import Spec
+from ...model.spec import Spec
 from ...worker.quiet import quiet_stderr
 from ..protocol import Runner
 from .flex_runner import FlexRunner, flex_ops
-from .interpreter import open_interpreter
+from .interpreter import Kernels, open_interpreter
 from .run_preserving import is_scaled, narrowed, widened
+
+_MOST_BYTES = 40_000
 
 
 class TFLiteRunner:
-    """A .tflite file in LiteRT's interpreter, with or without the XNNPACK delegate."""
+    """A .tflite file in LiteRT's interpreter, with the kernels that `open_interpreter` names.
 
-    def __init__(self, path: str | os.PathLike[str], *, xnnpack: bool = True, threads: int = 1) -> None:
+    With `fresh`, each run has an interpreter of its own, as the first run after the start of an app. In a used one
+    XNNPACK may answer otherwise: behind shapes that are computed at run time it has read what an earlier run left.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, kernels: Kernels = "xnnpack", threads: int = 1, fresh: bool = False
+    ) -> None:
+        self._path, self._kernels, self._threads, self._fresh = path, kernels, threads, fresh
         try:
-            self._interpreter = open_interpreter(path, delegates=xnnpack, threads=threads)
-            with quiet_stderr():
-                self._read_interface()
+            self._open()
         except (ValueError, RuntimeError) as error:
-            raise ExportError(f"'{path}' is no TFLite file that LiteRT can run: {reason_of(error)}.") from error
+            reason = reason_of(error).rstrip(".")
+            raise ExportError(f"'{path}' is no TFLite file that LiteRT can run: {reason}.") from error
+        _check_static(self._path, self._input_details)
+
+    def _open(self) -> None:
+        self._interpreter = open_interpreter(self._path, kernels=self._kernels, threads=self._threads)
+        self._used = False
+        with quiet_stderr():
+            self._read_interface()
 
     def _read_interface(self) -> None:
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
@@ -36,6 +51,7 @@ class TFLiteRunner:
             signature = self._interpreter.get_signature_runner(keys[0])
             inputs = _named(inputs, signature.get_input_details())
             outputs = _named(outputs, signature.get_output_details())
+        self._input_details = inputs
         self._input_index = {detail["name"]: detail["index"] for detail in inputs}
         self._output_index = {detail["name"]: detail["index"] for detail in outputs}
         self._shapes = {detail["name"]: tuple(detail["shape"]) for detail in inputs}
@@ -48,6 +64,9 @@ class TFLiteRunner:
         self._allocated = False
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if self._fresh and self._used:
+            self._open()
+        self._used = True
         for name, array in arrays.items():
             if self._shapes[name] != array.shape:
                 self._interpreter.resize_tensor_input(self._input_index[name], array.shape, strict=True)
@@ -81,9 +100,30 @@ def runners(path: Path) -> dict[str, Runner]:
     if flex_ops(path):
         return {"LiteRT and TensorFlow": FlexRunner(path)}
     return {
-        "LiteRT, XNNPACK": TFLiteRunner(path, threads=2),
-        "LiteRT, reference kernels": TFLiteRunner(path, xnnpack=False, threads=2),
+        "LiteRT, XNNPACK": TFLiteRunner(path, threads=2, fresh=True),
+        "LiteRT, builtin kernels": TFLiteRunner(path, kernels="builtin", threads=2, fresh=True),
     }
+
+
+def advisers(path: Path) -> dict[str, Runner]:
+    """LiteRT's reference kernels, for a small file: they are slow. Some operations, such as ELU, have none."""
+    if path.stat().st_size > _MOST_BYTES or flex_ops(path):
+        return {}
+    try:
+        return {"LiteRT's reference kernels": TFLiteRunner(path, kernels="reference")}
+    except ExportError:  # not every operation has one
+        return {}
+
+
+def _check_static(path: str | os.PathLike[str], inputs: list[dict[str, Any]]) -> None:
+    """An app allocates a file with the shapes that stand in it: they must be those that the file says it takes."""
+    for detail in inputs:
+        shape, taken = detail["shape"], detail["shape_signature"]
+        if len(shape) != len(taken) or any(b >= 0 and a != b for a, b in zip(shape, taken, strict=True)):
+            raise ExportError(
+                f"'{path}' allocates its input '{detail['name']}' as {list(map(int, shape))}, and says that it takes "
+                f"{list(map(int, taken))} (-1 is free): an app cannot run it as it is. Export the model again."
+            )
 
 
 def _check_readable(path: Path) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from ...errors import ExportError
-from ...model.facts import ModelFacts
 from ...options import IoDtype, Target, TFLiteOptions, TFLiteQuantization
 from ...progress import Progress
 from ...report.delegate_report import XnnpackReport
@@ -19,6 +18,9 @@ from . import metadata, op_facts, runtime
 from .convert.explain_failure import explain, flex_warning, float_note
 from .delegates.xnnpack import xnnpack_report
 from .tensors import tensors
+
+if TYPE_CHECKING:  # it imports Keras, and the process that runs a file does without
+    from ...model.facts import ModelFacts
 
 
 class TFLiteFormat:
@@ -68,6 +70,9 @@ class TFLiteFormat:
 
     def runners(self, path: Path) -> dict[str, Runner]:
         return runtime.runners(path)
+
+    def advisers(self, path: Path) -> dict[str, Runner]:
+        return runtime.advisers(path)
 
     def op_counts(self, path: Path) -> dict[str, int]:
         return op_facts.op_counts(path)

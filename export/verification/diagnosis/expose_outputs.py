@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 
 from ...formats import format_of
 from ...model.facts import ModelFacts
+from ...model.user_inputs import NamedArrays
 from ..cases import cases_to_try
 from ..compare import compare
+from ..pieces import in_pieces
 from .ignored_failure import failure_ignored
 
+_ROWS = 4
 
-def first_divergence(facts: ModelFacts, make: Callable[[ModelFacts, Path], object], suffix: str) -> str | None:
+
+def first_divergence(
+    facts: ModelFacts, make: Callable[[ModelFacts, Path], object], suffix: str, given: Sequence[NamedArrays] = ()
+) -> str | None:
     """Convert the model once more with every layer's output exposed, and name the first layer whose output differs.
 
+    Of what is `given` a few rows are looked at: all outputs of all layers for all rows would fill the memory.
     Exposed outputs keep a converter from merging layers. So the answer is None where a fault needs the merge, and where
     the model is no graph of layers.
     """
@@ -29,7 +36,8 @@ def first_divergence(facts: ModelFacts, make: Callable[[ModelFacts, Path], objec
         known = ModelFacts.of(exposed)
         make(known, path)
         runners = format_of(path).runners(path)
-        report = compare(known, runners, path, cases_to_try(known, runners, path))
+        few = [(name, next(in_pieces(arrays, known.declared.batch, _ROWS))[0]) for name, arrays in given]
+        report = compare(known, runners, path, cases_to_try(known, runners, path, few))
         layers = dict(zip(known.declared.outputs, exposed.output_names, strict=True))
         return next((layers[name] for name, output in report.outputs.items() if not output.ok), None)
     return None

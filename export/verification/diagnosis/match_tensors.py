@@ -10,44 +10,30 @@ most.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from functools import wraps
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
-from ...formats.protocol import Format
-from ...lowerings import LOWERINGS
+from ...formats.protocol import ArtifactReader
 from ...model.facts import ModelFacts
 from ...model.keras_graph import layers_below
-from ...model.patching import patched_calls
 from ...model.precision import in_float32
 from ...model.relative_error import scale
 from ...model.test_inputs import INFINITE, Probe
 from ...model.user_inputs import Arrays
-from ...report.verify_report import Check, Loss, VerifyReport
-from ..interface import first_of
+from ...report.check import Check
+from ...report.verify_report import Loss, VerifyReport
+from ..interface import Artifact, first_of, fixed_batch
 from ..metrics import distance
+from ..pieces import in_pieces
+from ..recording import Call, recording
 from .ignored_failure import failure_ignored
 
 _SAME = 1e-4
 _CAP = 100.0  # dB: nearer is the same
 _PLENTY = 20.0  # dB above what is asked: a loss beyond that harms nobody
-_NORMS = tuple(kind for kind, _ in LOWERINGS if kind.__name__.endswith("Normalization"))
-
-
-@dataclass
-class _Call:
-    """One call of a layer: its float outputs, and which earlier calls made what it takes."""
-
-    layer: str
-    is_norm: bool
-    outputs: Arrays
-    takes: set[int] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -71,7 +57,7 @@ class _Ruler:
 
 
 def divergence_inside(
-    models: list[ModelFacts], form: Format[Any], path: Path, report: VerifyReport, tried: list[Probe]
+    models: list[ModelFacts], form: ArtifactReader, path: Path, report: VerifyReport, tried: list[Probe]
 ) -> tuple[str | None, Loss | None]:
     """The first layer whose output the file at `path` does not compute, or None if that cannot be told; for a quantized
     file also the layer that loses most.
@@ -84,59 +70,50 @@ def divergence_inside(
         return None, None
     found: list[tuple[str | None, Loss | None]] = []
     with failure_ignored():  # the artifact is broken: whatever else is wrong with it must not hide that
-        values = _values_inside(models[0], form, path, probe)
-        ruler = _Ruler.of(failed[probe.name], report.quantized)
-        found = [_first_wrong(_record(facts, probe.arrays), values, ruler) for facts in models]
+        check = failed[probe.name]
+        piece = _worst_piece(models[0], form, path, check.runtime, probe.arrays)
+        values = _values_inside(models[0], form, path, piece)
+        ruler = _Ruler.of(check, report.quantized)
+        found = [_first_wrong(_record(facts, piece), values, ruler) for facts in models]
     order = [layer.name for layer in layers_below(models[0].model)]
     known = [(layer, loss) for layer, loss in found if layer in order]
     # A search that goes wrong stops too early, at a layer that was merged away.
     return max(known, key=lambda pair: order.index(str(pair[0])), default=(None, None))
 
 
-def _values_inside(facts: ModelFacts, form: Format[Any], path: Path, probe: Probe) -> Arrays:
+def _worst_piece(facts: ModelFacts, form: ArtifactReader, path: Path, runtime: str, arrays: Arrays) -> Arrays:
+    """Of the rows, as many as the artifact runs at a time: those for which it is furthest from the model."""
+    runners = form.runners(path)
+    batch = fixed_batch(first_of(runners))
+    pieces = [piece for piece, _ in in_pieces(arrays, batch)]
+    if len(pieces) == 1:
+        return pieces[0]
+    artifact = Artifact.of(path, runners, facts.signature)
+
+    def error(piece: Arrays) -> float:
+        outputs = [keras.ops.convert_to_numpy(y) for y in facts.declared.call(facts.model, piece)]
+        pairs = zip(outputs, artifact.run(runtime, piece), strict=True)
+        return max(distance(y, other, 0.0).relative for y, other in pairs)
+
+    with in_float32(facts.model):
+        return max(pieces, key=error)
+
+
+def _values_inside(facts: ModelFacts, form: ArtifactReader, path: Path, arrays: Arrays) -> Arrays:
     """What the operations of the artifact compute from an input."""
     names = [spec.name for spec in first_of(form.runners(path)).inputs]
     ours = [spec.name for spec in facts.declared.inputs]
     names = ours if set(names) == set(ours) else names
-    return [value for _, value in form.tensors(path, dict(zip(names, probe.arrays, strict=True)))]
+    return [value for _, value in form.tensors(path, dict(zip(names, arrays, strict=True)))]
 
 
-def _record(facts: ModelFacts, arrays: Arrays) -> list[_Call]:
+def _record(facts: ModelFacts, arrays: Arrays) -> list[Call]:
     with in_float32(facts.model), recording(facts.model) as calls:
         facts.declared.call(facts.model, arrays)
     return calls
 
 
-@contextmanager
-def recording(model: keras.Model) -> Iterator[list[_Call]]:
-    """Within the block every call of a layer below `model` is recorded, in the order in which they end."""
-    calls: list[_Call] = []
-    made_by: dict[int, int] = {}
-    kept: list[Any] = []  # the tensors stay alive: a freed one's id would be given to another
-
-    def record(layer: keras.Layer) -> Any:
-        original = layer.call
-
-        @wraps(original)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            results = original(*args, **kwargs)
-            tensors = [y for y in keras.tree.flatten(results) if keras.ops.is_tensor(y)]
-            takes = {made_by[id(x)] for x in keras.tree.flatten((args, kwargs)) if id(x) in made_by}
-            for y in tensors:
-                made_by[id(y)] = len(calls)
-            kept.extend(tensors)
-            arrays = [keras.ops.convert_to_numpy(y) for y in tensors]
-            floats = [y for y in arrays if y.dtype.kind == "f" and y.size > 1]
-            calls.append(_Call(layer.name, isinstance(layer, _NORMS), floats, takes))
-            return results
-
-        return call
-
-    with patched_calls(layers_below(model), record):
-        yield calls
-
-
-def _first_wrong(calls: list[_Call], values: Arrays, ruler: _Ruler) -> tuple[str | None, Loss | None]:
+def _first_wrong(calls: list[Call], values: Arrays, ruler: _Ruler) -> tuple[str | None, Loss | None]:
     """The first call that is neither found among `values` nor taken by a right one, and the one that loses most."""
     by_size: dict[int, list[np.ndarray]] = {}
     for value in values:
@@ -181,7 +158,7 @@ def _unstretched(value: np.ndarray, y: np.ndarray) -> np.ndarray:
         return np.asarray(np.maximum(a, 0) * v + y.mean(axes))
 
 
-def _largest_loss(calls: list[_Call], near: list[float], least: float) -> Loss | None:
+def _largest_loss(calls: list[Call], near: list[float], least: float) -> Loss | None:
     """Where the noise grows most, in dB, from what a layer takes to what it gives."""
     losses = []
     for call, after in zip(calls, near, strict=True):

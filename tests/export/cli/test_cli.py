@@ -150,6 +150,16 @@ def test_verify_takes_the_users_inputs(files, exported, verified, inputs):
 
 
 @pytest.mark.runtime
+@pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
+def test_export_and_fold_take_the_users_inputs(files, tmp_path, suffix):
+    options = ["--json", "--inputs", files / "by_name.npz"]
+    (report,) = json.loads(run("export", files / "model.keras", tmp_path / f"a{suffix}", *options).stdout)
+    assert "given" in [tried["case"] for tried in report["verification"]["inputs"]]
+    folded = json.loads(run("fold", files / "model.keras", tmp_path / "a.keras", *options).stdout)
+    assert folded["folded"]
+
+
+@pytest.mark.runtime
 def test_verify_says_no_to_another_models_artifact(changed, exported):
     text = run("verify", changed / "changed.keras", exported[0] / "b.onnx", code=1).stdout
     assert "does NOT reproduce its model" in text

@@ -35,7 +35,7 @@ def test_a_table_on_a_terminal_has_rules_and_keeps_brackets(monkeypatch):
 
 
 @pytest.mark.runtime
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP", "SIGINT"])
 def test_a_command_that_is_ended_clears_up(name, tmp_path):
     program = (
         "import os, signal, tempfile, keras_norms_cli\n"

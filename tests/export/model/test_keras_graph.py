@@ -100,6 +100,15 @@ def outputs_struct():
     return list(model._outputs_struct) == ["sum"] and model._outputs_struct["sum"] is model._outputs[0]
 
 
+def convert_inputs_to_tensors():
+    model = functional()[0]
+    wide = [keras.ops.ones([1, *x.shape[1:]], "float64") for x in model._inputs]
+    narrowed = [keras.backend.standardize_dtype(x.dtype) for x in model._convert_inputs_to_tensors(wide)]
+    with keras_graph.inputs_as_they_come():
+        kept = [keras.backend.standardize_dtype(x.dtype) for x in model._convert_inputs_to_tensors(wide)]
+    return {*narrowed} == {"float32"} and {*kept} == {"float64"}
+
+
 def nodes_by_depth():
     model, _, (twice, block), _ = functional()
     ordered = [node.operation for depth in sorted(model._nodes_by_depth) for node in model._nodes_by_depth[depth]]
@@ -172,6 +181,7 @@ PRIVATE = {
     "_outputs": outputs,
     "_inputs_struct": inputs_struct,
     "_outputs_struct": outputs_struct,
+    "_convert_inputs_to_tensors": convert_inputs_to_tensors,
     "_nodes_by_depth": nodes_by_depth,
     "_standardize_inputs": standardize_inputs,
     "_keras_history": keras_history,

@@ -10,7 +10,7 @@ from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflit
 from keras_norms.export.formats import format_of
 from keras_norms.export.model.layer_names import NORM_SCOPE
 from keras_norms.export.model.signature import signature
-from keras_norms.export.quantization.calibration import calibration_batches, calibration_warnings
+from keras_norms.export.quantization.calibration import calibration_warnings, read_calibration
 from keras_norms.export.quantization.modes import MODES
 from models import image_net, randomize
 
@@ -156,7 +156,7 @@ def test_calibration_in_every_shape_it_comes_in(tmp_path):
 
 
 def calibration_of(data, batch_size=None, model=None):
-    return calibration_batches(data, signature(model or image_net(NORMS["batch"]), batch_size))
+    return read_calibration(data, signature(model or image_net(NORMS["batch"]), batch_size)).batches
 
 
 def test_calibration_from_pipelines_and_files(images, tmp_path):
@@ -211,7 +211,7 @@ def dataset(x):
 @pytest.mark.parametrize("kind", COUNTS)
 def test_reading_calibration_data_is_counted(kind, images):
     (make, expected), said = COUNTS[kind], []
-    calibration_batches(make(images[:8]), signature(image_net(NORMS["batch"])), said.append)
+    read_calibration(make(images[:8]), signature(image_net(NORMS["batch"])), said.append)
     assert said == [f"calibration data read: {count}" for count in expected]
 
 
@@ -268,7 +268,10 @@ BAD = {
     "no file": ({"quantize": "int8", "calibration": "none.npz"}, "There is no calibration file 'none.npz'"),
     "io of a float file": ({"io_dtype": "int8"}, "goes with quantize='int8'; quantize is None"),
     "io unknown": ({"io_dtype": "int4"}, "must be None, 'float32' or 'int8'; got 'int4'"),
-    "not finite": ({"quantize": "int8", "calibration": np.full((2, 12, 12, 3), np.nan, "float32")}, "must be finite"),
+    "not finite": (
+        {"quantize": "int8", "calibration": np.full((2, 12, 12, 3), np.nan, "float32")},
+        "hold 864 NaN, the first in row 0",
+    ),
     "too few": (
         {"quantize": "int8", "calibration": np.zeros((2, 12, 12, 3), "float32"), "batch_size": 4},
         "at least 4 examples",

@@ -79,7 +79,7 @@ def exported(tmp_path_factory):
 def errors(exported, xnnpack, arrays, size=1):
     """{output: (largest error, largest expected value)}."""
     model, files, _ = exported
-    got = TFLiteRunner(files[size], xnnpack=xnnpack).run(arrays)
+    got = TFLiteRunner(files[size], kernels="xnnpack" if xnnpack else "builtin").run(arrays)
     found = {}
     for name, (given, _, oracle, _) in CASES.items():
         expected = oracle(arrays[given].astype("float64"), model.get_layer(name))
@@ -118,9 +118,9 @@ def test_a_constant_input_gives_beta(xnnpack, exported):
 def test_one_group_poisons_no_other(poison, xnnpack, exported):
     _, files, _ = exported
     arrays = drawn()
-    clean = TFLiteRunner(files[1], xnnpack=xnnpack).run(arrays)
+    clean = TFLiteRunner(files[1], kernels="xnnpack" if xnnpack else "builtin").run(arrays)
     arrays["x4"][0, 3, 3, 0] = arrays["large"][0, 3, 3, 0] = arrays["first"][0, 0, 3, 3] = poison
-    got = TFLiteRunner(files[1], xnnpack=xnnpack).run(arrays)
+    got = TFLiteRunner(files[1], kernels="xnnpack" if xnnpack else "builtin").run(arrays)
     for name, size in (("gn4", 4), ("gn_large", 2), ("in4", 1)):
         # LiteRT's own pooling takes infinity for the largest float, so that group itself may come out finite there.
         assert np.isinf(poison) or np.isnan(got[name][..., :size]).all()

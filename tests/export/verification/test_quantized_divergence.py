@@ -5,8 +5,10 @@ import pytest
 from ai_edge_litert.tools import flatbuffer_utils
 from keras_norms.export import VerificationError, lowerings, to_onnx, to_tflite, verify
 from keras_norms.export.quantization.modes import MODES
-from keras_norms.export.report.verify_report import Check, VerifyReport
-from keras_norms.export.verification.diagnosis.match_tensors import _Call, _first_wrong, _Ruler
+from keras_norms.export.report.check import Check
+from keras_norms.export.report.verify_report import VerifyReport
+from keras_norms.export.verification.diagnosis.match_tensors import _first_wrong, _Ruler
+from keras_norms.export.verification.recording import Call
 from models import NORMS, image_net
 
 import keras_norms
@@ -71,7 +73,7 @@ def test_noise_that_piles_up_is_told_from_the_layer_that_makes_most():
     rng = np.random.default_rng(0)
     y = [rng.normal(size=(1, 6, 6, 8)) for _ in range(4)]
     noisy = [x + amount * rng.normal(size=x.shape) for x, amount in zip(y, (0.01, 0.2, 0.25, 0.4), strict=True)]
-    calls = [_Call(f"layer_{i}", False, [x], {i - 1} if i else set()) for i, x in enumerate(y)]
+    calls = [Call(f"layer_{i}", False, [x], {i - 1} if i else set()) for i, x in enumerate(y)]
     first, loss = _first_wrong(calls, noisy, _Ruler(least=10.0, by_noise=True))
     assert (first, loss.layer) == ("layer_3", "layer_1")
     assert (round(loss.before_db), round(loss.after_db)) == (40, 14)

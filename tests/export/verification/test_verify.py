@@ -159,8 +159,7 @@ def test_the_inputs_that_break_norms_are_among_those_tried(net, artifacts):
     assert [record.case for record in report.inputs] == [*tried, "random, batch 3", "one infinity"]
     assert set(report.cases) >= {*tried, "random, batch 3", "one infinity"} - {"constant rows"}, report.skipped
     levels = ("optimized", "not optimized", "basic optimizations", "extended optimizations")
-    runtimes = {"ONNX's reference evaluator", *(f"ONNX Runtime, {level}" for level in levels)}
-    assert {check.runtime for check in report.checks} == runtimes
+    assert {check.runtime for check in report.checks} == {f"ONNX Runtime, {level}" for level in levels}
 
 
 def test_a_fault_that_only_the_users_inputs_show(tmp_path):
@@ -182,7 +181,9 @@ def test_a_chaotic_model_is_not_blamed_on_the_artifact_but_never_passes_unseen(t
         x = keras.Input((4,), name="x")
         return keras.Model(x, keras.layers.Lambda(lambda t: keras.ops.sin(function(t) * 1e9), name="y")(x))
 
-    with pytest.raises(VerificationError, match="one rounding step of input and weights moves the model's output"):
+    with pytest.raises(
+        VerificationError, match="inconclusive: .*rounding alone moves the model's own output by .* Give inputs= "
+    ):
         to_onnx(wild(keras.ops.tanh), tmp_path / "m.onnx")  # no two runtimes round tanh alike
     # A file that nevertheless says the same has nothing to be excused.
     assert to_onnx(wild(lambda t: t), tmp_path / "m.onnx").verification.ok

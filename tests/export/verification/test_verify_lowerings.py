@@ -9,6 +9,7 @@ import pytest
 from keras import ops
 from keras_norms.export import VerificationError, lowerings, to_onnx, to_tflite
 from keras_norms.export.verification import compare as comparing
+from keras_norms.export.verification import judge_artifact
 from models import randomize
 
 import keras_norms
@@ -157,11 +158,11 @@ def report(request, tmp_path_factory):
         seen.append(compare(*args, **kwargs))
         return seen[-1]
 
-    compare = judging.compare
+    compare = judge_artifact.compare
     export, suffix = request.param
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lowerings, "LOWERINGS", [(k, partial(lower, right=right)) for k, right in lowerings.LOWERINGS])
-        patch.setattr(judging, "compare", keep)
+        patch.setattr(judge_artifact, "compare", keep)
         patch.setattr(judging, "first_divergence", lambda *args: None)  # the searches take longer than all the rest
         patch.setattr(judging, "divergence_inside", lambda *args: (None, None))
         patch.setattr(comparing, "_swapped", lambda *args: None)  # it compares every output with every other

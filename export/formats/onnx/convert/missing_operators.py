@@ -22,6 +22,25 @@ def _erfc(context: Any, node: Any, name: str, _arguments: Any) -> None:
     )
 
 
+def _log1p(context: Any, node: Any, name: str, _arguments: Any) -> None:
+    """log(1 + x): Keras' logaddexp uses it, and ONNX has no such operator."""
+    _with_one(context, node, name, lambda x, one: ("Log", [context.make_node("Add", [x, one]).output[0]]))
+
+
+def _expm1(context: Any, node: Any, name: str, _arguments: Any) -> None:
+    """exp(x) - 1: Keras' celu uses it, and ONNX has no such operator."""
+    _with_one(context, node, name, lambda x, one: ("Sub", [context.make_node("Exp", [x]).output[0], one]))
+
+
+def _with_one(context: Any, node: Any, name: str, form: Callable[[str, str], tuple[str, list[str]]]) -> None:
+    """In the place of a node of one input, the last operator and its inputs that `form` says of that input and of 1."""
+    shape, dtype, x = context.get_shape(node.output[0]), context.get_dtype(node.output[0]), node.input[0]
+    context.remove_node(name)
+    one = context.make_const(f"{name}/one", np.array(1.0, onnx.helper.tensor_dtype_to_np_dtype(dtype)))
+    kind, inputs = form(x, one.output[0])
+    context.make_node(kind, inputs, name=name, outputs=node.output, shapes=[shape], dtypes=[dtype])
+
+
 def _where(context: Any, node: Any, _name: str, _arguments: Any) -> None:
     """Where, which takes nothing of the side that was not chosen: the converter's own c x + (1 - c) y takes NaN."""
     if context.get_dtype(node.output[0]) == onnx.TensorProto.BOOL:  # ONNX Runtime has no kernel for it
@@ -57,6 +76,8 @@ def _bucketize(context: Any, node: Any, name: str, _arguments: Any) -> None:
 HANDLERS: dict[str, tuple[Callable[[Any, Any, str, Any], None], list[str]]] = {
     "Bucketize": (_bucketize, []),
     "Erfc": (_erfc, []),
+    "Expm1": (_expm1, []),
+    "Log1p": (_log1p, []),
     "Select": (_where, []),
     "SelectV2": (_where, []),
 }

@@ -30,6 +30,7 @@ from .padding_into_convolution import padding_into_convolution
 from .pass_types import Group, Pass
 from .pixel_shuffle_op import insert_pixel_shuffles, write_pixel_shuffles
 from .recurrent_transposes import join_directions, merge_transposes, reverse_as_direction
+from .reduce_in_stages import reduce_in_stages
 from .reduce_without_reshape import reduce_without_reshape
 from .simplify_where import simplify_where
 from .transpose_as_reshape import transpose_as_reshape
@@ -93,5 +94,6 @@ PASSES: tuple[Pass, ...] = (
     ),
     Pass("conv1d_as_conv2d", _U, conv1d_as_conv2d, "behind biases and padding, which it would have to lift too"),
     Pass("mean_as_pool", _U, mean_as_pool, "asks for channels first; a pool could not be turned", then_clean=True),
+    Pass("reduce_in_stages", _U, reduce_in_stages, "behind every pass that knows a mean by its one operation"),
     Pass("forget_shapes", _U, forget_shapes, "last: no pass asks for shapes any more"),
 )

@@ -227,6 +227,14 @@ def set_integers(node: ir.Node, name: str, numbers: Sequence[int]) -> None:
     node.attributes[name] = ir.AttrInt64s(name, list(numbers))
 
 
+def set_slice_axes(node: ir.Node, axes: Sequence[int]) -> None:
+    """Let a Slice work along `axes`; ONNX has them of the type of its limits."""
+    limits = node.inputs[1]
+    dtype = np.int64 if limits is None or limits.dtype is None else limits.dtype.numpy()
+    node.resize_inputs(max(4, len(node.inputs)))
+    node.replace_input_with(3, new_constant(graph_of(node), np.array(axes, dtype), f"{node.name}/axes"))
+
+
 def set_axes(node: ir.Node, axes: Sequence[int]) -> None:
     """Let a reduction or a Squeeze work along `axes`, told as its opset tells them."""
     if "axes" in node.attributes:

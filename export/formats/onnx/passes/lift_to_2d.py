@@ -21,11 +21,11 @@ from .ir_utils import (
     integer_list,
     integers,
     new_constant,
-    new_integers,
     rank_of,
     reduced_axes,
     set_axes,
     set_integers,
+    set_slice_axes,
 )
 from .permute_op import REDUCE, turnable
 
@@ -107,9 +107,7 @@ def _lift_widths(node: ir.Node, row: int) -> None:
 
 def _lift_slice(node: ir.Node, row: int) -> None:
     old = integers(node.inputs[3]) if has_input(node, 3) else list(range(array_of(node.inputs[1]).size))
-    node.resize_inputs(max(4, len(node.inputs)))
-    axes = new_integers(graph_of(node), [_shifted(axis, row) for axis in old or ()], f"{node.name}/axes")
-    node.replace_input_with(3, axes)
+    set_slice_axes(node, [_shifted(axis, row) for axis in old or ()])
 
 
 def _lift_constants(node: ir.Node, row: int) -> None:

@@ -29,6 +29,7 @@ from .ir_utils import (
     real,
     reduced_axes,
     set_axes,
+    set_slice_axes,
     static,
 )
 from .pixel_shuffle_op import SHUFFLE, turn_pixel_shuffle
@@ -141,9 +142,7 @@ def _knows_limits(node: ir.Node, _rank: int) -> bool:
 
 def _turn_slice(node: ir.Node, rank: int, perm: Perm) -> None:
     axes = integers(node.inputs[3]) if has_input(node, 3) else list(range(array_of(node.inputs[1]).size))
-    moved = new_integers(graph_of(node), [perm.index(axis % rank) for axis in axes or ()], f"{node.name}/axes")
-    node.resize_inputs(max(4, len(node.inputs)))
-    node.replace_input_with(3, moved)
+    set_slice_axes(node, [perm.index(axis % rank) for axis in axes or ()])
 
 
 def _turn_group_norm(node: ir.Node, _rank: int, _perm: Perm) -> None:

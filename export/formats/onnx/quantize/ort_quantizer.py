@@ -33,7 +33,7 @@ def quantize(model: onnx.ModelProto, mode: str, calibration: str | None, say: Pr
             # Unsigned weights: ONNX Runtime has no ConvInteger for signed ones before 1.24.
             kinds = {"op_types_to_quantize": _WEIGHTED, "weight_type": ort.QuantType.QUInt8}
             ort.quantize_dynamic(ready, target, per_channel=True, **kinds)
-            return onnx.load(target)
+            return _sorted(onnx.load(target))
         reader = _Reader([value.name for value in model.graph.input], str(calibration), say)
         ort.quantize_static(ready, target, reader, op_types_to_quantize=_WEIGHTED, per_channel=True)
         return _unrounded_for_norms(onnx.load(target))
@@ -62,8 +62,13 @@ def _unrounded_for_norms(model: onnx.ModelProto) -> onnx.ModelProto:
                 if _of_norm(user.name):
                     user.replace_input_with(i, made.inputs[0])
     common.RemoveUnusedNodesPass()(quantized)
-    graph.sort()  # what a loop takes is quantized behind it
-    return ir.to_proto(quantized)
+    return _sorted(ir.to_proto(quantized))
+
+
+def _sorted(model: onnx.ModelProto) -> onnx.ModelProto:
+    """`model` with operations behind those whose results they take: what a loop takes is quantized behind the loop."""
+    (in_order := ir.from_proto(model)).graph.sort()
+    return ir.to_proto(in_order)
 
 
 def _of_norm(name: str | None) -> bool:

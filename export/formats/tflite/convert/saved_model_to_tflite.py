@@ -14,6 +14,7 @@ from ....options import TFLiteOptions
 from ....progress import Progress, silent
 from ....quantization.calibration import load_batches
 from ...protocol import Conversion
+from ...stages import HALF, SINGLE
 from ..quantize.calibrated import quantize
 from ..quantize.dynamic_range import round_kernels
 from .fuse_conv3d_bias import with_biases
@@ -21,6 +22,8 @@ from .lower_roll import in_two
 from .lower_slice import apart
 from .restore_fp32_scalars import whole_scalars
 from .rewrite_saved_model import rewritten
+from .scale_sums import as_means
+from .stage_sums import in_stages
 
 # What the converter has no form for: a slice that inserts dimensions where several sizes are free, and a roll.
 _REWRITES = {"StridedSlice": apart, "Roll": in_two}
@@ -34,7 +37,11 @@ def convert_saved_model(
     The arguments are `Conversion` and `TFLiteOptions` as plain data. Returns what stayed in float.
     """
     job = Conversion(**conversion)
-    flatbuffer, stayed = _flatbuffer(job, TFLiteOptions(**options), progress)
+    chosen = TFLiteOptions(**options)
+    flatbuffer, stayed = _flatbuffer(job, chosen, progress)
+    half = chosen.target == "gpu"
+    # After quantization, whose integers add up exactly: only what stays in float is left to cut.
+    flatbuffer = in_stages(as_means(flatbuffer) if half else flatbuffer, HALF if half else SINGLE)
     Path(job.path).write_bytes(_with_names(flatbuffer, {"inputs": job.inputs, "outputs": job.outputs}))
     return stayed
 

@@ -16,7 +16,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
-from ....model.precision import FLOAT16_LARGEST, FLOAT16_SMALLEST_NORMAL
+from ....model.float16 import FLOAT16_LARGEST, FLOAT16_SMALLEST_NORMAL
 from ..run_preserving import run_keeping
 
 

@@ -6,7 +6,7 @@ What needs LiteRT is imported when `lint` is called: this module is imported wit
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from ....loading.load_model import load_model
 from ....model.keras_graph import layers_below
 from ....model.signature import Signature, Spec
 from ....model.user_inputs import Arrays, user_cases
-from ....report.delegate_report import DelegateReport, XnnpackReport
-from ... import format_of
+from ....report.delegate_report import DelegateReport
+from ...isolated import isolated_reader
 
-_EXAMPLES, _FREE_SIZE = 8, 32
+_EXAMPLES = 8
+_DRAWN = "standard normal numbers: give calibration data (--calibration) to learn what yours do"
 
 
 def lint(
@@ -46,46 +47,20 @@ def lint(
     Example:
         >>> print(lint("model.tflite", calibration=images))  # doctest: +SKIP
     """
-    from ..flex_runner import flex_ops
-    from .half_findings import half_findings
-    from .static_checks import static_findings
-
     path = Path(path)
     if path.suffix != ".tflite":
         raise ExportError(f"Delegates are a matter of .tflite files; got '{path.name}'. Export one.")
     if not path.is_file():
         raise ExportError(f"There is no artifact '{path}'. Export the model first.")
     layers = None if model is None else {layer.name for layer in layers_below(load_model(model))}
-    runner = next(iter(format_of(path).runners(path).values()))
-    needs_tensorflow = bool(flex_ops(path))
-    findings = static_findings(path, runner.inputs, layers, format_of(path).quantized_as(path))
-    arrays, source = _inputs(runner.inputs, calibration)
-    if needs_tensorflow:
-        return DelegateReport(str(path), None, tuple(findings), {}, source)
-    feed = {spec.name: array for spec, array in zip(runner.inputs, arrays, strict=True)}
-    in_half, errors = half_findings(path, feed, runner.outputs, layers)
-    return DelegateReport(str(path), xnnpack(path, layers), (*findings, *in_half), errors, source)
-
-
-def xnnpack(path: Path, layers: Collection[str] | None = None) -> XnnpackReport | None:
-    """Which operations of a `.tflite` file XNNPACK takes; None if the file runs at none of the sizes tried."""
-    from .xnnpack import xnnpack_report
-
-    return xnnpack_report(path, layers)
-
-
-def _inputs(specs: Sequence[Spec], calibration: Any) -> tuple[Arrays, str]:
-    """A few examples to emulate half precision on, and a note on where they come from."""
+    reader = isolated_reader(path)  # the file may come from anywhere
+    specs = next(iter(reader.runners(path).values())).inputs
+    feed, source = None, _DRAWN
     if calibration is not None:
-        return _first_of(calibration, specs)
-    rng = np.random.default_rng(0)
-    shapes = [[n or (1 if i == 0 else _FREE_SIZE) for i, n in enumerate(spec.shape)] for spec in specs]
-    drawn = [
-        rng.normal(size=shape) if spec.dtype.startswith("float") else np.zeros(shape)
-        for spec, shape in zip(specs, shapes, strict=True)
-    ]
-    source = "standard normal numbers: give calibration data (--calibration) to learn what yours do"
-    return [x.astype(spec.dtype) for x, spec in zip(drawn, specs, strict=True)], source
+        arrays, source = _first_of(calibration, specs)
+        feed = {spec.name: array for spec, array in zip(specs, arrays, strict=True)}
+    findings, errors, taken = reader.delegate_findings(path, feed, layers)
+    return DelegateReport(str(path), taken, tuple(findings), errors, source)
 
 
 def _first_of(calibration: Any, specs: Sequence[Spec]) -> tuple[Arrays, str]:

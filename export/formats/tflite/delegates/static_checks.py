@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from ....model.layer_names import NORM_SCOPE, layer_of
-from ....model.signature import Spec
+from ....model.spec import Spec
 from ....report.delegate_report import Finding
 from .gpu_rules import refusals
 from .node_table import Node, nodes

@@ -64,7 +64,7 @@ class Program:
             "concat": lambda: self.add(
                 "Slice",
                 self.add("Concat", x, others[self.rng.integers(len(others))], axis=3),
-                *(self.constant([n], np.int64) for n in (1, 1 + c, 3)),
+                *(self.constant([n], np.int32) for n in (1, 1 + c, 3)),  # TensorFlow's limits are of 32 bits
             ),
             "pad": lambda: self.add(
                 "Slice",

@@ -129,6 +129,7 @@ BIAS = """(float[1, 3, 4, 4] x, float[4, 3, 1, 1] w, float[{b}] w2) => (float[1,
 PADDING = """(float[1, 3, 4, 4] x, float[4, 3, 3, 3] w) => (float[1, 4, 4, 4] y)
     <int64[8] p = {{0, 0, 1, 1, 0, 0, 1, 1}}, float v = {{{value}}}> {{ u = Pad(x, p, v)  y = Conv(u, w) }}"""
 SERIES = """(float[1, {c}, 8] x, float[{c}, {c}, 3] w) => (float[1, {c}, 6] y) {{ c = Conv(x, w)  y = Relu(c) }}"""
+LONG = """(float[2, {n}, 3] x) => (float[a, b] y) <int64[1] a = {{1}}> {{ y = {op} <keepdims = 0> (x, a) }}"""
 MEAN = """(float[1, 3, 4, 4] x) => (float[a, b, c, d] y) <int64[2] a = {{{axes}}}> {{ y = ReduceMean(x, a) }}"""
 SHAPE = """(float[N, {m}, 2] x) => (float[a, b{more}] y)
     <int64[1] zero = {{0}}, int64[1] one = {{1}}, int64[1] e = {{{e}}}>
@@ -236,6 +237,9 @@ CASES = {
     "padding_into_convolution": Case(PADDING.format(value=0), "Conv", PADDING.format(value=1)),
     "conv1d_as_conv2d": Case(SERIES.format(c=16), "Unsqueeze Conv Relu Squeeze", SERIES.format(c=12)),
     "mean_as_pool": Case(MEAN.format(axes="2, 3"), "GlobalAveragePool", MEAN.format(axes="1, 2")),
+    "reduce_in_stages": Case(
+        LONG.format(n=9000, op="ReduceMean"), "Reshape ReduceMean ReduceMean", LONG.format(n=4096, op="ReduceMean")
+    ),
     "forget_shapes": Case(
         "(float[2, 3] x) => (float[2, 3] y) { a = Relu(x)  y = Tanh(a) }",
         "Relu Tanh",

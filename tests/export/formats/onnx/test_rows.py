@@ -60,6 +60,8 @@ class Program:
             "softmax": lambda: add("Softmax", x, axis=1),
             "concat": lambda: add("Slice", add("Concat", x, other, axis=1), whole(3), whole(3 + c), whole(1)),
             "split": lambda: add("Concat", *add("Split", x, outputs=2, axis=2, num_outputs=2)[::-1], axis=2),
+            # TensorFlow's limits are of 32 bits, and ONNX wants the axes like them.
+            "reversed": lambda: add("Slice", x, *(self.constant([i], np.int32) for i in (n - 1, -n - 1, 2, -1))),
             "pad": lambda: add("Slice", add("Pad", x, whole(0, 0, 1, 0, 0, 2)), whole(2), whole(2 + n), whole(-1)),
             "dense": lambda: self.turned(lambda y: add("MatMul", y, self.normal(c, c)), x),
             "layer norm": lambda: self.turned(lambda y: add("LayerNormalization", y, self.normal(c), axis=-1), x),

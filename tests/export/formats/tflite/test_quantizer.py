@@ -76,6 +76,23 @@ def test_a_convolution_that_anything_else_reads_is_left_alone(tmp_path):
     assert not equalizing.pairs(Graph((tmp_path / "m.tflite").read_bytes()))
 
 
+def read_by_two_norms(x):
+    return [keras_norms.GroupNormalization(2, name="a")(x), keras_norms.GroupNormalization(2, name="b")(x)]
+
+
+def an_output_too(x):
+    return [keras_norms.GroupNormalization(2, name="a")(x), x]
+
+
+@runtime
+@pytest.mark.parametrize("shared", [read_by_two_norms, an_output_too])
+def test_a_convolution_whose_output_is_shared_is_left_alone(shared, tmp_path):
+    inputs = keras.Input((6, 6, 3), name="x")
+    model = keras.Model(inputs, shared(keras.layers.Conv2D(8, 3)(inputs)))
+    to_tflite(randomize(model), tmp_path / "m.tflite", batch_size=1)
+    assert not equalizing.pairs(Graph((tmp_path / "m.tflite").read_bytes()))
+
+
 def to_grid(kernel):
     scale = np.abs(kernel).max(axis=(1, 2, 3), keepdims=True) / 127
     return np.round(kernel / scale) * scale

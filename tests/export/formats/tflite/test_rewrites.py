@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras_norms.export.formats import tflite
+from keras_norms.export.formats.stages import Limits
 from keras_norms.export.formats.tflite.convert.fuse_conv3d_bias import with_biases
 from keras_norms.export.formats.tflite.convert.lower_roll import in_two
 from keras_norms.export.formats.tflite.convert.lower_slice import apart
 from keras_norms.export.formats.tflite.convert.restore_fp32_scalars import whole_scalars
 from keras_norms.export.formats.tflite.convert.rewrite_saved_model import rewrite_function, rewritten
+from keras_norms.export.formats.tflite.convert.scale_sums import as_means
+from keras_norms.export.formats.tflite.convert.stage_sums import in_stages
 from keras_norms.export.formats.tflite.flatbuffer_graph import Graph
 from keras_norms.export.formats.tflite.quantize import equalizing, int16x8, rounding, sensitivity
 from keras_norms.export.formats.tflite.quantize.dynamic_range import round_kernels
@@ -22,7 +25,7 @@ from tensorflow.python.framework.function_def_to_graph import function_def_to_gr
 from tflite_files import Op, constants, flatbuffer, kinds, run
 
 RELU = 1  # ActivationFunctionType.RELU
-VALID = 1  # Padding.VALID
+SAME, VALID = 0, 1  # Padding
 
 
 def random(*shape, seed=0):
@@ -71,6 +74,50 @@ def added(value, halved, kind="ADD"):
 
 def restored(of=None):
     return lambda halves: whole_scalars(halves, lambda: added(*of) if of else pytest.fail("not needed"))
+
+
+# --- stage_sums: with limits of 6 numbers, for small tensors
+
+SHORT = Limits(6, 6)
+
+
+def reduction(kind="MEAN", x=(2, 4, 4, 3), axes=(1, 2), keep=False, computed=False):
+    kept = [1 if i in axes else n for i, n in enumerate(x) if keep or i not in axes]
+    ops = [Op("NEG", ["axes"], "minus", (len(axes),))] if computed else []
+    ops += [Op(kind, ["x", "minus" if computed else "axes"], "y", tuple(kept), {"keepDims": keep})]
+    numbers = [i - len(x) for i in axes]
+    return flatbuffer({"x": x}, {"axes": np.array([-i if computed else i for i in numbers], np.int32)}, ops, ["y"])
+
+
+def pool(x=(1, 6, 6, 2), size=(4, 4), stride=(2, 1), padding=VALID, y=(1, 2, 3, 2)):
+    options = {"padding": padding, "fusedActivationFunction": RELU, "strideH": stride[0], "strideW": stride[1]}
+    options |= {"filterHeight": size[0], "filterWidth": size[1]}
+    return flatbuffer({"x": x}, {}, [Op("AVERAGE_POOL_2D", ["x"], "y", y, options)], ["y"])
+
+
+def staged_case(file, becomes=None, x=(2, 4, 4, 3)):
+    return Case(file, lambda content: in_stages(content, SHORT), becomes, inputs={"x": random(*x)})
+
+
+# --- scale_sums
+
+
+def totals(kind="MUL", factor=(1, 1), swap=False, also=False, size=9, output=False):
+    """The sum over positions times, or divided by, a constant."""
+    given = ["sum", "c"] if not swap else ["c", "sum"]
+    ops = [
+        Op("SUM", ["x", "axes"], "sum", (1, 4), {"keepDims": False}),
+        Op(kind, given, "y", (1, factor[0] if kind == "FULLY_CONNECTED" else 4)),
+        *([Op("NEG", ["sum"], "z", (1, 4))] if also else []),
+    ]
+    constants = {"axes": np.array([1, 2], np.int32), "c": random(*factor, seed=3)}
+    outputs = ["y", *(["z"] if also else []), *(["sum"] if output else [])]
+    return flatbuffer({"x": (1, size, size, 4)}, constants, ops, outputs)
+
+
+def total_case(becomes=None, size=9, **options):
+    changes = becomes is not None
+    return Case(totals(size=size, **options), as_means, becomes, 1e-6, changes, {"x": random(1, size, size, 4)})
 
 
 # --- int16x8
@@ -209,6 +256,45 @@ CASES = {
     ("restore_fp32_scalars", "not: an array"): Case(added([1e-3] * 4, True), restored()),
     ("restore_fp32_scalars", "not: another operation"): Case(added(1e-3, True), restored((1e-3, False, "MUL"))),
     ("restore_fp32_scalars", "not: whole already"): Case(added(1e-3, False), restored()),
+    ("stage_sums", "axes apart"): staged_case(reduction(), "MEAN MEAN"),
+    ("stage_sums", "axes apart, kept"): staged_case(reduction("SUM", keep=True), "SUM SUM"),
+    ("stage_sums", "three axes"): staged_case(reduction(axes=(1, 2, 3)), "MEAN MEAN MEAN"),
+    ("stage_sums", "one axis"): staged_case(reduction("SUM", (2, 8, 3), (1,)), "RESHAPE SUM SUM", x=(2, 8, 3)),
+    ("stage_sums", "one axis without factors"): staged_case(
+        reduction(x=(2, 13, 3), axes=(1,)), "PAD RESHAPE MEAN MUL MEAN", x=(2, 13, 3)
+    ),
+    ("stage_sums", "a sum without factors"): staged_case(
+        reduction("SUM", x=(2, 13), axes=(1,)), "PAD RESHAPE SUM SUM", x=(2, 13)
+    ),
+    ("stage_sums", "an axis again"): staged_case(reduction(x=(1, 36, 5, 2)), "MEAN RESHAPE MEAN MEAN", x=(1, 36, 5, 2)),
+    ("stage_sums", "a window"): staged_case(pool(), "AVERAGE_POOL_2D AVERAGE_POOL_2D", x=(1, 6, 6, 2)),
+    ("stage_sums", "a window, padded"): staged_case(
+        pool(padding=SAME, y=(1, 3, 6, 2)), "AVERAGE_POOL_2D AVERAGE_POOL_2D", x=(1, 6, 6, 2)
+    ),
+    ("stage_sums", "a window along one axis"): staged_case(
+        pool((1, 17, 1, 2), (8, 1), (4, 1), y=(1, 3, 1, 2)), "AVERAGE_POOL_2D AVERAGE_POOL_2D", x=(1, 17, 1, 2)
+    ),
+    ("stage_sums", "a window over all of an axis"): staged_case(
+        pool((1, 1, 9, 2), (1, 9), (1, 1), y=(1, 1, 1, 2)), "AVERAGE_POOL_2D AVERAGE_POOL_2D", x=(1, 1, 9, 2)
+    ),
+    ("stage_sums", "not: short"): staged_case(reduction(x=(2, 3, 2, 3))),
+    ("stage_sums", "not: computed axes"): staged_case(reduction(computed=True)),
+    ("stage_sums", "not: the largest number"): staged_case(reduction("REDUCE_MAX")),
+    ("stage_sums", "not: a window that does not part"): staged_case(
+        pool((1, 17, 1, 2), (7, 1), (3, 1), y=(1, 4, 1, 2)), x=(1, 17, 1, 2)
+    ),
+    ("stage_sums", "not: a padded window along one axis"): staged_case(
+        pool((1, 17, 1, 2), (8, 1), (4, 1), SAME, y=(1, 5, 1, 2)), x=(1, 17, 1, 2)
+    ),
+    ("scale_sums", "times a constant"): total_case("MEAN MUL"),
+    ("scale_sums", "a constant times it"): total_case("MEAN MUL", swap=True),
+    ("scale_sums", "over a constant"): total_case("MEAN DIV", kind="DIV"),
+    ("scale_sums", "a dense layer"): total_case("MEAN FULLY_CONNECTED", kind="FULLY_CONNECTED", factor=(3, 4)),
+    ("scale_sums", "not: a constant over it"): total_case(kind="DIV", swap=True),
+    ("scale_sums", "not: it is added"): total_case(kind="ADD"),
+    ("scale_sums", "not: something else reads it"): total_case(also=True),
+    ("scale_sums", "not: it is an output"): total_case(output=True),
+    ("scale_sums", "not: few terms"): total_case(size=8),
     ("int16x8", "layers that follow each other"): Case(
         two_layers(), sixteen, "QUANTIZE CONV_2D CONV_2D DEQUANTIZE", 2e-4, changes_constants=True
     ),

@@ -1,0 +1,1 @@
+"""A look inside of an artifact, where its outputs do not show everything."""

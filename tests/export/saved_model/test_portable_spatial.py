@@ -1,0 +1,144 @@
+"""Pooling, convolution and resizing as they are written into a file: the same numbers as Keras' own."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from keras.src.backend.tensorflow import image as backend_image
+from keras.src.backend.tensorflow import nn as backend_nn
+from keras.src.backend.tensorflow import numpy as backend_numpy
+from keras_norms.export import to_onnx, to_tflite
+from keras_norms.export.saved_model import portable_spatial
+from models import randomize
+
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="forms of TensorFlow's operations")
+
+L = keras.layers
+EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
+
+
+def drawn(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def same(form, original, *arguments, **named):
+    expected, got = original(*arguments, **named), form(original)(*arguments, **named)
+    assert got.shape == expected.shape
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+POOLS = list(itertools.product(("max_pool", "average_pool"), (2, (1, 3, 2)), (None, 1, (2, 1, 3)), ("valid", "same")))
+
+
+@pytest.mark.parametrize(("kind", "size", "strides", "padding"), POOLS)
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+def test_volumes_pooled_as_images(kind, size, strides, padding, layout):
+    x = drawn(2, 4, 5, 6, 7)
+    same(portable_spatial.pool_volume, getattr(backend_nn, kind), x, size, strides, padding, layout)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("for_tflite", [False, True])
+def test_volumes_convolved_in_groups(padding, layout, for_tflite):
+    x, kernel = drawn(2, 4, 5, 6, 4), drawn(2, 2, 3, 2, 6)
+    same(portable_spatial.conv(for_tflite), backend_nn.conv, x, kernel, 2, padding, layout)
+
+
+@pytest.mark.parametrize("strides", [1, 2])
+@pytest.mark.parametrize(("channels", "outputs"), [(4, 3), (2, 6)])  # the second in two groups
+def test_rows_channels_first(strides, channels, outputs):
+    x, kernel = drawn(2, 4, 9), drawn(3, channels, outputs)
+    same(portable_spatial.conv(True), backend_nn.conv, x, kernel, strides, "same", "channels_first")
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("size", [(2, 3), (4, 1), (3, 3)])
+@pytest.mark.parametrize("dilation", [2, 3, (1, 2)])
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+def test_dilated_transposed_convolutions(padding, size, dilation, layout):
+    x, kernel = drawn(2, 6, 7, 5), drawn(*size, 3, 5 if layout == "channels_last" else 6)
+
+    def original(x, kernel, strides, padding, output_padding, layout, dilation):
+        """TensorFlow has no such kernel on a CPU: the numbers of the kernel with zeros in it."""
+        apart = (dilation,) * 2 if isinstance(dilation, int) else dilation
+        spread = np.zeros(
+            [(n - 1) * d + 1 for n, d in zip(kernel.shape, apart, strict=False)] + list(kernel.shape[2:]), np.float32
+        )
+        spread[:: apart[0], :: apart[1]] = kernel
+        last = np.moveaxis(x, 1, -1) if layout == "channels_first" else x
+        y = backend_nn.conv_transpose(last, spread, strides, padding, output_padding, "channels_last", 1)
+        return np.moveaxis(y, -1, 1) if layout == "channels_first" else y
+
+    same(portable_spatial.conv_transpose(True), original, x, kernel, 1, padding, None, layout, dilation)
+
+
+@pytest.mark.parametrize("interpolation", ["bicubic", "lanczos3", "lanczos5"])
+@pytest.mark.parametrize("size", [(12, 10), (4, 7), (6, 5)])
+@pytest.mark.parametrize("antialias", [False, True])
+def test_images_resized_by_weights(interpolation, size, antialias):
+    form = portable_spatial.resize("bicubic", "lanczos3", "lanczos5")
+    for x, layout in ((drawn(2, 6, 5, 3), "channels_last"), (drawn(2, 3, 6, 5), "channels_first")):
+        same(form, backend_image.resize, x, size, interpolation, antialias=antialias, data_format=layout)
+
+
+def test_an_infinite_pixel_stays_near():
+    x = drawn(1, 9, 9, 1)
+    x[0, 0, 0] = np.inf
+    y = portable_spatial.resize("bicubic")(backend_image.resize)(x, (18, 18), "bicubic", data_format="channels_last")
+    assert np.isfinite(y[0, 8:]).all()
+    assert np.isfinite(y[0, :, 8:]).all()
+
+
+def test_cropping_and_other_kinds_stay_with_keras():
+    form = portable_spatial.resize("bicubic")
+    for named in ({"crop_to_aspect_ratio": True}, {"pad_to_aspect_ratio": True}):
+        same(form, backend_image.resize, drawn(1, 6, 9, 2), (4, 4), "bicubic", data_format="channels_last", **named)
+    same(form, backend_image.resize, drawn(6, 9, 2), (4, 4), "bicubic", data_format="channels_last")
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 5, 4, 6), (2, 3, 3), (2, 3, 4, 3), (2, 3, 4, 5)])
+def test_biases_channels_first(shape):
+    bias = drawn(3).reshape(1, 3, *[1] * (len(shape) - 2))
+    same(portable_spatial.add_channels_first, backend_numpy.add, drawn(*shape), bias)
+    same(portable_spatial.add_channels_first, backend_numpy.add, drawn(*shape), drawn(shape[-1]))
+    same(portable_spatial.add_channels_first, backend_numpy.add, drawn(*shape), 1.5)
+
+
+def everything():
+    """One output for each form, of which no converter or no runtime knows the layer as Keras writes it."""
+    volume, image, row = (keras.Input(s, name=n) for s, n in (((4, 5, 4, 4), "v"), ((6, 5, 2), "i"), ((4, 8), "r")))
+    first = {"data_format": "channels_first"}
+    return keras.Model(
+        [volume, image, row],
+        {
+            "max_pool": L.MaxPooling3D(2)(volume),
+            "average_pool": L.AveragePooling3D(3, strides=2, padding="same")(volume),
+            "grouped": L.Conv3D(4, 2, groups=2)(volume),
+            "grouped_first": L.Conv3D(4, 2, groups=2, **first)(volume),
+            "volume_first": L.Conv3D(3, 2, strides=2, **first)(volume),
+            "dilated": L.Conv3D(3, 2, dilation_rate=2, padding="same")(volume),
+            "conv_first": L.Conv1D(3, 2, **first)(row),
+            "separable_first": L.SeparableConv1D(3, 2, **first)(row),
+            "transposed_first": L.Conv1DTranspose(3, 2, strides=2, **first)(row),
+            "transposed_dilated": L.Conv2DTranspose(3, 3, dilation_rate=2, padding="same")(image),
+            "bicubic": L.UpSampling2D(2, interpolation="bicubic")(image),
+            "lanczos": L.Resizing(4, 9, interpolation="lanczos3")(image),
+            "logaddexp": ops.logaddexp(row, -row),
+            "columns": L.Conv2D(2, 1, **first)(image),  # as many as channels
+            "slice": L.Conv2D(3, 2)(image)[:, ::-1],
+            **{f"{name}_far": L.Activation(name)(100.0 * row) for name in ("softplus", "log_sigmoid", "mish")},
+            "celu": L.Activation("celu")(row),
+            "one_hot": ops.one_hot(ops.cast(row[..., 0], "int32"), 3),
+        },
+    )
+
+
+@pytest.mark.runtime
+@pytest.mark.parametrize("suffix", EXPORTS)
+def test_every_form_is_written(suffix, tmp_path):
+    report = EXPORTS[suffix](randomize(everything()), tmp_path / f"m{suffix}")
+    assert report.verification.relative < 2e-5
+    assert not any(kind.startswith("Flex") for kind in report.ops)

@@ -1,0 +1,129 @@
+"""Random models, exported and judged without the package; `python benchmarks/random_exports.py` tries more of them.
+
+A model that fails is shrunk, and the test prints the code of the smallest that fails in the same way.
+"""
+
+import shutil
+
+import numpy as np
+import pytest
+from keras_norms.export import VerificationError, pipeline
+from random_models import random_recipe
+from random_models import shrink as shrinking
+from random_models.judge import difference
+from random_models.outcome import CRASH, FALSELY_REFUSED, REFUSED, RIGHT, WRONG, for_format, kind_of, outcome
+from random_models.recipe import Entry, Recipe, Step
+from random_models.shrink import shrink
+
+pytestmark = pytest.mark.runtime
+
+# Seeds of small models that have, together, nearly every kind of step and of activation.
+LENGTH = 4
+SEEDS = {
+    "tflite": (
+        20, 22, 28, 29, 38, 39, 45, 51, 55, 67, 75, 77, 79, 83, 85, 91, 98, 102, 105, 115, 127, 136, 142, 145,
+        164, 177, 190, 212, 244, 257,
+    ),
+    "onnx": (
+        14, 17, 19, 21, 23, 26, 33, 35, 48, 49, 68, 84, 96, 110, 112, 116, 121, 140, 144, 151, 158, 175, 192,
+        218, 223, 227, 237, 241, 246, 249,
+    ),
+}  # fmt: skip
+CASES = [(seed, name) for name, seeds in SEEDS.items() for seed in seeds]
+
+
+@pytest.mark.parametrize(("seed", "format_name"), CASES)
+def test_the_file_of_a_random_model_is_right(seed, format_name):
+    recipe = for_format(random_recipe(seed, LENGTH), format_name)
+    result = outcome(recipe, format_name)
+    if result.outcome != RIGHT:
+        smallest = shrink(recipe, lambda smaller: outcome(smaller, format_name).like(result), most=30)
+        pytest.fail(f"{result.outcome}: {result.message} (judged: {result.judged})\n\n{smallest.script()}")
+
+
+def recipe_of(*steps, outputs=("x1",)):
+    return Recipe(0, (Entry("in0", (6,)),), steps, outputs)
+
+
+DENSE = Step("x1", "layers.Dense", (("units", 3), ("activation", "relu")), ("in0",))
+
+
+def test_a_seed_is_one_model():
+    assert random_recipe(5) == random_recipe(5) != random_recipe(6)
+    assert random_recipe(5).code() == random_recipe(5).code()
+
+
+def test_what_is_printed_runs():
+    recipe = random_recipe(3, LENGTH)
+    scope = {}
+    exec(recipe.script(), scope)
+    for ours, theirs in zip(recipe.build().get_weights(), scope["model"].get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_failing_recipe_shrinks():
+    steps = (
+        DENSE,
+        Step("x2", "layers.Activation", (("activation", "tanh"),), ("x1",)),
+        Step("x3", "layers.LayerNormalization", (("epsilon", 0.1), ("scale", False)), ("x2",)),
+        Step("x4", "layers.Add", (), ("x3", "x2"), listed=True),
+    )
+    recipe = recipe_of(*steps, outputs=("x4", "x2"))
+    smallest = shrink(recipe, lambda other: any(step.made == "layers.LayerNormalization" for step in other.steps))
+    assert [step.made for step in smallest.steps] == ["layers.LayerNormalization"]
+    assert smallest.steps[0].arguments == ()
+    assert smallest.outputs == ("x3",)
+    assert smallest.build().count_params() == 6
+
+
+def test_shrinking_tries_no_model_that_keras_does_not_make(monkeypatch):
+    tried = []
+    monkeypatch.setattr(shrinking, "candidates", lambda recipe: [recipe_of(DENSE, outputs=("x9",))])
+    shrink(recipe_of(DENSE), tried.append)
+    assert not tried
+
+
+def test_the_judge_sees_what_is_wrong():
+    y = np.ones((2, 3), np.float32)
+    assert difference([y], [y], [y]) is None
+    assert difference([y + 9e-5], [y], [y]) is None
+    assert "off by 2.0e-04" in difference([y + 2e-4], [y], [y])
+    assert difference([y + 2e-4], [y], [y + 1e-4]) is None  # as far as the model itself rounds
+    assert "off by nan" in difference([y * np.nan], [y], [y])
+    assert "has shape (3, 2)" in difference([y.T], [y], [y])
+    assert "2 outputs instead of 1" in difference([y, y], [y], [y])
+
+
+def fails(*_):
+    raise VerificationError("'m' was not written: it does not reproduce its model. Output 'x1' is off by 3.0")
+
+
+def crashes(*_):
+    raise KeyError("a fault")
+
+
+def test_a_right_file_that_is_refused_is_told_from_a_wrong_one(monkeypatch):
+    monkeypatch.setattr(pipeline, "judge", fails)
+    result = outcome(recipe_of(DENSE), "onnx")
+    assert (result.outcome, result.kind) == (FALSELY_REFUSED, "VerificationError: Output '...' is off by #")
+    monkeypatch.setattr(shutil, "copyfile", lambda _, to: to.write_bytes(b"no model"))
+    assert outcome(recipe_of(DENSE), "onnx").outcome == REFUSED
+
+
+def test_another_exception_is_a_crash(monkeypatch):
+    monkeypatch.setattr(pipeline, "judge", crashes)
+    result = outcome(recipe_of(DENSE), "onnx")
+    assert (result.outcome, result.kind) == (CRASH, "KeyError in crashes")
+
+
+def test_a_file_that_differs_is_wrong(monkeypatch):
+    monkeypatch.setattr("random_models.outcome.judge", lambda path, _: "output 0 is off")
+    assert outcome(recipe_of(DENSE), "onnx").outcome == WRONG
+
+
+def test_refusals_of_one_kind_are_counted_together():
+    one, other = (
+        VerificationError(f"'/tmp/{n}/m.onnx' ... does not reproduce its model. 'dense_{n}' is off by {n}.5e-04")
+        for n in (1, 2)
+    )
+    assert kind_of(one) == kind_of(other)
