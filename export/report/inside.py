@@ -49,7 +49,7 @@ class Reach:
     def __str__(self) -> str:
         def up_to(mean: float) -> str:
             if not mean:
-                return "nowhere"
+                return "at none of the means that were tried"
             return f"up to a mean of {mean:,.0f} deviations" + (" and more" if mean == self.tried else "")
 
         return f"holds {self.tolerance:.0e} {up_to(self.artifact)}; Keras itself {up_to(self.model)}"
