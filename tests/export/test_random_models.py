@@ -11,7 +11,17 @@ from keras_norms.export import VerificationError, pipeline
 from random_models import random_recipe
 from random_models import shrink as shrinking
 from random_models.judge import difference
-from random_models.outcome import CRASH, FALSELY_REFUSED, REFUSED, RIGHT, WRONG, for_format, kind_of, outcome
+from random_models.outcome import (
+    CRASH,
+    FALSELY_REFUSED,
+    REFUSED,
+    RIGHT,
+    WRONG,
+    built_from,
+    for_format,
+    kind_of,
+    outcome,
+)
 from random_models.recipe import Entry, Recipe, Step
 from random_models.shrink import shrink
 
@@ -92,6 +102,15 @@ def test_the_judge_sees_what_is_wrong():
     assert "off by nan" in difference([y * np.nan], [y], [y])
     assert "has shape (3, 2)" in difference([y.T], [y], [y])
     assert "2 outputs instead of 1" in difference([y, y], [y], [y])
+
+
+def test_without_float64_a_rounding_step_shows_how_far_a_model_rounds():
+    pooled = Step("x1", "layers.MaxPooling3D", (("pool_size", 2),), ("in0",))
+    recipe = Recipe(0, (Entry("in0", (2, 2, 2, 1)),), (pooled,), ("x1",))
+    expected = built_from(recipe)[1]
+    single, moved = expected.single[0][0], expected.double[0][0]
+    assert 0 < np.abs(single - moved).max() < 1e-6
+    assert single.dtype == moved.dtype == np.float32
 
 
 def fails(*_):
