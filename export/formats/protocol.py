@@ -33,7 +33,7 @@ class Runner(Protocol):
 
 @dataclass(frozen=True)
 class Conversion:
-    """One conversion: from which SavedModel to which file, under which names, with which calibration data (.npz)."""
+    """One conversion: of which recorded model, to which file, under which names, with which calibration data (.npz)."""
 
     saved_model: str
     path: str
@@ -89,6 +89,10 @@ class Format(ArtifactReader, Protocol[Options]):
 
     def half_precision(self, options: Options) -> bool:
         """Whether the file is for runtimes that compute in half precision."""
+        ...
+
+    def frozen_below(self) -> int:
+        """The bytes of weights up to which the converter reads a frozen graph, and no SavedModel; 0 for never."""
         ...
 
     def convert(self, conversion: Conversion, options: Options, facts: ModelFacts, say: Progress) -> tuple[str, ...]:

@@ -67,13 +67,13 @@ def record_and_convert(
     form, options = request.format, request.options
     say("tracing")
     saved_model = Path(tempfile.mkdtemp(dir=place.work))
-    half = form.half_precision(options)
+    layout = (form.channels_first, form.half_precision(options), form.frozen_below())
     if keras.backend.backend() == "tensorflow":
         from ..saved_model.record import record
 
-        record(facts.model, saved_model, facts.signature, form.channels_first, half)
+        record(facts.model, saved_model, facts.signature, *layout)
     else:
-        record_in_child(facts.model, saved_model, facts.signature, form.channels_first, half, place.work)
+        record_in_child(facts.model, saved_model, facts.signature, *layout, place.work)
     say("calibrating and converting" if calibration else "converting")
     inputs = tuple(spec.name for spec in facts.signature.inputs)
     data = None if calibration is None else str(calibration)

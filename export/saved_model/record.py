@@ -1,4 +1,4 @@
-"""A Keras model as a TensorFlow SavedModel with one inference signature: what both converters read.
+"""A Keras model as a TensorFlow graph with one inference signature: what both converters read.
 
 Norm layers run their lowered form while the graph is recorded. Needs Keras on the TensorFlow backend.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,6 +17,7 @@ from ..errors import ExportError
 from ..lowerings import lowered
 from ..model.precision import in_float32
 from ..model.signature import Signature
+from .frozen_graph import write_frozen
 from .portable_ops import portable
 from .purity import check_repeatable, no_graph
 
@@ -33,9 +35,16 @@ class _Written(keras.StatelessScope):
 
 
 def record(
-    model: keras.Model, directory: str | os.PathLike[str], sig: Signature, channels_first: bool, half: bool = False
+    model: keras.Model,
+    directory: str | os.PathLike[str],
+    sig: Signature,
+    channels_first: bool,
+    half: bool = False,
+    frozen_below: int = 0,
 ) -> None:
-    """Record `model` at inference with the shapes of `sig` and write it as a SavedModel.
+    """Record `model` at inference with the shapes of `sig` and write it into `directory`.
+
+    With weights of up to `frozen_below` bytes it is written as a frozen graph where that can be, else as a SavedModel.
 
     Inputs and outputs are called by their positions, in as many digits as keep them in order when sorted.
     `channels_first` is the layout that the runtime's convolutions want, `half` that it may compute in half precision.
@@ -59,6 +68,17 @@ def record(
         except Exception as error:  # whatever a layer's call raises
             raise ExportError(no_graph(model, error)) from error
     check_repeatable(model, concrete, changed)
+    try:
+        if not write_frozen(concrete, Path(directory), frozen_below):
+            _write_saved_model(model, concrete, directory)
+    except (tf.errors.OpError, OSError) as error:  # no room, mostly
+        reason = error.strerror if isinstance(error, OSError) else error.message
+        raise ExportError(f"The traced model could not be written to a temporary folder: {reason}.") from error
+    del concrete, serve
+    gc.collect()  # graphs stand in reference cycles, which pile up between exports
+
+
+def _write_saved_model(model: keras.Model, concrete: Any, directory: str | os.PathLike[str]) -> None:
     # Not the function: beside its signature it would be traced once more, and with the norms as they are.
     module = tf.Module()
     module.variables_of_model = [*(variable.value for variable in model.variables), *concrete.graph.variables]
@@ -67,7 +87,3 @@ def record(
         tf.saved_model.save(module, os.fspath(directory), signatures=concrete, options=without_gradients)
     except ValueError as error:  # a variable called as its layer is, by a name that TensorFlow does not allow
         raise ExportError(no_graph(model, error)) from error
-    except tf.errors.OpError as error:  # no room, mostly
-        raise ExportError(f"The traced model could not be written to a temporary folder: {error.message}.") from error
-    del module, concrete, serve
-    gc.collect()  # graphs stand in reference cycles, which pile up between exports

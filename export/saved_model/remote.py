@@ -14,7 +14,13 @@ from ..worker.client import run_job
 
 
 def record_in_child(
-    model: keras.Model, saved_model: Path, sig: Signature, channels_first: bool, half: bool, work: Path
+    model: keras.Model,
+    saved_model: Path,
+    sig: Signature,
+    channels_first: bool,
+    half: bool,
+    frozen_below: int,
+    work: Path,
 ) -> None:
     """Save `model`, and let the converting process load and record it.
 
@@ -31,6 +37,7 @@ def record_in_child(
         batch_size=batch,
         channels_first=channels_first,
         half=half,
+        frozen_below=frozen_below,
         classes=_own_classes(model),
     )
 
@@ -55,6 +62,7 @@ def record_file(
     batch_size: int | None,
     channels_first: bool,
     half: bool,
+    frozen_below: int,
     classes: list[tuple[str, str]],
 ) -> None:
     """The job of the converting process."""
@@ -63,4 +71,4 @@ def record_file(
     custom = {name: getattr(importlib.import_module(module), name) for module, name in classes}
     # The file is the parent's own model, written a moment ago: its Python code is as trusted as the parent's.
     loaded = keras.models.load_model(model, custom_objects=custom, compile=False, safe_mode=False)
-    record(loaded, saved_model, signature(loaded, batch_size), channels_first, half)
+    record(loaded, saved_model, signature(loaded, batch_size), channels_first, half, frozen_below)

@@ -58,6 +58,9 @@ class OnnxFormat:
     def half_precision(self, options: OnnxOptions) -> bool:
         return False
 
+    def frozen_below(self) -> int:
+        return DATA_ABOVE // 3  # each step of the converter copies the graph
+
     def convert(
         self, conversion: Conversion, options: OnnxOptions, facts: ModelFacts, say: Progress
     ) -> tuple[str, ...]:

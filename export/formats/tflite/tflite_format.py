@@ -54,6 +54,9 @@ class TFLiteFormat:
     def half_precision(self, options: TFLiteOptions) -> bool:
         return options.target == "gpu"
 
+    def frozen_below(self) -> int:
+        return 0
+
     def convert(
         self, conversion: Conversion, options: TFLiteOptions, facts: ModelFacts, say: Progress
     ) -> tuple[str, ...]:

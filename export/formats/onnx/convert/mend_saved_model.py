@@ -9,6 +9,8 @@ from tensorflow.core.framework import function_pb2, graph_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
+from ....saved_model.frozen_graph import XLA_MARK
+
 _BRANCHES = {"If": 1, "StatelessIf": 1, "While": 0, "StatelessWhile": 0}  # the first input that their functions get
 
 
@@ -21,10 +23,10 @@ def let_inline(path: Path) -> None:
     for meta in saved.meta_graphs:
         nodes = list(meta.graph_def.node)
         for function in meta.graph_def.library.function:
-            function.attr.pop("_XlaMustCompile", None)
+            function.attr.pop(XLA_MARK, None)
             nodes.extend(function.node_def)
         for node in nodes:
-            node.attr.pop("_XlaMustCompile", None)
+            node.attr.pop(XLA_MARK, None)
     path.write_bytes(saved.SerializeToString(deterministic=True))
 
 

@@ -9,8 +9,8 @@ import onnx
 import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.core.framework import graph_pb2
-from tensorflow.python.framework import convert_to_constants
 
+from ....saved_model.frozen_graph import FILE, frozen, inputs_and_outputs, read_frozen
 from .large_weights import large_weights, reads_as_inputs
 from .mend_converted import mend_resizes, mend_transposed
 from .mend_saved_model import add_states, let_inline, tell_branches_shapes
@@ -25,24 +25,15 @@ _LEFT_OUT = ("optimize_transpose", "einsum_optimizer", "global_pool_optimizer")
 
 
 def from_tensorflow(
-    saved_model: str, names: dict[str, list[str]], opset: int, set_aside_above: int
+    recorded: str, names: dict[str, list[str]], opset: int, set_aside_above: int
 ) -> tuple[onnx.ModelProto, dict[str, NDArray[Any]]]:
-    """The ONNX form of the one signature of `saved_model`, inputs and outputs renamed, and weights by input name.
+    """The ONNX form of the one signature of `recorded`, inputs and outputs renamed, and weights by input name.
 
     Protobuf ends at 2 GB, and each step of the converter copies the graph with all that is in it. Where the weights
     take more bytes than `set_aside_above`, the large ones are inputs of the graph on its way through the converter, and
     come back beside it.
     """
-    let_inline(Path(saved_model) / "saved_model.pb")
-    loaded = tf.saved_model.load(saved_model)
-    concrete = loaded.signatures["serving_default"]
-    aside = large_weights(concrete, set_aside_above)
-    definition = _frozen(concrete, frozenset(aside))
-    weights = reads_as_inputs(definition, aside)
-    # Named one by one: left to itself, tf2onnx takes captured constants for inputs.
-    captured = {tensor.name for tensor in concrete.graph.internal_captures}
-    inputs = sorted(tensor.name for tensor in concrete.inputs if tensor.name not in captured)
-    outputs = [tensor.name for tensor in concrete.outputs]
+    definition, inputs, outputs, weights = _read(Path(recorded), set_aside_above)
     with tf.Graph().as_default() as graph:
         definition = tf_loader.tf_optimize([*inputs, *weights], outputs, definition)
         add_states(definition)
@@ -64,10 +55,16 @@ def from_tensorflow(
     return proto, {name: variable.numpy() for name, variable in weights.items()}
 
 
-def _frozen(concrete: Any, left: frozenset[str]) -> graph_pb2.GraphDef:
-    """The graph with its variables, but those that are `left`, as constants."""
-    data = convert_to_constants._FunctionConverterDataInEager(
-        concrete, lower_control_flow=False, aggressive_inlining=True, variable_names_denylist=left
-    )
-    definition: graph_pb2.GraphDef = convert_to_constants._replace_variables_by_constants(converter_data=data)[0]
-    return definition
+def _read(
+    recorded: Path, set_aside_above: int
+) -> tuple[graph_pb2.GraphDef, list[str], list[str], dict[str, tf.Variable]]:
+    """The graph, the names of its inputs and outputs, and the variables that are inputs on their way."""
+    if (recorded / FILE).is_file():
+        return *read_frozen(recorded / FILE), {}
+    let_inline(recorded / "saved_model.pb")
+    loaded = tf.saved_model.load(recorded)
+    concrete = loaded.signatures["serving_default"]
+    aside = large_weights(concrete, set_aside_above)
+    definition = frozen(concrete, frozenset(aside))
+    # Named one by one: left to itself, tf2onnx takes captured constants for inputs.
+    return definition, *inputs_and_outputs(concrete), reads_as_inputs(definition, aside)
