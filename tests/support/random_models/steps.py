@@ -188,8 +188,11 @@ def pool(draw: Draw) -> Step | None:
     if draw.chance(0.3):
         return draw.step(f"layers.Global{kind}Pooling{rank}D", x, *draw.options(keepdims=(False, False, True)), *where)
     if draw.chance(0.08) and None not in draw.shapes[x]:  # TensorFlow dies of it where a size is free
-        # To a size of 1 Keras makes it eagerly alone.
-        return draw.step(f"layers.Adaptive{kind}Pooling{rank}D", x, ("output_size", draw.one(2, 3)), *where)
+        # To a size of 1 Keras makes it eagerly alone, and to more than there is TensorFlow dies of it too.
+        sizes, wanted = draw.shapes[x][1:] if where else draw.shapes[x][:-1], draw.one(2, 3)
+        if min(sizes) < wanted:
+            return None
+        return draw.step(f"layers.Adaptive{kind}Pooling{rank}D", x, ("output_size", wanted), *where)
     given = ("pool_size", draw.one(2, 2, 3)), *draw.options(strides=(None, None, 1, 2), padding=("valid", "same"))
     return draw.step(f"layers.{kind}Pooling{rank}D", x, *given, *where)
 
