@@ -57,18 +57,28 @@ WIDE = (
 TWICE = (Case(BN, (4, 3, 5, 6)), Case(GN, (4, 5, 6), {"groups": 2}), Case(IN, (1, 1024, 8)), Case(LN, (8, 6)))
 
 
-def jax_call(layer, x, call):
-    """layer(x) compiled as a whole: operation by operation, JAX compiles a thousand little programs."""
+def jax_caller(layer, call):
+    """layer(x) compiled as a whole, once: operation by operation, JAX compiles a thousand little programs."""
     import jax
 
     @jax.jit
     def run(trainable, state, x):
         return layer.stateless_call(trainable, state, x, **call)
 
-    y, state = run([v.value for v in layer.trainable_variables], [v.value for v in layer.non_trainable_variables], x)
-    for variable, value in zip(layer.non_trainable_variables, state, strict=True):
-        variable.assign(value)
-    return y
+    def apply(x):
+        trainable, state = layer.trainable_variables, layer.non_trainable_variables
+        y, updated = run([v.value for v in trainable], [v.value for v in state], x)
+        for variable, value in zip(state, updated, strict=True):
+            variable.assign(value)
+        return y
+
+    return apply
+
+
+def caller(layer, call):
+    if keras.backend.backend() == "jax":
+        return jax_caller(layer, call)
+    return lambda x: layer(x, **call)
 
 
 def jax_gradients(layer, x, upstream, call):
@@ -140,12 +150,12 @@ def run(case, mask=None, offset=0.5):
     dtype = "float64" if layer.compute_dtype == "float64" else "float32"
     x, upstream = inputs(case.shape, dtype=dtype, offset=offset), inputs(case.shape, seed=5, dtype=dtype)
     masked = {} if mask is None else {"mask": mask}
-    apply = jax_call if backend == "jax" else lambda layer, x, call: layer(x, **call)
-    results = {"inference": apply(layer, x, masked)}
+    results = {"inference": caller(layer, masked)(x)}
     call = {"training": True, **masked} if case.has_batch_statistics else masked
     if case.has_batch_statistics:
+        train = caller(layer, call)
         for step in range(STEPS):
-            results[f"training{step}"] = apply(layer, inputs(case.shape, step, dtype, offset), call)
+            results[f"training{step}"] = train(inputs(case.shape, step, dtype, offset))
         for weight in layer.weights:
             results[weight.name] = keras.ops.convert_to_numpy(weight).copy()
     gradients = {"jax": jax_gradients, "tensorflow": tensorflow_gradients, "torch": torch_gradients}[backend]
