@@ -55,7 +55,7 @@ def test_same_results(results, backend):
         pytest.skip(f"{backend} is not installed")
     expected, found = (dict(results[name]) for name in ("tensorflow", backend))
     for result in (expected, found):
-        del result["imported"], result["replicas"]
+        del result["imported"], result["replicas"], result["workers"]
     assert found.keys() == expected.keys()
     wrong = []
     for name, value in expected.items():
@@ -81,8 +81,13 @@ def test_light_import(results, backend):
 
 
 def test_mirrored_replicas(results):
-    """synchronized=True: statistics over all replicas equal those of one big batch. Workers: test_distribution.py."""
+    """synchronized=True: statistics over all replicas equal those of one big batch."""
     assert str(results["tensorflow"]["replicas"]) == ""
+
+
+def test_workers(results):
+    """So do statistics over all workers."""
+    assert str(results["tensorflow"]["workers"]) == ""
 
 
 @pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")

@@ -2,8 +2,8 @@
 
 KERAS_BACKEND=jax python layer_child.py results.npz
 
-Importing a backend takes seconds, so the replicas of layer_replicas.py are tried in the same process; JAX needs two
-devices for them, which tests/layers/test_backends.py asks for.
+Importing a backend takes seconds, so the replicas and workers of layer_replicas.py are tried in the same process; JAX
+needs two devices for them, which tests/layers/test_backends.py asks for.
 """
 
 import sys
@@ -18,7 +18,7 @@ IMPORTED = sorted(set(sys.modules) - before)
 
 import numpy as np  # noqa: E402
 from layer_cases import BN, BRN, CASES, GN, IN, LN, OPEN, Case, inputs, randomize  # noqa: E402
-from layer_replicas import mirrored, sharded  # noqa: E402
+from layer_replicas import Workers, mirrored, sharded  # noqa: E402
 
 STEPS = 2
 MASKED = (
@@ -182,7 +182,8 @@ def replicas():
 
 
 def main(path):
-    wrong_with_replicas = replicas()
+    workers = Workers() if keras.backend.backend() == "tensorflow" else None
+    wrong = {"replicas": replicas(), "workers": workers.wrong() if workers else ""}
     mask = np.random.default_rng(3).random((4, 7)) < 0.6
     rows = [("plain", case, {}) for case in (*CASES[::2], *GHOSTS, *HALF, *WIDE)]
     rows += [("masked", case, {"mask": mask}) for case in MASKED]
@@ -194,7 +195,7 @@ def main(path):
             results[f"{kind} {case.id} {name}"] = value
     for case in TWICE:
         results[f"twice {case.id}"] = keras.ops.convert_to_numpy(second_gradient(case))
-    np.savez(path, imported=IMPORTED, replicas=wrong_with_replicas, **results)
+    np.savez(path, imported=IMPORTED, **wrong, **results)
 
 
 if __name__ == "__main__":
