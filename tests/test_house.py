@@ -128,12 +128,16 @@ loaded = {}
 for name in ("keras", "keras_norms", "keras_norms.export"):
     importlib.import_module(name)
     loaded[name] = sorted({module.split(".")[0] for module in sys.modules})
+    if name == "keras_norms":
+        early = "__version__" in vars(sys.modules[name])
+version = [early, sys.modules["keras_norms"].__version__]
 rules = [name for name in sys.modules if name.startswith("keras_norms.export.folding.rules")]
 import keras
 x = keras.Input((2,))
 y = keras.layers.Add()([x, x])
 names = [keras.Model(x, y).name, x._keras_history.operation.name, y._keras_history.operation.name]
-print(json.dumps({"loaded": loaded, "export": str(importlib.util.find_spec("export")), "names": names, "rules": rules}))
+export = str(importlib.util.find_spec("export"))
+print(json.dumps({"loaded": loaded, "version": version, "export": export, "names": names, "rules": rules}))
 """
 
 
@@ -147,6 +151,13 @@ def outside():
 @pytest.mark.runtime
 def test_importing_the_layers_loads_no_converter(outside):
     assert set(outside["loaded"]["keras_norms"]) - set(outside["loaded"]["keras"]) == {"keras_norms"}
+
+
+@pytest.mark.runtime
+def test_the_version_is_looked_up_only_when_it_is_asked_for(outside):
+    early, version = outside["version"]
+    assert not early
+    assert version
 
 
 @pytest.mark.runtime

@@ -1,8 +1,6 @@
 """What stands twice agrees: versions, bounds, commands, and the steps of continuous integration."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -43,14 +41,6 @@ def test_another_name_is_no_version():
 
     with pytest.raises(AttributeError, match="has no attribute '__versoin__'"):
         keras_norms.__versoin__  # noqa: B018
-
-
-@pytest.mark.runtime
-def test_the_version_is_looked_up_only_when_it_is_asked_for():
-    code = (
-        "import sys; import keras_norms; assert '__version__' not in vars(keras_norms); print(keras_norms.__version__)"
-    )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def test_the_oldest_constraints_are_the_lower_bounds():

@@ -2,8 +2,8 @@
 
 KERAS_BACKEND=jax python layer_child.py results.npz
 
-Importing a backend takes seconds, so the replicas of layer_replicas.py are tried in the same process; JAX needs two
-devices for them, which tests/layers/test_backends.py asks for.
+Importing a backend takes seconds, so the replicas and workers of layer_replicas.py are tried in the same process; JAX
+needs two devices for them, which tests/layers/test_backends.py asks for.
 """
 
 import sys
@@ -18,7 +18,7 @@ IMPORTED = sorted(set(sys.modules) - before)
 
 import numpy as np  # noqa: E402
 from layer_cases import BN, BRN, CASES, GN, IN, LN, OPEN, Case, inputs, randomize  # noqa: E402
-from layer_replicas import mirrored, sharded  # noqa: E402
+from layer_replicas import Workers, mirrored, sharded  # noqa: E402
 
 STEPS = 2
 MASKED = (
@@ -57,18 +57,28 @@ WIDE = (
 TWICE = (Case(BN, (4, 3, 5, 6)), Case(GN, (4, 5, 6), {"groups": 2}), Case(IN, (1, 1024, 8)), Case(LN, (8, 6)))
 
 
-def jax_call(layer, x, call):
-    """layer(x) compiled as a whole: operation by operation, JAX compiles a thousand little programs."""
+def jax_caller(layer, call):
+    """layer(x) compiled as a whole, once: operation by operation, JAX compiles a thousand little programs."""
     import jax
 
     @jax.jit
     def run(trainable, state, x):
         return layer.stateless_call(trainable, state, x, **call)
 
-    y, state = run([v.value for v in layer.trainable_variables], [v.value for v in layer.non_trainable_variables], x)
-    for variable, value in zip(layer.non_trainable_variables, state, strict=True):
-        variable.assign(value)
-    return y
+    def apply(x):
+        trainable, state = layer.trainable_variables, layer.non_trainable_variables
+        y, updated = run([v.value for v in trainable], [v.value for v in state], x)
+        for variable, value in zip(state, updated, strict=True):
+            variable.assign(value)
+        return y
+
+    return apply
+
+
+def caller(layer, call):
+    if keras.backend.backend() == "jax":
+        return jax_caller(layer, call)
+    return lambda x: layer(x, **call)
 
 
 def jax_gradients(layer, x, upstream, call):
@@ -140,12 +150,12 @@ def run(case, mask=None, offset=0.5):
     dtype = "float64" if layer.compute_dtype == "float64" else "float32"
     x, upstream = inputs(case.shape, dtype=dtype, offset=offset), inputs(case.shape, seed=5, dtype=dtype)
     masked = {} if mask is None else {"mask": mask}
-    apply = jax_call if backend == "jax" else lambda layer, x, call: layer(x, **call)
-    results = {"inference": apply(layer, x, masked)}
+    results = {"inference": caller(layer, masked)(x)}
     call = {"training": True, **masked} if case.has_batch_statistics else masked
     if case.has_batch_statistics:
+        train = caller(layer, call)
         for step in range(STEPS):
-            results[f"training{step}"] = apply(layer, inputs(case.shape, step, dtype, offset), call)
+            results[f"training{step}"] = train(inputs(case.shape, step, dtype, offset))
         for weight in layer.weights:
             results[weight.name] = keras.ops.convert_to_numpy(weight).copy()
     gradients = {"jax": jax_gradients, "tensorflow": tensorflow_gradients, "torch": torch_gradients}[backend]
@@ -172,7 +182,8 @@ def replicas():
 
 
 def main(path):
-    wrong_with_replicas = replicas()
+    workers = Workers() if keras.backend.backend() == "tensorflow" else None
+    wrong = {"replicas": replicas(), "workers": workers.wrong() if workers else ""}
     mask = np.random.default_rng(3).random((4, 7)) < 0.6
     rows = [("plain", case, {}) for case in (*CASES[::2], *GHOSTS, *HALF, *WIDE)]
     rows += [("masked", case, {"mask": mask}) for case in MASKED]
@@ -184,7 +195,7 @@ def main(path):
             results[f"{kind} {case.id} {name}"] = value
     for case in TWICE:
         results[f"twice {case.id}"] = keras.ops.convert_to_numpy(second_gradient(case))
-    np.savez(path, imported=IMPORTED, replicas=wrong_with_replicas, **results)
+    np.savez(path, imported=IMPORTED, **wrong, **results)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Synchronized statistics: train on several devices and compare with one device that sees the whole batch.
 
-layer_child.py calls `mirrored` and `sharded`; the latter needs JAX as the backend and two devices. As a script this is
-one of two workers, to whom tests/layers/test_distribution.py gives a TF_CONFIG.
+layer_child.py calls `mirrored`, `Workers` and `sharded`; the last needs JAX as the backend and two devices.
 """
 
 import json
+import multiprocessing
 import os
+import socket
+import traceback
 
 import keras
 import numpy as np
@@ -143,11 +145,50 @@ def sharded():
             close(a, b, layer_type.__name__)
 
 
-def worker():
-    """One of two workers on this machine; TF_CONFIG says which. The chief compares with the whole batch."""
+class Workers:
+    """Two workers on this machine: forks of this process, in which TensorFlow must not have begun to compute."""
+
+    SECONDS = 90  # a worker waits for the others without end; this is many times what they take
+
+    def __init__(self):
+        ports = []
+        for _ in range(2):
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                ports.append(free.getsockname()[1])
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
+        context = multiprocessing.get_context("fork")
+        self._said = [context.Pipe(duplex=False) for _ in ports]
+        self._processes = [
+            context.Process(target=told, args=(i, cluster, said)) for i, (_, said) in enumerate(self._said)
+        ]
+        for process in self._processes:
+            process.start()
+
+    def wrong(self):
+        """What goes wrong in them: their tracebacks, or an empty text."""
+        said = [
+            heard.recv() if heard.poll(self.SECONDS) else "It still waits for the other.\n" for heard, _ in self._said
+        ]
+        for process in self._processes:
+            process.kill()
+            process.join()
+        return "".join(said)
+
+
+def told(index, cluster, said):
+    try:
+        worker(index, cluster)
+        said.send("")
+    except Exception:
+        said.send(traceback.format_exc())
+
+
+def worker(index, cluster):
+    """One of the workers, which compares its share with that of the whole batch."""
     import tensorflow as tf
 
-    index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     # The workers' shares differ in size, which is why the batch axis is left free.
     signature = [tf.TensorSpec([None, 5, 3]), tf.TensorSpec([None, 5, 3]), tf.TensorSpec([None, 5], tf.bool)]
@@ -169,8 +210,3 @@ def worker():
                 close(dx, split(gradients[step], shares, index), f"{layer_type.__name__} {shares}")
             for a, b in zip(layer.get_weights(), weights, strict=True):
                 close(a, b, f"{layer_type.__name__} {shares} weights")
-
-
-if __name__ == "__main__":
-    worker()
-    print("equal")

@@ -209,7 +209,8 @@ def test_each_command_has_help(command):
 @pytest.mark.runtime
 def test_as_a_process_it_prints_its_own_words_only(files, tmp_path):
     """The libraries' chatter, native and Python's, does not reach the terminal."""
-    command = [sys.executable, "-m", "keras_norms_cli", "export", files / "model.keras", tmp_path / "a.tflite"]
+    outs = [tmp_path / "a.tflite", tmp_path / "b.onnx"]
+    command = [sys.executable, "-m", "keras_norms_cli", "export", files / "model.keras", *outs]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "KERAS_"))}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
     assert done.stderr == ""

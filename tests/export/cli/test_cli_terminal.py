@@ -1,6 +1,7 @@
 """Where output goes: a terminal, a pipe, a library that prints."""
 
 import io
+import json
 import os
 import pty
 import signal
@@ -93,32 +94,76 @@ def test_traceback_lets_libraries_speak(capfd):
     assert capfd.readouterr().err == "from native code\n"
 
 
+# TensorFlow is imported once, which takes seconds. Each command is a fork of that process, whose streams are first made
+# what a shell would have made them; a stream that is closed when Python starts is None to it.
+FORKS = """
+import gc, os, sys
+import keras_norms.export
+gc.freeze()
+
+def redirected(how):
+    for fd, name, redirection in ((1, "stdout", ">&-"), (2, "stderr", "2>&-")):
+        if redirection == how:
+            os.close(fd)
+            setattr(sys, name, None)
+            setattr(sys, f"__{name}__", None)
+    if how == ">/dev/full":
+        os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+    if how.startswith("/dev/pts/"):
+        terminal = os.open(how, os.O_RDWR)
+        for fd in range(3):
+            os.dup2(terminal, fd)
+
+def forked(how):
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os.dup2(os.open(f"stderr_{sys.argv.index(how)}", os.O_WRONLY | os.O_CREAT), 2)
+    redirected(how)
+    sys.argv[1:] = ["inspect", "model.keras"]
+    import keras_norms_cli
+    keras_norms_cli.main()
+
+codes = [forked(how) for how in sys.argv[1:]]
+print(codes)
+"""
+REDIRECTIONS = (">&-", "2>&-", ">/dev/full")
+
+
+@pytest.fixture(scope="module")
+def inspected(tmp_path_factory):
+    """({redirection: exit code and standard error} of `inspect`, what a terminal shows of it)"""
+    folder = tmp_path_factory.mktemp("inspected")
+    build().save(folder / "model.keras")
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", FORKS, *REDIRECTIONS, os.ttyname(theirs)]
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=folder, env=dict(os.environ, TERM="xterm"), **streams)
+    out, err = process.communicate()
+    os.close(theirs)
+    seen = b"".join(_chunks(ours)).decode()
+    assert process.returncode == 0, err
+    codes = json.loads(out.splitlines()[-1])  # behind what the command printed
+    results = [(code, (folder / f"stderr_{i}").read_text()) for i, code in enumerate(codes, start=1)]
+    return dict(zip((*REDIRECTIONS, "terminal"), results, strict=True)), seen
+
+
 @pytest.mark.runtime
 @pytest.mark.parametrize(
     ("redirection", "code", "error"),
     [(">&-", 0, ""), ("2>&-", 0, ""), (">/dev/full", 1, "Error: OSError: [Errno 28] No space left on device")],
 )
-def test_streams_that_are_closed_or_full(tmp_path, redirection, code, error):
-    build().save(tmp_path / "model.keras")
-    command = f"{sys.executable} -m keras_norms_cli inspect model.keras {redirection}"
-    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == code
-    assert done.stderr.startswith(error)
-    assert "Traceback" not in done.stderr
+def test_streams_that_are_closed_or_full(inspected, redirection, code, error):
+    found, stderr = inspected[0][redirection]
+    assert found == code, stderr
+    assert stderr.startswith(error)
+    assert "Traceback" not in stderr
 
 
 @pytest.mark.runtime
-def test_on_a_terminal_the_command_shows_progress_and_tables(tmp_path):
-    build().save(tmp_path / "model.keras")
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "keras_norms_cli", "inspect", "model.keras"]
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs, env=dict(os.environ, TERM="xterm")
-    )
-    os.close(theirs)
-    seen = b"".join(_chunks(ours))
-    assert process.wait() == 0
-    text = seen.decode()
+def test_on_a_terminal_the_command_shows_progress_and_tables(inspected):
+    results, text = inspected
+    assert results["terminal"][0] == 0
     assert "reading model.keras" in text
     assert "───" in text
     assert "BatchRenormalization" in text
