@@ -21,10 +21,11 @@ _NORMS = tuple(kind for kind, _ in LOWERINGS if kind.__name__.endswith("Normaliz
 
 def has_norms(model: keras.Model) -> bool:
     """Whether a layer takes statistics of its input. At inference a batch norm does not: it is two constants."""
-    return any(_takes_statistics(layer) for layer in layers_below(model))
+    return any(takes_statistics(layer) for layer in layers_below(model))
 
 
-def _takes_statistics(layer: keras.Layer) -> bool:
+def takes_statistics(layer: keras.Layer) -> bool:
+    """Whether a layer is a norm that takes statistics of its input."""
     return isinstance(layer, _NORMS) and not is_batch_norm(layer)
 
 
@@ -67,7 +68,7 @@ def recording(model: keras.Model) -> Iterator[list[Call]]:
                 arrays = []
             floats = [y for y in arrays if y.dtype.kind == "f" and y.size > 1]
             made = Call(layer.name, isinstance(layer, _NORMS), floats, takes)
-            if _takes_statistics(layer) and floats and len(args) == 1 and kwargs.get("mask") is None:
+            if takes_statistics(layer) and floats and len(args) == 1 and kwargs.get("mask") is None:
                 made.norm, made.taken = layer, keras.ops.convert_to_numpy(args[0])
             calls.append(made)
             return results

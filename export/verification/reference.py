@@ -7,6 +7,7 @@ merely finite: TensorFlow's maximum of NaNs is -3.4e38.)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import keras
@@ -20,6 +21,7 @@ from .metrics import relative_errors
 from .pieces import run_in_pieces
 
 _DRAWN_AGAIN = 16
+_DRAWN_FOR_FILES = 4
 _SAME = 1e-4
 
 
@@ -43,6 +45,19 @@ class Reference:
         judged = [mask.copy() for mask in self.judged or []]
         for mask in judged:
             mask[slice(1) if mask.ndim else ...] = False
+        return replace(self, judged=judged)
+
+    def without_zero_weights(self, got: Arrays, of_file: Redraws) -> Reference:
+        """The same without positions of the first sample that no finite number changes in the file either.
+
+        The infinity comes there with a weight of zero, as in an interpolation, and zero times infinity is NaN. That is
+        no leak. It stays one in other samples.
+        """
+        judged = [mask.copy() for mask in self.judged or []]
+        for i in range(_DRAWN_FOR_FILES):
+            for mask, y, other, untouched in zip(judged, self.outputs, got, of_file.untouched(i), strict=True):
+                if mask.ndim and mask.shape == other.shape == untouched.shape:
+                    mask[:1] &= ~untouched[:1] | np.isclose(y[:1], other[:1], _SAME, _SAME)
         return replace(self, judged=judged)
 
     def measure(self, outputs: Arrays, others: Arrays, reached: list[float]) -> list[float]:
@@ -93,10 +108,10 @@ def _reference_or_reason(facts: ModelFacts, case: Probe) -> Reference | str:
 
 
 class Redraws:
-    """Other numbers around the first one of an input, draw after draw; the model runs on each draw once."""
+    """Other numbers around the first one of an input, draw after draw; `run`, a model or a file, runs on each once."""
 
-    def __init__(self, facts: ModelFacts, probe: Probe) -> None:
-        self._facts = facts
+    def __init__(self, run: Callable[[Arrays], Arrays], probe: Probe) -> None:
+        self._run = run
         self._probe = probe
         self._rng = np.random.default_rng(0)
         self._untouched: list[list[np.ndarray]] = []
@@ -107,7 +122,7 @@ class Redraws:
             arrays = self._probe.arrays
             drawn = [self._rng.normal(size=x.shape).astype(x.dtype) if x.dtype.kind == "f" else x for x in arrays]
             here, *others = (
-                run_model(self._facts, with_first_number(drawn, self._probe.first, value)) for value in (0.0, 1e3, -1e3)
+                self._run(with_first_number(drawn, self._probe.first, value)) for value in (0.0, 1e3, -1e3)
             )
             outputs = zip(here, *others, strict=True)
             self._untouched.append([(a == b) & (a == c) for a, b, c in outputs])
