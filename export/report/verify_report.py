@@ -110,7 +110,8 @@ class VerifyReport:
                 f"{worst.case} input in {worst.runtime}; at least {worst.floor_db:.0f} dB is asked."
                 f"{self._where()} Verify and calibrate on more of the real data, or choose a wider mode."
             )
-        where = f" The first layer that diverges is '{self.first_divergence}'." if self.first_divergence else ""
+        where = " Which layer diverges could not be found out."
+        where = f" The first layer that diverges is '{self.first_divergence}'." if self.first_divergence else where
         if worst.problem:
             return f"Output '{worst.output}' {worst.problem} on {worst.case} input in {worst.runtime}.{where}"
         return (

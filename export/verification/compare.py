@@ -19,6 +19,7 @@ from ..report.check import Check
 from ..report.verify_report import VerifyReport
 from .advice import advice
 from .cases import record_of
+from .diagnosis.name_in_error import layer_named
 from .float32_rounding import STEP, Rounding, rounding, rounding_by_steps
 from .interface import Artifact, first_of, fixed_batch, mismatch
 from .metrics import SMALLEST_SCALE, SWAPPED, Distance, distance, is_same_and_not
@@ -143,10 +144,11 @@ class _Comparison:
     def _measure(self, case: Probe, expected: Reference) -> tuple[list[_Measured], Reference]:
         """What every runtime computes, and what the model says in the positions that can be judged."""
         redraws, results = Redraws(partial(run_model, self.facts), case), {}
-        for runtime, got in self.artifact.run_each(case.arrays):
-            results[runtime] = got
-            if expected.judged is not None:
-                expected = narrowed(expected, got, redraws)
+        with layer_named(self.facts.model):
+            for runtime, got in self.artifact.run_each(case.arrays):
+                results[runtime] = got
+                if expected.judged is not None:
+                    expected = narrowed(expected, got, redraws)
         own = [self._measured(runtime, case, expected, got) for runtime, got in results.items()]
         if expected.judged is not None:
             own = self._without_harmless(case, expected, results, own)
@@ -157,7 +159,7 @@ class _Comparison:
     ) -> list[list[_Measured]]:
         """What every runtime computes on an infinity, without NaN that is no leak.
 
-        That is an infinity times a weight of zero in its own sample; and, where another runtime is right about the file,
+        That is an infinity times a weight of zero in its own sample; and, where another runtime computes it right,
         one times a weight that only fills up a kernel of the runtime. In other samples either would be a leak.
         """
         found = list(own)
