@@ -112,7 +112,7 @@ class _Comparison:
         reason = _why_unusable(case, expected)
         if reason:
             return [], [f": {reason}"]
-        measured, expected = self._measure(case, expected)
+        measured, expected, reasons = self._measure(case, expected)
         rounded = self._rounding(case, expected, measured)
         useless = self._useless(case, expected, rounded) if rounded else {}
         found = [self._check(case, expected, one, rounded, one.output in useless) for one in measured]
@@ -121,7 +121,7 @@ class _Comparison:
         names = self.facts.signature.outputs
         if len(useless) == len(names):
             return found, [f": {next(iter(useless.values()))}"]
-        return found, [f", output '{names[i]}': {reason}" for i, reason in useless.items()]
+        return found, [*reasons, *(f", output '{names[i]}': {reason}" for i, reason in useless.items())]
 
     def _useless(self, case: Probe, expected: Reference, rounded: Rounding) -> dict[int, str]:
         """The outputs whose numbers tell nothing about the artifact, and why: the worst first.
@@ -141,37 +141,39 @@ class _Comparison:
         """The least scale that errors of an output are taken relative to, and its own for this input."""
         return SMALLEST_SCALE * self.reached[i], scale(expected.part(i, expected.outputs[i]))
 
-    def _measure(self, case: Probe, expected: Reference) -> tuple[list[_Measured], Reference]:
-        """What every runtime computes, and what the model says in the positions that can be judged."""
+    def _measure(self, case: Probe, expected: Reference) -> tuple[list[_Measured], Reference, list[str]]:
+        """What every runtime computes, what the model says in the positions that can be judged, and what cannot."""
         redraws, results = Redraws(partial(run_model, self.facts), case), {}
         with layer_named(self.facts.model):
             for runtime, got in self.artifact.run_each(case.arrays):
                 results[runtime] = got
                 if expected.judged is not None:
                     expected = narrowed(expected, got, redraws)
-        own = [self._measured(runtime, case, expected, got) for runtime, got in results.items()]
+        own, reasons = [self._measured(runtime, case, expected, got) for runtime, got in results.items()], []
         if expected.judged is not None:
-            own = self._without_harmless(case, expected, results, own)
-        return [found for of_runtime in own for found in of_runtime], expected
+            own, reasons = self._without_harmless(case, expected, results, own)
+        return [found for of_runtime in own for found in of_runtime], expected, reasons
 
     def _without_harmless(
         self, case: Probe, expected: Reference, results: dict[str, Arrays], own: list[list[_Measured]]
-    ) -> list[list[_Measured]]:
-        """What every runtime computes on an infinity, without NaN that is no leak.
+    ) -> tuple[list[list[_Measured]], list[str]]:
+        """What every runtime computes on an infinity, without NaN that is no leak, and how much that leaves out.
 
         That is an infinity times a weight of zero in its own sample; and, where another runtime computes it right,
         one times a weight that only fills up a kernel of the runtime. In other samples either would be a leak.
         """
-        found = list(own)
+        found, most = list(own), 0
         for k, (runtime, got) in enumerate(results.items()):
             if not self._within(found[k]):
                 of_file = Redraws(partial(self.artifact.run, runtime), case)
-                found[k] = self._measured(runtime, case, expected.without_zero_weights(got, of_file), got)
+                without, left_out = expected.without_zero_weights(got, of_file)
+                found[k], most = self._measured(runtime, case, without, got), max(most, left_out)
         if any(self._within(one) for one in found):
             other = expected.other_samples()
             rest = [self._measured(runtime, case, other, got) for runtime, got in results.items()]
             found = [one if self._within(one) else elsewhere for one, elsewhere in zip(found, rest, strict=True)]
-        return found
+        reason = f", {most} numbers of the sample itself: in the file they are an infinity times a weight of zero"
+        return found, [reason] if most else []
 
     def _within(self, measured: list[_Measured]) -> bool:
         return all(found.problem is None and found.distance.relative <= self.tolerance.share for found in measured)

@@ -47,18 +47,20 @@ class Reference:
             mask[slice(1) if mask.ndim else ...] = False
         return replace(self, judged=judged)
 
-    def without_zero_weights(self, got: Arrays, of_file: Redraws) -> Reference:
-        """The same without positions of the first sample that no finite number changes in the file either.
+    def without_zero_weights(self, got: Arrays, of_file: Redraws) -> tuple[Reference, int]:
+        """The same without positions of the first sample that no finite number changes in the file either; how many.
 
         The infinity comes there with a weight of zero, as in an interpolation, and zero times infinity is NaN. That is
         no leak. It stays one in other samples.
         """
         judged = [mask.copy() for mask in self.judged or []]
-        for i in range(_DRAWN_FOR_FILES):
-            for mask, y, other, untouched in zip(judged, self.outputs, got, of_file.untouched(i), strict=True):
-                if mask.ndim and mask.shape == other.shape == untouched.shape:
-                    mask[:1] &= ~untouched[:1] | np.isclose(y[:1], other[:1], _SAME, _SAME)
-        return replace(self, judged=judged)
+        for k, (mask, y, other) in enumerate(zip(judged, self.outputs, got, strict=True)):
+            if mask.ndim and mask.shape == other.shape:
+                draws = [of_file.untouched(i)[k] for i in range(_DRAWN_FOR_FILES)]
+                touched = ~np.logical_and.reduce(draws)
+                mask[:1] &= touched[:1] | np.isclose(y[:1], other[:1], _SAME, _SAME)
+        left_out = sum(int(mask.sum() - rest.sum()) for mask, rest in zip(self.judged or [], judged, strict=True))
+        return replace(self, judged=judged), left_out
 
     def measure(self, outputs: Arrays, others: Arrays, reached: list[float]) -> list[float]:
         """How far `others` are from `outputs`, where they are judged, as shares of their scales."""
