@@ -44,6 +44,8 @@ class VerifyReport:
     """The result of `verify`. `.ok`, `.outputs[name].max_abs`, `.relative`, `.sqnr_db`; every run is in `.checks`.
 
     `.reproduces` is about the numbers alone; `.ok` also needs the certificate, where one lies beside the file, to hold.
+    `undecided` are the outputs that no random or given input tells anything about, and `unstable_layer` is the first
+    layer in which rounding alone makes another result.
     """
 
     path: str
@@ -60,6 +62,8 @@ class VerifyReport:
     movement: dict[str, float] = field(default_factory=dict)
     inside: Inside | None = None
     reach: Reach | None = None
+    undecided: tuple[str, ...] = ()
+    unstable_layer: str | None = None
     outputs: dict[str, OutputReport] = field(init=False)
     reproduces: bool = field(init=False)
     ok: bool = field(init=False)
@@ -70,7 +74,8 @@ class VerifyReport:
         object.__setattr__(self, "outputs", outputs)
         certified = self.certificate is None or self.certificate.ok
         seen = self.inside is None or not (self.inside.problems or self.inside.unseen)
-        reproduces = bool(outputs) and all(output.ok for output in outputs.values()) and seen
+        right = bool(outputs) and all(output.ok for output in outputs.values())
+        reproduces = right and not self.undecided and seen
         object.__setattr__(self, "reproduces", reproduces)
         object.__setattr__(self, "ok", reproduces and certified)
 
@@ -92,13 +97,12 @@ class VerifyReport:
         if self.ok:
             return ""
         if not self.checks:
-            skipped = "; ".join(self.skipped)
-            return f"Verification was inconclusive: every random or given input was skipped ({skipped}). {_GIVE}"
+            return self._inconclusive()
         if self.reproduces:
             return self.certificate.failure() if self.certificate else ""
         failed = [check for check in self.checks if not check.ok]
         if not failed:
-            return self._inside_failure()
+            return self._inconclusive() if self.undecided else self._inside_failure()
         worst = max(failed, key=lambda check: check.relative)
         if worst.floor_db is not None and worst.problem is None:
             return (
@@ -106,13 +110,20 @@ class VerifyReport:
                 f"{worst.case} input in {worst.runtime}; at least {worst.floor_db:.0f} dB is asked."
                 f"{self._where()} Verify and calibrate on more of the real data, or choose a wider mode."
             )
-        where = f" The first layer that diverges is '{self.first_divergence}'." if self.first_divergence else ""
+        where = " Which layer diverges could not be found out."
+        where = f" The first layer that diverges is '{self.first_divergence}'." if self.first_divergence else where
         if worst.problem:
             return f"Output '{worst.output}' {worst.problem} on {worst.case} input in {worst.runtime}.{where}"
         return (
             f"Output '{worst.output}' differs from the model by {worst.relative:.2e} of its scale on "
             f"{worst.case} input in {worst.runtime}; {worst.allowed:.0e} is allowed.{where}"
         )
+
+    def _inconclusive(self) -> str:
+        of = "" if set(self.outputs) <= set(self.undecided) else f" for output '{self.undecided[0]}'"
+        at = f" Rounding alone changes what '{self.unstable_layer}' gives." if self.unstable_layer else ""
+        skipped = "; ".join(self.skipped)
+        return f"Verification was inconclusive: every random or given input was skipped{of} ({skipped}).{at} {_GIVE}"
 
     def _inside_failure(self) -> str:
         if self.inside is None:
@@ -149,6 +160,8 @@ class VerifyReport:
             "movement": dict(self.movement),
             "inside": asdict(self.inside) if self.inside else None,
             "reach": asdict(self.reach) if self.reach else None,
+            "undecided": list(self.undecided),
+            "unstable_layer": self.unstable_layer,
         }
 
     def to_json(self) -> str:

@@ -7,7 +7,7 @@ the same bytes: there is no time and no path in it.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from ..artifact.hashes import artifact_sha256, config_sha256, model_sha256, versions, weights_sha256
 from ..errors import ExportError
 from ..model.facts import ModelFacts
+from ..quantization.modes import Mode
 from ..report.certificate_report import CertificateReport
 from ..report.check import Check
 from ..report.export_report import ExportReport
@@ -113,6 +114,20 @@ class Certificate:
             lacks = "checks" if data["inputs"] else "inputs"
             raise ExportError(f"The certificate '{path}' says nothing: it has no {lacks}. Export again with one.")
         return cls(path, data)
+
+    def held(self, mode: Mode, artifact: Path) -> Mode:
+        """The mode with the ratio asked on random inputs: what was measured on them less 3 dB, where that is less.
+
+        Random numbers are clipped by ranges that were taken from data. Without these data they are all there is, and
+        the file is the one that was certified on them. Below 0 dB there is more noise than signal: that is never asked.
+        """
+        try:
+            if self.data["artifact"]["sha256"] != artifact_sha256(artifact):
+                return mode
+            told = [_decibels(old) for old in self.data["checks"] if old["case"].startswith("random")]
+        except (KeyError, TypeError, AttributeError):  # `recheck` says what is damaged
+            return mode
+        return replace(mode, floor_db=max(0.0, min([mode.floor_db, *(had - _MOST_LOST_DB for had in told)])))
 
     def recheck(self, model: keras.Model, artifact: Path, report: VerifyReport) -> CertificateReport:
         """Compare the certificate with the artifact, the model and the figures measured now.

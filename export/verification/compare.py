@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,17 @@ from ..formats.protocol import Runner
 from ..model.facts import ModelFacts
 from ..model.precision import in_float32
 from ..model.relative_error import scale
-from ..model.test_inputs import Probe
+from ..model.test_inputs import INFINITE, Probe
 from ..model.user_inputs import Arrays
 from ..quantization.modes import Mode
 from ..report.check import Check
 from ..report.verify_report import VerifyReport
 from .advice import advice
 from .cases import record_of
-from .float32_rounding import Rounding, rounding
+from .diagnosis.name_in_error import layer_named
+from .float32_rounding import STEP, Rounding, rounding, rounding_by_steps
 from .interface import Artifact, first_of, fixed_batch, mismatch
-from .metrics import SWAPPED, Distance, distance, is_same_and_not
+from .metrics import SMALLEST_SCALE, SWAPPED, Distance, distance, is_same_and_not
 from .movement import movements
 from .reference import Redraws, Reference, narrowed, references, run_model
 from .tolerance import Tolerance, ordinary, unusable, widened
@@ -53,13 +55,12 @@ def compare(
         floor_db = mode.floor_db if mode and not allowed.given else None
         comparison = _Comparison(facts, artifact, allowed, floor_db, mode, _reached(expectations))
         for case, expected in expectations:
-            found, reason = comparison.checks(case, expected)
+            found, reasons = comparison.checks(case, expected)
             checks += found
-            skipped += [f"{case.name}: {reason}"] if reason else []
+            skipped += [f"{case.name}{reason}" for reason in reasons]
         told = advice(artifact, advisers or {}, expectations, comparison.reached, allowed.share, mode)
-    ordinary_ones = {case.name for case in cases if ordinary(case) and case.judged_for == "numbers"}
-    if not any(check.case in ordinary_ones for check in checks):
-        checks = []  # zeros or a constant alone prove nothing
+    ordinary_ones = {case.name for case in cases if ordinary(case)}
+    told_by = {check.output for check in checks if check.case in ordinary_ones and check.judged_for == "numbers"}
     return VerifyReport(
         str(path),
         allowed.share,
@@ -69,6 +70,8 @@ def compare(
         inputs=tuple(record_of(case, facts.signature) for case in cases),
         advice=told,
         movement=movements(expectations, facts.signature.outputs),
+        # zeros or a constant alone prove nothing
+        undecided=tuple(name for name in facts.signature.outputs if name not in told_by),
     )
 
 
@@ -81,12 +84,16 @@ def _reached(expectations: list[tuple[Probe, Reference]]) -> list[float]:
 
 @dataclass(frozen=True)
 class _Measured:
-    """One output of one runtime: how far it is from the model's, or why it cannot be the model's."""
+    """One output of one runtime: how far it is from the model's, or why it cannot be the model's.
+
+    `problem` is about its numbers, `broken` about what holds also where its numbers tell nothing.
+    """
 
     runtime: str
     output: int
     distance: Distance
     problem: str | None
+    broken: str | None
 
 
 @dataclass(frozen=True)
@@ -100,33 +107,73 @@ class _Comparison:
     mode: Mode | None
     reached: list[float]
 
-    def checks(self, case: Probe, expected: Reference) -> tuple[list[Check], str | None]:
-        """What came of one input; or nothing, and why it cannot be used to judge the artifact."""
+    def checks(self, case: Probe, expected: Reference) -> tuple[list[Check], list[str]]:
+        """What came of one input, and why some outputs, or all, cannot be judged by their numbers on it."""
         reason = _why_unusable(case, expected)
         if reason:
-            return [], reason
-        measured, expected = self._measure(case, expected)
+            return [], [f": {reason}"]
+        measured, expected, reasons = self._measure(case, expected)
         rounded = self._rounding(case, expected, measured)
-        reason = unusable(rounded) if rounded else None
-        if reason:
-            return [], reason
-        return [self._check(case, expected, found, rounded) for found in measured], None
+        useless = self._useless(case, expected, rounded) if rounded else {}
+        found = [self._check(case, expected, one, rounded, one.output in useless) for one in measured]
+        if case.name == INFINITE and not case.given:
+            found = [check for check, one in zip(found, measured, strict=True) if one.output not in useless]
+        names = self.facts.signature.outputs
+        if len(useless) == len(names):
+            return found, [f": {next(iter(useless.values()))}"]
+        return found, [*reasons, *(f", output '{names[i]}': {reason}" for i, reason in useless.items())]
 
-    def _measure(self, case: Probe, expected: Reference) -> tuple[list[_Measured], Reference]:
-        """What every runtime computes, and what the model says in the positions that can be judged."""
-        redraws, results = Redraws(self.facts, case), {}
-        for runtime, got in self.artifact.run_each(case.arrays):
-            results[runtime] = got
-            if expected.judged is not None:
-                expected = narrowed(expected, got, redraws)
-        # An infinity times a weight that only fills up a kernel of the runtime is NaN beside it. That is no fault of a
-        # file that another runtime computes right; in other samples it would be one.
-        own = [self._measured(runtime, case, expected, got) for runtime, got in results.items()]
-        if expected.judged is not None and any(self._within(found) for found in own):
+    def _useless(self, case: Probe, expected: Reference, rounded: Rounding) -> dict[int, str]:
+        """The outputs whose numbers tell nothing about the artifact, and why: the worst first.
+
+        On inputs that are made to break norms an output may be nothing but rounding, as that of a norm of equal
+        numbers is. So there what the output reaches on ordinary inputs is its scale, where that is more.
+        """
+        found: dict[int, str] = {}
+        for i in sorted(range(len(rounded.shares)), key=lambda i: -rounded.shares[i]):
+            least, own = self._scales(i, expected)
+            most = own if ordinary(case) else max(own, self.reached[i])
+            reason = unusable(Rounding([rounded.shares[i] * (max(own, least) / most if most else 1.0)], rounded.how))
+            found |= {i: reason} if reason else {}
+        return found
+
+    def _scales(self, i: int, expected: Reference) -> tuple[float, float]:
+        """The least scale that errors of an output are taken relative to, and its own for this input."""
+        return SMALLEST_SCALE * self.reached[i], scale(expected.part(i, expected.outputs[i]))
+
+    def _measure(self, case: Probe, expected: Reference) -> tuple[list[_Measured], Reference, list[str]]:
+        """What every runtime computes, what the model says in the positions that can be judged, and what cannot."""
+        redraws, results = Redraws(partial(run_model, self.facts), case), {}
+        with layer_named(self.facts.model):
+            for runtime, got in self.artifact.run_each(case.arrays):
+                results[runtime] = got
+                if expected.judged is not None:
+                    expected = narrowed(expected, got, redraws)
+        own, reasons = [self._measured(runtime, case, expected, got) for runtime, got in results.items()], []
+        if expected.judged is not None:
+            own, reasons = self._without_harmless(case, expected, results, own)
+        return [found for of_runtime in own for found in of_runtime], expected, reasons
+
+    def _without_harmless(
+        self, case: Probe, expected: Reference, results: dict[str, Arrays], own: list[list[_Measured]]
+    ) -> tuple[list[list[_Measured]], list[str]]:
+        """What every runtime computes on an infinity, without NaN that is no leak, and how much that leaves out.
+
+        That is an infinity times a weight of zero in its own sample; and, where another runtime computes it right,
+        one times a weight that only fills up a kernel of the runtime. In other samples either would be a leak.
+        """
+        found, most = list(own), 0
+        for k, (runtime, got) in enumerate(results.items()):
+            if not self._within(found[k]):
+                of_file = Redraws(partial(self.artifact.run, runtime), case)
+                without, left_out = expected.without_zero_weights(got, of_file)
+                found[k], most = self._measured(runtime, case, without, got), max(most, left_out)
+        if any(self._within(one) for one in found):
             other = expected.other_samples()
             rest = [self._measured(runtime, case, other, got) for runtime, got in results.items()]
-            own = [found if self._within(found) else elsewhere for found, elsewhere in zip(own, rest, strict=True)]
-        return [found for of_runtime in own for found in of_runtime], expected
+            found = [one if self._within(one) else elsewhere for one, elsewhere in zip(found, rest, strict=True)]
+        reason = f", {most} numbers of the sample itself: in the file they are an infinity times a weight of zero"
+        return found, [reason] if most else []
 
     def _within(self, measured: list[_Measured]) -> bool:
         return all(found.problem is None and found.distance.relative <= self.tolerance.share for found in measured)
@@ -135,12 +182,12 @@ class _Comparison:
         names, measured = self.facts.signature.outputs, []
         for i, (y, other) in enumerate(zip(expected.outputs, got, strict=True)):
             found = distance(expected.part(i, y), expected.part(i, other), self.reached[i])
-            problem = mismatch(y, other, self.mode)
+            broken = problem = mismatch(y, other, self.mode)
             if problem is None and case.judged_for == "numbers":
                 problem = _swapped(i, names, expected.outputs, other, self.reached[i])
-            if problem is None and case.judged_for == "finite" and not np.isfinite(other[np.isfinite(y)]).all():
-                problem = "is not finite where the model's is"
-            measured.append(_Measured(runtime, i, found, problem))
+            if broken is None and not np.isfinite(other[np.isfinite(y)]).all():
+                broken = "is not finite where the model's is"
+            measured.append(_Measured(runtime, i, found, broken if case.judged_for == "finite" else problem, broken))
         return measured
 
     def _rounding(self, case: Probe, expected: Reference, measured: list[_Measured]) -> Rounding | None:
@@ -152,12 +199,33 @@ class _Comparison:
         def measure(outputs: Arrays, others: Arrays) -> list[float]:
             return expected.measure(outputs, others, self.reached)
 
-        return rounding(self.facts, run_model, expected.finite, measure)
+        def explained(rounded: Rounding) -> bool:
+            limits = self.tolerance.limits(rounded)
+            return all(found.distance.relative <= limits[found.output] for found in measured)
 
-    def _check(self, case: Probe, expected: Reference, found: _Measured, rounded: Rounding | None) -> Check:
+        found = rounding(self.facts, run_model, expected.finite, measure)
+        if not ordinary(case):
+            found = found.or_by(self._step_of_reach(expected))
+        if not explained(found):
+            found = found.or_by(rounding_by_steps(self.facts, run_model, expected.finite, measure))
+        return found
+
+    def _step_of_reach(self, expected: Reference) -> Rounding:
+        """A rounding step of what each output reaches on ordinary inputs."""
+        shares = []
+        for i, reached in enumerate(self.reached):
+            scales = self._scales(i, expected)
+            shares.append(STEP * reached / max(scales) if max(scales) else 0.0)
+        return Rounding(shares, "by a step of what it reaches on ordinary inputs")
+
+    def _check(
+        self, case: Probe, expected: Reference, found: _Measured, rounded: Rounding | None, useless: bool
+    ) -> Check:
         max_abs, relative, sqnr_db = found.distance
+        judged_for = "finite" if useless else case.judged_for
+        problem = found.broken if useless else found.problem
         limit = self.tolerance.share if rounded is None else self.tolerance.limits(rounded)[found.output]
-        floor_db = self.floor_db if case.judged_for == "numbers" else None
+        floor_db = self.floor_db if judged_for == "numbers" else None
         within = relative <= limit if floor_db is None else sqnr_db >= floor_db
         return Check(
             case=case.name,
@@ -169,10 +237,10 @@ class _Comparison:
             sqnr_db=sqnr_db,
             allowed=limit,
             floor_db=floor_db,
-            ok=found.problem is None and (within or case.judged_for == "finite"),
-            problem=found.problem,
-            judged_for=case.judged_for,
-            why=widened(rounded, found.output) if rounded is not None and limit > self.tolerance.share else None,
+            ok=problem is None and (within or judged_for == "finite"),
+            problem=problem,
+            judged_for=judged_for,
+            why=widened(rounded, found.output) if rounded and limit > self.tolerance.share and not useless else None,
         )
 
 

@@ -10,11 +10,18 @@ Where a layer has no float64 (and on backends on which Keras narrows it), r is b
 layer in float32 is computing it exactly from weights that are off by rounding steps, and then rounding the result. So
 every weight and every result of a layer is moved by one step, up or down at random. Whole numbers stay as they are:
 they are ids, flags, mask values, or exact. Inputs stay too: the artifact gets the same.
+
+Keras may also be exact where no other kernels are: the mean of equal numbers is their sum times 1 / n, a rounding step
+off, and a norm divides what is left of them by sqrt(epsilon); sigmoid(-100) is 0 to a rounding step of 1. So a result
+that is further off than r explains is measured against these steps too. There what a norm takes is moved as well, and
+sigmoid, tanh and softmax by a step of 1.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
@@ -27,10 +34,14 @@ from ..model.keras_graph import layers_below
 from ..model.patching import patched_calls
 from ..model.precision import in_float64
 from ..model.user_inputs import Arrays
+from .recording import takes_statistics
 
 _DRAWS = 4  # of random steps, and of inputs that are moved a little
 _FEW = 1024  # numbers in all outputs: fewer may be right by luck
 _LITTLE = 2.0**-12
+STEP = float(np.finfo("float32").eps)  # of 1
+_BOUNDED = {"sigmoid", "tanh", "softmax"}
+BY_STEPS = "by steps of float32 in weights and layers"
 
 Run = Callable[[ModelFacts, Arrays], Arrays]
 
@@ -42,6 +53,12 @@ class Rounding:
     shares: list[float]
     how: str
 
+    def or_by(self, other: Rounding) -> Rounding:
+        """The larger share of each output, and how these were found out."""
+        shares = _largest([self.shares, other.shares])
+        hows = [one.how for one in (self, other) if any(map(operator.eq, one.shares, shares))]
+        return Rounding(shares, " or ".join(dict.fromkeys(hows)))
+
 
 def rounding(facts: ModelFacts, run: Run, arrays: Arrays, measure: Callable[[Arrays, Arrays], list[float]]) -> Rounding:
     """How far rounding moves the outputs for `arrays`; `measure(outputs, others)` takes the share of each output."""
@@ -49,14 +66,22 @@ def rounding(facts: ModelFacts, run: Run, arrays: Arrays, measure: Callable[[Arr
     try:
         y64 = run_in_float64(facts, run, arrays)
     except Exception:  # a layer without float64: each backend raises kinds of its own
-        found = [measure(y32, _stepped(facts, run, arrays, seed)) for seed in range(_DRAWS)]
-        return Rounding(_largest(found), "by steps of float32 in weights and layers")
+        return rounding_by_steps(facts, run, arrays, measure)
     found = [measure(y32, y64)]
     if sum(y.size for y in y32) < _FEW:
         for seed in range(1, _DRAWS):
             moved = [_moved(x, np.random.default_rng(seed)) for x in arrays]
             found.append(measure(run(facts, moved), run_in_float64(facts, run, moved)))
     return Rounding(_largest(found), "in float64")
+
+
+def rounding_by_steps(
+    facts: ModelFacts, run: Run, arrays: Arrays, measure: Callable[[Arrays, Arrays], list[float]]
+) -> Rounding:
+    """The same, by steps of float32 in weights and layers alone."""
+    y32 = run(facts, arrays)
+    found = [measure(y32, _stepped(facts, run, arrays, seed)) for seed in range(_DRAWS)]
+    return Rounding(_largest(found), BY_STEPS)
 
 
 def run_in_float64(facts: ModelFacts, run: Run, arrays: Arrays) -> Arrays:
@@ -72,36 +97,63 @@ def run_in_float64(facts: ModelFacts, run: Run, arrays: Arrays) -> Arrays:
 def _stepped(facts: ModelFacts, run: Run, arrays: Arrays, seed: int) -> Arrays:
     rng = np.random.default_rng(seed)
 
-    def step(value: Any) -> Any:
-        if not keras.ops.is_tensor(value) or keras.backend.standardize_dtype(value.dtype) != "float32":
-            return value
-        try:
-            numbers = keras.ops.convert_to_numpy(value)
-        except (NotImplementedError, TypeError):  # inside of a compiled function or a loop there are none
-            return value
-        return keras.ops.convert_to_tensor(_one_step(numbers, rng))
+    def result(value: Any) -> Any:
+        return _changed(value, lambda x: _one_step(x, rng))
+
+    def taken(value: Any) -> Any:
+        return _changed(value, lambda x: np.nextafter(x, _either_way(x, rng)))
+
+    def bounded(value: Any) -> Any:
+        return _changed(value, lambda x: x + STEP * np.sign(_either_way(x, rng)))
 
     def rounded(layer: Any) -> Callable[..., Any] | None:
-        original = layer.call
+        original, norm = layer.call, takes_statistics(layer)
         if isinstance(layer, keras.layers.InputLayer) or layers_below(layer):
             return None
 
         @wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
-            return keras.tree.map_structure(step, original(*args, **kwargs))
+            args = (keras.tree.map_structure(taken, args[0]), *args[1:]) if norm and args else args
+            return keras.tree.map_structure(result, original(*args, **kwargs))
 
         return call
 
+    def off_by_a_step_of_one(function: Any) -> Callable[..., Any] | None:
+        if getattr(function, "__name__", None) not in _BOUNDED:
+            return None
+        return lambda *args, **kwargs: keras.tree.map_structure(bounded, function(*args, **kwargs))
+
     weights = [v for v in facts.model.variables if v.dtype == "float32"]
     state = [(v, keras.ops.convert_to_tensor(_one_step(keras.ops.convert_to_numpy(v), rng))) for v in weights]
-    with keras.StatelessScope(state_mapping=state), patched_calls(layers_below(facts.model), rounded):
+    layers = layers_below(facts.model)
+    with ExitStack() as stack:
+        stack.enter_context(keras.StatelessScope(state_mapping=state))
+        stack.enter_context(patched_calls(layers, rounded))
+        for name in ("activation", "recurrent_activation"):
+            having = [layer for layer in layers if name in vars(layer)]
+            replacement = lambda layer, name=name: off_by_a_step_of_one(getattr(layer, name))  # noqa: E731
+            stack.enter_context(patched_calls(having, replacement, name))
         return run(replace(facts, calls=None), arrays)
+
+
+def _changed(value: Any, change: Callable[[np.ndarray], np.ndarray]) -> Any:
+    """A tensor of float32 changed, anything else as it is."""
+    if not keras.ops.is_tensor(value) or keras.backend.standardize_dtype(value.dtype) != "float32":
+        return value
+    try:
+        numbers = keras.ops.convert_to_numpy(value)
+    except (NotImplementedError, TypeError):  # inside of a compiled function or a loop there are none
+        return value
+    return keras.ops.convert_to_tensor(np.asarray(change(numbers), "float32"))
+
+
+def _either_way(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return np.where(rng.random(x.shape) < 0.5, np.inf, -np.inf).astype(x.dtype)
 
 
 def _one_step(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Every float that is no whole number moved by one rounding step, up or down."""
-    to = np.where(rng.random(x.shape) < 0.5, np.inf, -np.inf).astype(x.dtype)
-    return np.where(x == np.round(x), x, np.nextafter(x, to))
+    return np.where(x == np.round(x), x, np.nextafter(x, _either_way(x, rng)))
 
 
 def _moved(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:

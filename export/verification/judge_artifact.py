@@ -12,6 +12,7 @@ from ..model.test_inputs import Probe
 from ..quantization.modes import Mode
 from ..report.verify_report import VerifyReport
 from .compare import compare
+from .inside.decide import decide_inside
 from .inside.look import look_inside
 from .interface import Artifact
 from .reach import reach
@@ -30,7 +31,7 @@ def judge_artifact(
     mode: Mode | None = None,
     advisers: dict[str, Runner] | None = None,
 ) -> VerifyReport:
-    """Compare the artifact at `path` with the model; where its outputs are right, look inside too.
+    """Compare the artifact at `path` with the model; where its outputs are right, or tell nothing, look inside too.
 
     Raises:
         ExportError: If `tolerance` is of no use, or if the artifact has other inputs or outputs than the model.
@@ -38,10 +39,14 @@ def judge_artifact(
     """
     facts = replace(facts, calls=facts.calls or RepeatedCalls(facts.model, facts.declared))
     report = compare(facts, runners, path, cases, tolerance=tolerance, mode=mode, advisers=advisers)
-    if not report.ok:
+    if not all(check.ok for check in report.checks):
         return report
     artifact = Artifact.of(path, runners, facts.signature)
     facts = facts.with_batch(artifact.batch)
+    if report.undecided and mode is None:
+        report = decide_inside(facts, form, path, artifact, report, cases)
+    if not report.ok:
+        return report
     report = look_inside(facts, form, path, artifact, report, cases)
     if mode is None and has_norms(facts.model):
         probe = next(case for case in cases if ordinary(case))

@@ -10,7 +10,7 @@ import numpy as np
 from ..model.relative_error import absolute_errors, largest, relative, scale
 
 # Where one input gives a tiny output, rounding is judged against this share of what the output reaches on the others.
-_SMALLEST_SCALE = 1e-3
+SMALLEST_SCALE = 1e-3
 
 
 SWAPPED = 1e-2  # an output that is off by a larger share of its scale may be another one of the model's
@@ -42,7 +42,7 @@ def distance(y: np.ndarray, other: np.ndarray, reached: float) -> Distance:
     worst = largest(errors)
     if not np.isfinite(worst):
         return NOTHING_ALIKE
-    return Distance(worst, relative(worst, max(scale(y), _SMALLEST_SCALE * reached)), _sqnr_db(y, errors))
+    return Distance(worst, relative(worst, max(scale(y), SMALLEST_SCALE * reached)), _sqnr_db(y, errors))
 
 
 def relative_errors(pairs: Iterable[tuple[np.ndarray, np.ndarray]], reached: list[float]) -> list[float]:

@@ -12,7 +12,7 @@ import keras
 
 from ..folding.batch_norms import is_batch_norm
 from ..lowerings import LOWERINGS
-from ..model.keras_graph import layers_below
+from ..model.keras_graph import inner_parts, layers_below
 from ..model.patching import patched_calls
 from ..model.user_inputs import Arrays
 
@@ -21,10 +21,11 @@ _NORMS = tuple(kind for kind, _ in LOWERINGS if kind.__name__.endswith("Normaliz
 
 def has_norms(model: keras.Model) -> bool:
     """Whether a layer takes statistics of its input. At inference a batch norm does not: it is two constants."""
-    return any(_takes_statistics(layer) for layer in layers_below(model))
+    return any(takes_statistics(layer) for layer in layers_below(model))
 
 
-def _takes_statistics(layer: keras.Layer) -> bool:
+def takes_statistics(layer: keras.Layer) -> bool:
+    """Whether a layer is a norm that takes statistics of its input."""
     return isinstance(layer, _NORMS) and not is_batch_norm(layer)
 
 
@@ -32,7 +33,8 @@ def _takes_statistics(layer: keras.Layer) -> bool:
 class Call:
     """One call of a layer: its float outputs, and which earlier calls made what it takes.
 
-    Of a norm that takes statistics also the layer itself and what it takes, unless that is masked.
+    Of a norm that takes statistics also the layer itself and what it takes, unless that is masked. `layer` is the name
+    that a user knows, for a part of one of Keras' layers that of the layer; such parts and models are not `whole`.
     """
 
     layer: str
@@ -41,6 +43,7 @@ class Call:
     takes: set[int] = field(default_factory=set)
     norm: Any = None
     taken: Any = None
+    whole: bool = True
 
 
 @contextmanager
@@ -48,6 +51,7 @@ def recording(model: keras.Model) -> Iterator[list[Call]]:
     """Within the block every call of a layer below `model` is recorded, in the order in which they end."""
     calls: list[Call] = []
     made_by: dict[int, int] = {}
+    inner = inner_parts(model)
     kept: list[Any] = []  # the tensors stay alive: a freed one's id would be given to another
 
     def record(layer: keras.Layer) -> Any:
@@ -57,7 +61,9 @@ def recording(model: keras.Model) -> Iterator[list[Call]]:
         def call(*args: Any, **kwargs: Any) -> Any:
             results = original(*args, **kwargs)
             tensors = [y for y in keras.tree.flatten(results) if keras.ops.is_tensor(y)]
-            takes = {made_by[id(x)] for x in keras.tree.flatten((args, kwargs)) if id(x) in made_by}
+            # What a nested model gives is what its last layer gives.
+            known = [*keras.tree.flatten((args, kwargs)), *tensors]
+            takes = {made_by[id(x)] for x in known if id(x) in made_by}
             for y in tensors:
                 made_by[id(y)] = len(calls)
             kept.extend(tensors)
@@ -66,8 +72,9 @@ def recording(model: keras.Model) -> Iterator[list[Call]]:
             except (NotImplementedError, TypeError):  # inside of a compiled function or a loop there are no numbers
                 arrays = []
             floats = [y for y in arrays if y.dtype.kind == "f" and y.size > 1]
-            made = Call(layer.name, isinstance(layer, _NORMS), floats, takes)
-            if _takes_statistics(layer) and floats and len(args) == 1 and kwargs.get("mask") is None:
+            whole = id(layer) not in inner and not isinstance(layer, keras.Model)
+            made = Call(inner.get(id(layer), layer).name, isinstance(layer, _NORMS), floats, takes, whole=whole)
+            if takes_statistics(layer) and floats and len(args) == 1 and kwargs.get("mask") is None:
                 made.norm, made.taken = layer, keras.ops.convert_to_numpy(args[0])
             calls.append(made)
             return results

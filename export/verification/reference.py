@@ -7,6 +7,7 @@ merely finite: TensorFlow's maximum of NaNs is -3.4e38.)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import keras
@@ -20,6 +21,7 @@ from .metrics import relative_errors
 from .pieces import run_in_pieces
 
 _DRAWN_AGAIN = 16
+_DRAWN_FOR_FILES = 4
 _SAME = 1e-4
 
 
@@ -44,6 +46,21 @@ class Reference:
         for mask in judged:
             mask[slice(1) if mask.ndim else ...] = False
         return replace(self, judged=judged)
+
+    def without_zero_weights(self, got: Arrays, of_file: Redraws) -> tuple[Reference, int]:
+        """The same without positions of the first sample that no finite number changes in the file either; how many.
+
+        The infinity comes there with a weight of zero, as in an interpolation, and zero times infinity is NaN. That is
+        no leak. It stays one in other samples.
+        """
+        judged = [mask.copy() for mask in self.judged or []]
+        for k, (mask, y, other) in enumerate(zip(judged, self.outputs, got, strict=True)):
+            if mask.ndim and mask.shape == other.shape:
+                draws = [of_file.untouched(i)[k] for i in range(_DRAWN_FOR_FILES)]
+                touched = ~np.logical_and.reduce(draws)
+                mask[:1] &= touched[:1] | np.isclose(y[:1], other[:1], _SAME, _SAME)
+        left_out = sum(int(mask.sum() - rest.sum()) for mask, rest in zip(self.judged or [], judged, strict=True))
+        return replace(self, judged=judged), left_out
 
     def measure(self, outputs: Arrays, others: Arrays, reached: list[float]) -> list[float]:
         """How far `others` are from `outputs`, where they are judged, as shares of their scales."""
@@ -93,10 +110,10 @@ def _reference_or_reason(facts: ModelFacts, case: Probe) -> Reference | str:
 
 
 class Redraws:
-    """Other numbers around the first one of an input, draw after draw; the model runs on each draw once."""
+    """Other numbers around the first one of an input, draw after draw; `run`, a model or a file, runs on each once."""
 
-    def __init__(self, facts: ModelFacts, probe: Probe) -> None:
-        self._facts = facts
+    def __init__(self, run: Callable[[Arrays], Arrays], probe: Probe) -> None:
+        self._run = run
         self._probe = probe
         self._rng = np.random.default_rng(0)
         self._untouched: list[list[np.ndarray]] = []
@@ -107,7 +124,7 @@ class Redraws:
             arrays = self._probe.arrays
             drawn = [self._rng.normal(size=x.shape).astype(x.dtype) if x.dtype.kind == "f" else x for x in arrays]
             here, *others = (
-                run_model(self._facts, with_first_number(drawn, self._probe.first, value)) for value in (0.0, 1e3, -1e3)
+                self._run(with_first_number(drawn, self._probe.first, value)) for value in (0.0, 1e3, -1e3)
             )
             outputs = zip(here, *others, strict=True)
             self._untouched.append([(a == b) & (a == c) for a, b, c in outputs])

@@ -2,9 +2,9 @@
 
 A tolerance that the user gives is the law on the user's own and on random inputs. The default, and what holds on inputs
 that are made to break norms, is widened to `FACTOR` times what rounding does to the model itself, as
-`float32_rounding` measures it, where that is more. An input on which the model's own float32 results are off by more
-than `MOST_OFF` of their scale tells nothing about an artifact (the model is chaotic there, or takes small differences
-of large numbers): it is left out, by name.
+`float32_rounding` measures it, where that is more. An output of which the model's own float32 results are off by more
+than `MOST_OFF` of their scale tells nothing about an artifact on that input (the model is chaotic there, or takes small
+differences of large numbers): it is left out, by name. docs/verification.md has all rules for users.
 """
 
 from __future__ import annotations

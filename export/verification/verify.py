@@ -49,7 +49,8 @@ def verify(
             compared, as many at a time as the file fixes; free sizes of the inputs that are drawn are as in these.
         tolerance: the largest error allowed, as a share of the output's max |y|: the law on random inputs and on
             `inputs`. If None, 1e-4 for a float32 file, or 8 times what rounding does to the model itself; a quantized
-            one is held to the signal to noise ratio of its mode, on `inputs` alone if it was calibrated.
+            one is held to the signal to noise ratio of its mode, on `inputs` alone if it was calibrated. Without
+            `inputs` a calibrated one is held to it on random numbers, or with a certificate to what it had there.
 
     Raises:
         ExportError: If the file is missing or cannot be run, if `inputs` do not fit the model, or if the file takes or
@@ -68,6 +69,9 @@ def verify(
     runners = form.runners(path)
     quantized = form.quantized_as(path)
     mode = None if quantized is None else MODES[quantized]
+    certificate = Certificate.beside(path)
+    if mode is not None and mode.calibrated and inputs is None and certificate is not None:
+        mode = certificate.held(mode, path)
     metadata = read_metadata(form, path)
     check_names(facts.declared, runners, path, metadata)
     cases = cases_to_try(facts, runners, path, given_cases(inputs, facts.declared), mode)
@@ -76,7 +80,6 @@ def verify(
     if not report.ok and report.first_divergence is None:
         layer, loss = divergence_inside([facts, *_folded(facts.model)], form, path, report, cases)
         report = replace(report, first_divergence=layer, largest_loss=loss)
-    certificate = Certificate.beside(path)
     return (
         report if certificate is None else replace(report, certificate=certificate.recheck(facts.model, path, report))
     )

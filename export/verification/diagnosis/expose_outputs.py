@@ -10,6 +10,7 @@ import keras
 
 from ...formats import format_of
 from ...model.facts import ModelFacts
+from ...model.keras_graph import layers_below
 from ...model.user_inputs import NamedArrays
 from ..cases import cases_to_try
 from ..compare import compare
@@ -25,8 +26,8 @@ def first_divergence(
     """Convert the model once more with every layer's output exposed, and name the first layer whose output differs.
 
     Of what is `given` a few rows are looked at: all outputs of all layers for all rows would fill the memory.
-    Exposed outputs keep a converter from merging layers. So the answer is None where a fault needs the merge, and where
-    the model is no graph of layers.
+    Exposed outputs keep a converter from merging layers. So the answer is None where a fault needs the merge, where the
+    model is no graph of layers, and where it is a nested model that differs: its layers are not looked at here.
     """
     exposed = _exposed(facts.model)
     if exposed is None:
@@ -39,7 +40,12 @@ def first_divergence(
         few = [(name, next(in_pieces(arrays, known.declared.batch, _ROWS))[0]) for name, arrays in given]
         report = compare(known, runners, path, cases_to_try(known, runners, path, few))
         layers = dict(zip(known.declared.outputs, exposed.output_names, strict=True))
-        return next((layers[name] for name, output in report.outputs.items() if not output.ok), None)
+        first = next((layers[name] for name, output in report.outputs.items() if not output.ok), None)
+        return (
+            None
+            if first in {layer.name for layer in layers_below(facts.model) if isinstance(layer, keras.Model)}
+            else first
+        )
     return None
 
 

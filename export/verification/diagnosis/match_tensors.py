@@ -128,9 +128,10 @@ def _first_wrong(calls: list[Call], values: Arrays, ruler: _Ruler) -> tuple[str 
             near[i] = max(near[i], min(found))
         for taken in call.takes:
             near[taken] = max(near[taken], near[i])
-    wrong = [i for i, call in enumerate(calls) if call.outputs and near[i] < ruler.least]
+    wrong = [call for call, found in zip(calls, near, strict=True) if call.outputs and found < ruler.least]
     # Where no layer is wrong, each one's output is computed, and then something else is handed out.
-    first = calls[wrong[0] if wrong else -1].layer if calls else None
+    named = [call.layer for call in wrong if call.whole] or [call.layer for call in calls[::-1] if call.whole]
+    first = named[0] if named else None
     return first, _largest_loss(calls, near, ruler.least) if ruler.by_noise else None
 
 

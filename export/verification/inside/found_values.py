@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...model.relative_error import scale
+from ...model.relative_error import absolute_errors, largest, scale
 from ...model.user_inputs import Arrays
 from ..metrics import NOTHING_ALIKE, Distance, distance
 
@@ -43,6 +43,19 @@ class Values:
             if found.relative < best.distance.relative:
                 best = Found(found, back)
         return best
+
+    def nearest_within(self, y: np.ndarray, most: float) -> np.ndarray | None:
+        """The value that is nearest to `y` if it is at most `most` away, not as a share of its scale; in its layout."""
+        best: tuple[float, np.ndarray | None] = np.nextafter(most, np.inf), None
+        top = max(scale(y), 1e-30)
+        for least, order, value in self._likely(y):
+            if least * top >= best[0]:
+                break
+            back = _in_layout(value, y, order)
+            off = largest(absolute_errors(y, back))
+            if off < best[0]:
+                best = off, back
+        return best[1]
 
     def within(self, y: np.ndarray, relative: float) -> list[np.ndarray]:
         """The values that are at most `relative` from `y`, the likeliest first, in its layout."""

@@ -114,3 +114,18 @@ def test_a_certificate_that_says_nothing_is_refused(emptied, tmp_path):
     (tmp_path / "m.onnx.json").write_text(json.dumps(data))
     with pytest.raises(ExportError, match=f"m.onnx.json' says nothing: it has no {emptied}. Export again"):
         Certificate.beside(tmp_path / "m.onnx")
+
+
+@pytest.mark.runtime
+def test_without_its_calibration_data_a_certified_file_is_held_to_its_own_ratio_on_random_numbers(tmp_path):
+    """Ranges of numbers of 0.3 clip those of 1: less than 10 dB are left, as the certificate says."""
+    x = keras.Input((6,), name="x")
+    model = randomize(keras.Model(x, keras.layers.Dense(4, name="y")(keras.layers.Dense(64, "relu")(x))))
+    data = 0.3 * np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
+    path = tmp_path / "m.tflite"
+    to_tflite(model, path, quantize="int8", calibration=data, certificate=True)
+    report = verify(model, path)
+    assert report.ok
+    assert 0 < report.outputs["y"].sqnr_db < 10
+    (tmp_path / "m.tflite.json").unlink()
+    assert not verify(model, path).ok

@@ -7,7 +7,7 @@ from keras_norms.export import ExportError
 from keras_norms.export.model.facts import ModelFacts
 from keras_norms.export.model.precision import in_float64
 from keras_norms.export.model.test_inputs import Probe
-from keras_norms.export.verification.float32_rounding import Rounding, rounding
+from keras_norms.export.verification.float32_rounding import Rounding, rounding, rounding_by_steps
 from keras_norms.export.verification.metrics import relative_errors
 from keras_norms.export.verification.reference import run_model
 from keras_norms.export.verification.tolerance import FACTOR, MOST_OFF, Tolerance, unusable
@@ -86,6 +86,45 @@ def test_a_layer_without_float64_is_bounded_by_steps_of_the_same_order():
     bound = rounded(keras.Model(x, through(Narrow()(y))), data)
     assert bound.how.startswith("by steps of float32")
     assert wide.shares[0] / 3 < bound.shares[0] < 30 * wide.shares[0]
+
+
+ZEROS = np.zeros((1, 6))
+
+
+@pytest.mark.parametrize(
+    ("layer", "data"),
+    [
+        (L.LayerNormalization(), np.full((256, 4), 1.37)),  # 0; a rounding step of the mean makes 2e-6 of it
+        (L.Dense(2, activation="sigmoid", kernel_initializer="ones"), ZEROS - 4.0),  # 1e-11, to a step of 1
+        (L.Activation("tanh"), ZEROS),
+    ],
+    ids=["norm of equal numbers", "sigmoid", "tanh"],
+)
+def test_where_keras_is_exact_by_luck_steps_show_what_other_kernels_may_do(layer, data):
+    x = keras.Input(data.shape[1:])
+    facts, arrays = ModelFacts.of(keras.Model(x, layer(x))), [data.astype("float32")]
+
+    def absolute(outputs, others):
+        return [float(np.abs(y - other).max()) for y, other in zip(outputs, others, strict=True)]
+
+    assert rounding(facts, run_model, arrays, absolute).shares[0] < 1e-12
+    assert 5e-8 < rounding_by_steps(facts, run_model, arrays, absolute).shares[0] < 1e-5
+
+
+def test_steps_leave_the_model_as_it_is():
+    x = keras.Input((6,))
+    model = keras.Model(x, L.LayerNormalization()(L.Dense(2, activation="tanh")(x)))
+    facts, data = ModelFacts.of(model), [np.ones((1, 6), "float32")]
+    before = run_model(facts, data)
+    assert rounding_by_steps(facts, run_model, data, measure).shares[0] > 0
+    np.testing.assert_array_equal(run_model(facts, data), before)
+    assert model.layers[1].activation is keras.activations.tanh
+
+
+def test_the_larger_of_two_measurements_counts_and_says_how():
+    one, other = Rounding([1e-6, 3e-6], "in float64"), Rounding([2e-6, 1e-6], "by steps")
+    assert one.or_by(other) == Rounding([2e-6, 3e-6], "in float64 or by steps")
+    assert one.or_by(Rounding([0.0, 0.0], "by steps")) == one
 
 
 @pytest.mark.parametrize("wide", [True, False])

@@ -1,0 +1,34 @@
+"""The layer that a runtime means when it says which operation of a file failed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keras
+
+from ...errors import VerificationError
+from ...model.keras_graph import inner_parts, operations_below
+from ...model.layer_names import layer_of
+
+_PATH = re.compile(r"[\w.:;-]+(?:/[\w.:;-]+)+")
+
+
+@contextmanager
+def layer_named(model: keras.Model) -> Iterator[None]:
+    """A VerificationError that leaves the block names the layer of the operation that its text names by a path."""
+    try:
+        yield
+    except VerificationError as error:
+        layer = _layer_in(str(error), model)
+        if layer is None:
+            raise
+        raise VerificationError(f"{error} (in '{layer}')") from error
+
+
+def _layer_in(text: str, model: keras.Model) -> str | None:
+    inner = inner_parts(model)
+    known = {op.name: inner.get(id(op), op).name for op in operations_below(model) if not isinstance(op, keras.Model)}
+    found = (layer_of(path, known) for path in _PATH.findall(text))
+    return next((known[name] for name in found if name in known), None)
