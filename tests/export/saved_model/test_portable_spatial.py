@@ -131,6 +131,7 @@ def everything():
             "slice": L.Conv2D(3, 2)(image)[:, ::-1],
             **{f"{name}_far": L.Activation(name)(100.0 * row) for name in ("softplus", "log_sigmoid", "mish")},
             "celu": L.Activation("celu")(row),
+            "erf": ops.erf(row),
             "one_hot": ops.one_hot(ops.cast(row[..., 0], "int32"), 3),
         },
     )
