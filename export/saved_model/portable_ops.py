@@ -146,6 +146,8 @@ _FORMS = (
     (backend_numpy, "argmin", _extreme(tf.argmin)),
     (nn, "_normalize", _normalize),
     (backend_numpy, "add", portable_spatial.add_channels_first),
+    (backend_nn, "adaptive_average_pool", portable_spatial.adaptive_pool(keras.ops.average_pool)),
+    (backend_nn, "adaptive_max_pool", portable_spatial.adaptive_pool(keras.ops.max_pool)),
     (backend_image, "resize", portable_spatial.resize("bicubic", "lanczos3", "lanczos5")),
 )
 _FOR_ONNX = (

@@ -39,6 +39,18 @@ def test_volumes_pooled_as_images(kind, size, strides, padding, layout):
     same(portable_spatial.pool_volume, getattr(backend_nn, kind), x, size, strides, padding, layout)
 
 
+ADAPTED = [((6,), 3), ((7,), (3,)), ((5,), 2), ((3,), 5), ((6, 5), 2), ((6, 7), (6, 3)), ((4, 5, 6), 2), ((4, 5, 3), 3)]
+
+
+@pytest.mark.parametrize("kind", ["average", "max"])
+@pytest.mark.parametrize(("sizes", "count"), ADAPTED)
+def test_as_many_windows_as_are_wanted(kind, sizes, count):
+    form = portable_spatial.adaptive_pool(getattr(ops, f"{kind}_pool"))
+    for shape, layout in (((2, *sizes, 3), "channels_last"), ((2, 3, *sizes), "channels_first")):
+        x = ops.convert_to_tensor(drawn(*shape))
+        same(form, getattr(backend_nn, f"adaptive_{kind}_pool"), x, count, layout)
+
+
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("for_tflite", [False, True])
@@ -110,12 +122,16 @@ def test_biases_channels_first(shape):
 def everything():
     """One output for each form, of which no converter or no runtime knows the layer as Keras writes it."""
     volume, image, row = (keras.Input(s, name=n) for s, n in (((4, 5, 4, 4), "v"), ((6, 5, 2), "i"), ((4, 8), "r")))
-    first = {"data_format": "channels_first"}
+    free, first = keras.Input((None, None, None, 2), name="free"), {"data_format": "channels_first"}
     return keras.Model(
-        [volume, image, row],
+        [volume, image, row, free],
         {
             "max_pool": L.MaxPooling3D(2)(volume),
             "average_pool": L.AveragePooling3D(3, strides=2, padding="same")(volume),
+            "average_adaptive": L.AdaptiveAveragePooling3D(2)(volume),
+            "max_adaptive": L.AdaptiveMaxPooling3D(3)(volume),
+            "average_free": L.AveragePooling3D(2, padding="same")(free),
+            "max_free": L.MaxPooling3D(2)(free),
             "grouped": L.Conv3D(4, 2, groups=2)(volume),
             "grouped_first": L.Conv3D(4, 2, groups=2, **first)(volume),
             "volume_first": L.Conv3D(3, 2, strides=2, **first)(volume),
@@ -131,9 +147,19 @@ def everything():
             "slice": L.Conv2D(3, 2)(image)[:, ::-1],
             **{f"{name}_far": L.Activation(name)(100.0 * row) for name in ("softplus", "log_sigmoid", "mish")},
             "celu": L.Activation("celu")(row),
+            "erf": ops.erf(row),
             "one_hot": ops.one_hot(ops.cast(row[..., 0], "int32"), 3),
         },
     )
+
+
+@pytest.mark.runtime
+@pytest.mark.parametrize("suffix", EXPORTS)
+def test_windows_equally_far_apart_are_one_pooling(suffix, tmp_path):
+    x = keras.Input((6, 5, 2))
+    report = EXPORTS[suffix](keras.Model(x, L.AdaptiveAveragePooling2D((3, 2))(x)), tmp_path / f"m{suffix}")
+    expected = {".tflite": {"AVERAGE_POOL_2D": 1}, ".onnx": {"AveragePool": 1, "Transpose": 2}}
+    assert report.ops == expected[suffix]
 
 
 @pytest.mark.runtime
