@@ -183,6 +183,22 @@ def test_what_keras_2_wrote_computes_the_same(case, suffix, tmp_path):
     assert_same(keras.models.load_model(tmp_path / "new.keras")(x, training=False), model(x, training=False))
 
 
+# A SavedModel takes a second to write. benchmarks/old_files.py writes all of them.
+FOLDERS = ("Bidirectional", "cells", "batch norm over two axes", "Sequential of a backbone", "three models deep")
+FOLDERS += ("partly frozen", "shared model", "functions of TensorFlow", "'/' in names", "time distributed model")
+FOLDERS += ("ConvLSTM2D", "embedding", "renorm", "mixed precision")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", FOLDERS)
+def test_a_saved_model_of_keras_2_computes_the_same(case, tmp_path):
+    model = CASES[case]()
+    x = inputs_of(model)
+    loaded, report = load(write(model, tmp_path / "old"), prove=False)
+    assert_same(loaded(x, training=False), model(x, training=False))
+    assert report.writer == f"tf_keras {tk.__version__}"
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_each_translation_has_a_case(tmp_path):
     for case, suffix in [(case, suffix) for case in CASES for suffix in (".h5", ".keras")]:

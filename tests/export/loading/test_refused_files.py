@@ -44,8 +44,21 @@ def edited(path, edit):
     return path
 
 
-def folder_of_keras_2(folder):
-    tk.Sequential([tk.Input((5,)), L.Dense(2)]).save(folder / "saved", save_format="tf")
+class Subclassed(tk.Model):
+    """A model whose layers Python code calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = L.Dense(2)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+def subclassed(folder):
+    model = Subclassed()
+    model(np.ones((1, 5), "float32"))
+    model.save(folder / "saved", save_format="tf")
     return folder / "saved"
 
 
@@ -59,8 +72,13 @@ def text(path, content):
     return path
 
 
-def of_tensorflow(folder):
+def no_graph(folder):
     (folder / "saved_model.pb").write_bytes(b"\x08\x01")
+    return folder
+
+
+def of_tensorflow_1(folder):
+    (folder / "saved_model.pb").write_bytes(b"\x08\x01\x12\x00")
     return folder
 
 
@@ -106,10 +124,11 @@ REFUSED = {
         "'locally_connected1d' is a LocallyConnected1D, which Keras 3 has no more",
     ),
     "weights alone": (weights, "it holds weights without a model"),
-    "SavedModel of Keras 2": (folder_of_keras_2, r"SavedModel that Keras 2 wrote.*tf_keras.models.load_model\(path\)"),
-    "SavedModel of TensorFlow": (
-        of_tensorflow,
-        "SavedModel of TensorFlow alone: it holds functions and no Keras layers",
+    "SavedModel without a graph": (no_graph, "its saved_model.pb holds no graph"),
+    "SavedModel of TensorFlow 1": (of_tensorflow_1, "TensorFlow 1 wrote it: it has one graph, and no objects"),
+    "subclassed SavedModel": (
+        subclassed,
+        "subclassed model, 'Subclassed': Python code calls .*--signature on the command",
     ),
     "architecture": (lambda f: text(f / "m.json", "{}"), "holds an architecture without weights"),
     "architecture, yaml": (lambda f: text(f / "m.yaml", "a: b"), "holds an architecture without weights"),
