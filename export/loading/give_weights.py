@@ -15,7 +15,7 @@ from .hdf5_weights import Stored, assign, match_weights
 from .translations.batch_norm_axes import ONE_AXIS
 
 # Layers whose kernels Keras turned when it read a file of Theano.
-_TURNED = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "ConvLSTM2D")
+TURNED = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "ConvLSTM2D")
 
 
 def give_weights(model: keras.Model, found: Iterator[tuple[Any, list[Any]]], *, of_theano: bool) -> list[str]:
@@ -27,7 +27,7 @@ def give_weights(model: keras.Model, found: Iterator[tuple[Any, list[Any]]], *, 
     done, turned = set(), []
     for layer, stored in found:
         done.add(id(layer))
-        turns = of_theano and type(layer).__name__ in _TURNED
+        turns = of_theano and type(layer).__name__ in TURNED
         for variable, data in zip(own_weights(layer), stored, strict=True):
             value = _value(layer, variable, data)
             if turns and "kernel" in variable.name:

@@ -6,7 +6,7 @@ import copy
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from .give_weights import give_weights, weights_by_layer
 from .guard import compare_configs
 from .hdf5_weights import member, stored_layers, weights_of_model
 from .keras1_arguments import refuse_keras_1
+from .keras1_weights import as_keras_2, backend_of, check_outputs
 from .keras_saved_model import KerasSavedModel
 from .native_form import to_native
 from .translations import translate
@@ -55,11 +56,12 @@ class OldFile:
         """
         tree = copy.deepcopy(self.config)
         for entry in walk(tree):
-            refuse_keras_1(entry)
             entry["file_class"] = entry["class_name"]
             if needs_shape(entry):
                 entry[SHAPE] = self._shape(entry)
         self.translated += translate(tree, self.writer)
+        for entry in walk(tree):
+            refuse_keras_1(entry)
         native = copy.deepcopy(tree)
         to_native(native, custom)
         _check_content(native)
@@ -72,6 +74,7 @@ class OldFile:
         if isinstance(model, keras.Model):
             with self._found(tree, model) as found:
                 turned = give_weights(model, found, of_theano=self.writer.backend == "theano")
+            check_outputs(tree, model)
             self.translated += [Translated(layer, "Theano kernels", _TURNED, "exact") for layer in turned]
         return model
 
@@ -84,7 +87,11 @@ class OldFile:
         with _weights(self.path) as weights:
             if "model_weights" in weights:
                 group = member(weights, "model_weights")
-                yield weights_by_layer(model, stored_layers(group), weights_of_model(group))
+                stored = stored_layers(group)
+                if self.writer.major == 1:
+                    self.writer = replace(self.writer, backend=backend_of(model, stored))
+                    stored = as_keras_2(tree, stored)
+                yield weights_by_layer(model, stored, weights_of_model(group))
             else:
                 yield stored_variables(tree, model, weights)
 

@@ -13,6 +13,7 @@ from . import (
     dtypes,
     hard_sigmoid,
     input_shapes,
+    keras1_names,
     kinds_of_batch_norm,
     recurrent,
     slash_names,
@@ -28,6 +29,13 @@ _SAME = "exact"
 # In this order for each layer, a model before the layers within it: the structure first, since the others rely on it.
 TRANSLATIONS: tuple[Translation, ...] = (
     Translation("structure", _OLD, "Keras 3 knows no list as a Sequential, no class Model", _SAME, structure.apply),
+    Translation(
+        "names of Keras 1",
+        (1,),
+        "classes, arguments and weights had other names, kernels another layout",
+        _SAME,
+        keras1_names.apply,
+    ),
     Translation("input shapes", _OLD, "in Keras 3 only an InputLayer states a shape", _SAME, input_shapes.apply),
     Translation("names with '/'", _OLD, "Keras 3 refuses '/' in names", _SAME, slash_names.apply),
     Translation("dtype policies", _OLD, "the class of policies has another name", _SAME, dtypes.apply),

@@ -150,7 +150,7 @@ REFUSED = {
     ),
     "Keras 1": (
         lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: c.update(output_dim=2)),
-        "Keras 1 wrote it: layer 'dense.*' has the argument 'output_dim'",
+        "layer 'dense.*', a Dense, has the argument 'output_dim' of Keras 1, for which there is no translation here",
     ),
     "layers 10,000 deep": (deep, "nested too deeply|no model"),
     "config of 300 MB": (bomb, "its config.json unpacks to more than any config has"),
