@@ -57,7 +57,7 @@ def apply(entry: Entry, writer: Writer) -> bool:
 
 
 def _layer(entry: Entry, config: dict[str, Any]) -> None:
-    kind: str = _CLASSES.get(entry["class_name"], entry["class_name"])
+    kind = str(_CLASSES.get(entry["class_name"], entry["class_name"]))
     entry["class_name"] = kind
     embedding = kind == "Embedding"
     for key in list(config):
