@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ExportError
 from ..model.keras_graph import layers_of, own_weights
+from .cudnn_weights import as_of_cell, of_cudnn
 from .hdf5_weights import Stored, assign, match_weights
 from .translations.batch_norm_axes import ONE_AXIS
 
@@ -28,6 +29,8 @@ def give_weights(model: keras.Model, found: Iterator[tuple[Any, list[Any]]], *, 
     for layer, stored in found:
         done.add(id(layer))
         turns = of_theano and type(layer).__name__ in TURNED
+        if of_cudnn(layer, [tuple(data.shape) for data in stored]):
+            stored = as_of_cell(layer, [np.asarray(data) for data in stored])
         for variable, data in zip(own_weights(layer), stored, strict=True):
             value = _value(layer, variable, data)
             if turns and "kernel" in variable.name:

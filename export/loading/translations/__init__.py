@@ -40,6 +40,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
     Translation("names with '/'", _OLD, "Keras 3 refuses '/' in names", _SAME, slash_names.apply),
     Translation("dtype policies", _OLD, "the class of policies has another name", _SAME, dtypes.apply),
     Translation(
+        "cuDNN layers",
+        _OLD,
+        "Keras 3 has LSTM and GRU, which use cuDNN where they can; the gates are laid out anew",
+        "to rounding: two biases are added up",
+        recurrent.cudnn,
+    ),
+    Translation(
         "hard_sigmoid",
         _OLD,
         "clip(x / 5 + 1/2, 0, 1) then, clip(x / 6 + 1/2, 0, 1) in Keras 3",
