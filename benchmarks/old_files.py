@@ -44,6 +44,8 @@ LAYERS: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
     ("Dense", FLAT, {"units": 3, "activation": "gelu", "kernel_initializer": "he_normal"}),
     ("Dense", ROWS, {"units": 3, "activation": L.LeakyReLU(0.2)}),
     ("EinsumDense", ROWS, {"equation": "abc,cd->abd", "output_shape": (None, 3), "bias_axes": "d"}),
+    ("LocallyConnected1D", ROWS, {"filters": 3, "kernel_size": 2}),
+    ("LocallyConnected2D", IMAGE, {"filters": 3, "kernel_size": 2, "strides": 2}),
     ("Embedding", FLAT, {"input_dim": 7, "output_dim": 3}),
     ("Embedding", FLAT, {"input_dim": 7, "output_dim": 3, "input_length": 5, "mask_zero": True}),
     *[(kind, ROWS, {"units": 3}) for kind in ("LSTM", "GRU", "SimpleRNN")],

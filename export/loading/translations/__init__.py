@@ -15,6 +15,7 @@ from . import (
     input_shapes,
     keras1_names,
     kinds_of_batch_norm,
+    locally_connected,
     recurrent,
     slash_names,
     structure,
@@ -72,6 +73,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
         tf_functions.apply,
     ),
     Translation("GRU reset", _OLD, "the default of reset_after was False, now True", _SAME, recurrent.apply),
+    Translation(
+        "locally connected layers",
+        _OLD,
+        "Keras 3 has them no more; registered layers of keras_norms take their place",
+        _SAME,
+        locally_connected.apply,
+    ),
     Translation("activation layers", _OLD, "the same functions have other names", _SAME, activations.apply),
     Translation(
         "training objects",

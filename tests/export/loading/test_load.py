@@ -103,6 +103,10 @@ CASES = {
     ),
     "dense": lambda: chain(L.Dense(3, activation="swish"), L.Dense(3, activation=L.LeakyReLU(0.2)), shape=FLAT),
     "initializer of its own": lambda: chain(L.Dense(3, kernel_initializer=Odd()), shape=FLAT),
+    "locally connected": lambda: chain(
+        L.LocallyConnected2D(3, (3, 2), strides=(1, 2), activation="tanh"), L.LocallyConnected2D(2, 2, use_bias=False)
+    ),
+    "locally connected rows": lambda: chain(L.LocallyConnected1D(3, 2, strides=2), shape=ROWS),
     "embedding": lambda: tk.Sequential([L.Embedding(7, 3, input_length=5), L.Flatten(), L.Dense(2)]),
     "LSTM": lambda: chain(L.LSTM(3), shape=ROWS),
     "LSTM, hard_sigmoid": lambda: chain(L.LSTM(3, recurrent_activation="hard_sigmoid"), shape=ROWS),

@@ -36,10 +36,12 @@ def saved(layer, path, shape=(5,)):
     return path
 
 
-def edited(path, edit):
+def edited(path, edit, class_name=None):
     with h5py.File(path, "r+") as file:
         config = json.loads(file.attrs["model_config"])
         edit(config["config"]["layers"][1]["config"])
+        if class_name:
+            config["config"]["layers"][1]["class_name"] = class_name
         file.attrs["model_config"] = json.dumps(config).encode()
     return path
 
@@ -120,8 +122,12 @@ REFUSED = {
         "it uses the activation 'my_own', which is not registered",
     ),
     "layer that is gone": (
-        lambda f: saved(L.LocallyConnected1D(2, 2), f / "m.h5", (5, 3)),
-        "'locally_connected1d' is a LocallyConnected1D, which Keras 3 has no more",
+        lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: None, class_name="MaxoutDense"),
+        "'dense.*' is a MaxoutDense, which Keras 3 has no more",
+    ),
+    "locally connected, with padding": (
+        lambda f: saved(L.LocallyConnected1D(2, 2, padding="same", implementation=2), f / "m.h5", (5, 3)),
+        "is a LocallyConnected1D with padding='same', whose kernel has another form",
     ),
     "weights alone": (weights, "it holds weights without a model"),
     "SavedModel without a graph": (no_graph, "its saved_model.pb holds no graph"),
