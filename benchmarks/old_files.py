@@ -1,9 +1,10 @@
-"""How many files of Keras 2 load right: stock layers and nested forms, written by tf_keras as .h5 and .keras.
+"""How many files of Keras 2 load right: stock layers and nested forms, written by tf_keras as .h5, .keras, SavedModel.
 
-    python benchmarks/old_files.py [--applications] [NAME ...]
+    python benchmarks/old_files.py [--applications] [.saved ...] [NAME ...]
 
-Each model gets random weights, is saved both ways and loaded; what it then computes is compared with tf_keras. The
-table at the end counts right, refused and silently wrong. A refusal is printed with its reason.
+Each model gets random weights, is saved in each form and loaded; what it then computes is compared with tf_keras. The
+table at the end counts right, refused and silently wrong. A refusal is printed with its reason. Suffixes and names pick
+some; `.saved` is the folder of a SavedModel.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import tf_keras as tk
 from keras_norms.export import ExportError, load
 
 L, Input = tk.layers, tk.Input
+SUFFIXES = {".h5": "h5", ".keras": "keras", ".saved": "tf"}
 IMAGE, ROWS, FLAT, VOLUME = (8, 8, 4), (6, 4), (5,), (4, 4, 4, 2)
 VIDEO = (3, 6, 6, 2)
 
@@ -42,6 +44,8 @@ LAYERS: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
     ("Dense", FLAT, {"units": 3, "activation": "gelu", "kernel_initializer": "he_normal"}),
     ("Dense", ROWS, {"units": 3, "activation": L.LeakyReLU(0.2)}),
     ("EinsumDense", ROWS, {"equation": "abc,cd->abd", "output_shape": (None, 3), "bias_axes": "d"}),
+    ("LocallyConnected1D", ROWS, {"filters": 3, "kernel_size": 2}),
+    ("LocallyConnected2D", IMAGE, {"filters": 3, "kernel_size": 2, "strides": 2}),
     ("Embedding", FLAT, {"input_dim": 7, "output_dim": 3}),
     ("Embedding", FLAT, {"input_dim": 7, "output_dim": 3, "input_length": 5, "mask_zero": True}),
     *[(kind, ROWS, {"units": 3}) for kind in ("LSTM", "GRU", "SimpleRNN")],
@@ -285,7 +289,7 @@ def randomize(model: Any) -> None:
 
 def outcome(model: Any, path: Path) -> str:
     """ "right", or why not: the reason of a refusal, or the error of what was loaded."""
-    model.save(path)
+    model.save(path, save_format=SUFFIXES[path.suffix])
     rng = np.random.default_rng(1)
     inputs = [rng.normal(size=[2, *x.shape[1:]]).astype("float32") for x in model.inputs]
     inputs = [np.abs(x * 3).astype("int32") % 7 if uses_ids(model) else x for x in inputs]
@@ -321,6 +325,8 @@ def main(names: list[str]) -> None:
     if "--applications" in names:
         names = [name for name in names if name != "--applications"]
         made = {name: lambda name=name: application(name) for name in APPLICATIONS}  # type: ignore[misc]
+    suffixes = [name for name in names if name in SUFFIXES] or list(SUFFIXES)
+    names = [name for name in names if name not in SUFFIXES]
     counts: Counter[tuple[str, str]] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         for name, make in made.items():
@@ -332,7 +338,7 @@ def main(names: list[str]) -> None:
             except Exception as error:
                 print(f"{name}: not made: {error}")
                 continue
-            for suffix in (".h5", ".keras"):
+            for suffix in suffixes:
                 try:
                     found = outcome(model, Path(folder) / f"model{suffix}")
                 except Exception as error:

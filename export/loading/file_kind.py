@@ -7,12 +7,9 @@ from pathlib import Path
 
 from ..errors import ExportError
 
-FORMATS = "a model saved by Keras as .keras, or a legacy .h5"
+FORMATS = "a model saved by Keras as .keras, a legacy .h5, or the folder of a SavedModel"
 _LARGEST_CONFIG = 2**28  # bytes; configs of the largest models have some 2**24
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_TO_H5 = (
-    "load it where it was written, or with tf_keras, and save it: tf_keras.models.load_model(path).save('model.h5')"
-)
 
 
 def is_hdf5(path: Path) -> bool:
@@ -28,7 +25,7 @@ def check_file(path: Path) -> None:
         ExportError: If there is no file, or if it is of another kind; the message says of which.
     """
     if path.is_dir():
-        raise ExportError(_directory(path))
+        raise ExportError(f"Expected {FORMATS}; '{path}' is a directory, and no SavedModel.")
     if not path.is_file():
         raise ExportError(f"There is no model file '{path}'. Give {FORMATS}.")
     if path.name.endswith(".weights.h5"):
@@ -48,20 +45,12 @@ def check_file(path: Path) -> None:
             "weights, and save both together: model.save('model.h5')."
         )
     if path.suffix == ".pb" or head.startswith(b"\x08\x01"):
-        raise ExportError(f"'{path}' is a file of a SavedModel. {_directory(path.parent)}")
+        raise ExportError(
+            f"'{path}' is a graph of TensorFlow without a SavedModel around it, which says what goes in and out. Give "
+            "the folder of a SavedModel, with its saved_model.pb."
+        )
     kind = "truncated or damaged" if path.suffix in (".keras", ".h5", ".hdf5") else "of another kind"
     raise ExportError(f"'{path}' is {kind}: it is neither a Keras zip nor an HDF5 file. Give {FORMATS}.")
-
-
-def _directory(path: Path) -> str:
-    if (path / "keras_metadata.pb").is_file():
-        return f"'{path}' is a SavedModel that Keras 2 wrote, which Keras 3 cannot read: {_TO_H5}, and give that file."
-    if (path / "saved_model.pb").is_file():
-        return (
-            f"'{path}' is a SavedModel of TensorFlow alone: it holds functions and no Keras layers, so no model can be "
-            "made of it. Save the Keras model that it was exported from: model.save('model.keras')."
-        )
-    return f"Expected {FORMATS}; '{path}' is a directory, and no SavedModel."
 
 
 def _check_zip(path: Path) -> None:
@@ -72,7 +61,8 @@ def _check_zip(path: Path) -> None:
         raise ExportError(f"'{path}' is no Keras model: its {large[0]} unpacks to more than any config has.")
     missing = {"config.json", "metadata.json"} - names
     if missing:
-        inside = " It holds a SavedModel: unzip it." if any(n.endswith("saved_model.pb") for n in names) else ""
+        several = sum(name.endswith("saved_model.pb") for name in names)
+        inside = f" It holds {several} SavedModels: unzip it, and give one." if several else ""
         raise ExportError(
             f"'{path}' is a zip file but no Keras model: it has no {sorted(missing)[0]}.{inside} Give {FORMATS}."
         )

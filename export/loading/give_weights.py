@@ -6,20 +6,20 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 
 from ..errors import ExportError
 from ..model.keras_graph import layers_of, own_weights
-from .hdf5_weights import assign, match_weights, member, names_in, stored_layers
+from .cudnn_weights import as_of_cell, of_cudnn
+from .hdf5_weights import Stored, assign, match_weights
 from .translations.batch_norm_axes import ONE_AXIS
 
 # Layers whose kernels Keras turned when it read a file of Theano.
-_TURNED = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "ConvLSTM2D")
+TURNED = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "ConvLSTM2D")
 
 
-def give_weights(model: keras.Model, found: Iterator[tuple[Any, list[h5py.Dataset]]], *, of_theano: bool) -> list[str]:
+def give_weights(model: keras.Model, found: Iterator[tuple[Any, list[Any]]], *, of_theano: bool) -> list[str]:
     """Give each layer its weights; return the names of the layers whose kernels were turned, for files of Theano.
 
     Raises:
@@ -28,7 +28,9 @@ def give_weights(model: keras.Model, found: Iterator[tuple[Any, list[h5py.Datase
     done, turned = set(), []
     for layer, stored in found:
         done.add(id(layer))
-        turns = of_theano and type(layer).__name__ in _TURNED
+        turns = of_theano and type(layer).__name__ in TURNED
+        if of_cudnn(layer, [tuple(data.shape) for data in stored]):
+            stored = as_of_cell(layer, [np.asarray(data) for data in stored])
         for variable, data in zip(own_weights(layer), stored, strict=True):
             value = _value(layer, variable, data)
             if turns and "kernel" in variable.name:
@@ -44,7 +46,7 @@ def give_weights(model: keras.Model, found: Iterator[tuple[Any, list[h5py.Datase
     return turned
 
 
-def _value(layer: Any, variable: Any, data: h5py.Dataset) -> np.ndarray:
+def _value(layer: Any, variable: Any, data: Any) -> np.ndarray:
     if _joined(layer, data.shape, variable.shape):
         return np.asarray(data).reshape(variable.shape)
     if tuple(data.shape) != tuple(variable.shape):
@@ -60,13 +62,16 @@ def _joined(layer: Any, stored: tuple[int, ...], wanted: tuple[int, ...]) -> boo
     return type(layer).__name__ == "BatchNormalization" and plain
 
 
-def weights_by_layer(model: keras.Model, group: h5py.Group) -> Iterator[tuple[Any, list[h5py.Dataset]]]:
-    """Each loaded layer that has weights of its own, and these in an .h5 file.
+def weights_by_layer(
+    model: keras.Model, stored: dict[str, list[Stored]], of_model: list[Stored]
+) -> Iterator[tuple[Any, list[Any]]]:
+    """Each loaded layer that has weights of its own, and these as they are stored by the model's layers.
+
+    `of_model` are the weights that the model holds itself.
 
     Raises:
         ExportError: If the file has weights for more or fewer layers or variables than the model has.
     """
-    stored = stored_layers(group)
     loaded = [layer for layer in model.layers if layer.weights]
     if len(loaded) != len(stored):
         raise ExportError(
@@ -77,14 +82,12 @@ def weights_by_layer(model: keras.Model, group: h5py.Group) -> Iterator[tuple[An
     names = [name.replace("/", "_") for name in stored]
     if set(names) <= set(by_name):
         loaded = [by_name[name] for name in names]
-    data: dict[int, h5py.Dataset] = {}
+    data: dict[int, Any] = {}
     for layer, weights in zip(loaded, stored.values(), strict=True):
         for variable, weight in zip(match_weights(layer, weights), weights, strict=True):
             data[id(variable)] = weight.data
-    if "top_level_model_weights" in group:
-        top = member(group, "top_level_model_weights")
-        for variable, name in zip(own_weights(model), names_in(top, "weight_names"), strict=False):
-            data[id(variable)] = member(top, name)
+    for variable, weight in zip(own_weights(model), of_model, strict=False):
+        data[id(variable)] = weight.data
     for layer in layers_of(model):
         own = own_weights(layer)
         if own and all(id(variable) in data for variable in own):

@@ -20,10 +20,10 @@ from ..model.keras_graph import layers_of, own_weights
 
 @dataclass(frozen=True)
 class Stored:
-    """A weight in a file: its name there, and where it can be read."""
+    """A weight in a file: its name there, and its data, which are read where they are used."""
 
     name: str
-    data: h5py.Dataset
+    data: h5py.Dataset | np.ndarray
 
 
 def member(group: h5py.Group, path: str) -> Any:
@@ -63,6 +63,14 @@ def stored_layers(group: h5py.Group) -> dict[str, list[Stored]]:
         if named:
             found[layer] = named
     return found
+
+
+def weights_of_model(group: h5py.Group) -> list[Stored]:
+    """The weights that a model holds itself, beside those of its layers."""
+    if "top_level_model_weights" not in group:
+        return []
+    top = member(group, "top_level_model_weights")
+    return [Stored(name, member(top, name)) for name in names_in(top, "weight_names")]
 
 
 def match_weights(layer: Any, stored: list[Stored]) -> list[Any]:

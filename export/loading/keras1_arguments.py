@@ -1,4 +1,4 @@
-"""Files of Keras 1: their layers have other argument names and weights, for which there is no translation yet."""
+"""What only Keras 1 had: translated in its own files, refused in what says that a later Keras wrote it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _OF_CLASS = {"Dense": "output_dim", "Dropout": "p", "LSTM": "output_dim", "GRU":
 
 
 def refuse_keras_1(entry: Entry) -> None:
-    """Refuse a layer whose arguments have the names of Keras 1.
+    """Refuse a layer whose arguments still have the names of Keras 1: there is no translation for them.
 
     Raises:
         ExportError: If it has any; the message says how the file can be read.
@@ -24,6 +24,7 @@ def refuse_keras_1(entry: Entry) -> None:
     for key in config if isinstance(config, dict) else ():
         if _ANYWHERE.fullmatch(key) or _OF_CLASS.get(entry["class_name"]) == key:
             raise ExportError(
-                f"Keras 1 wrote it: layer '{name_of(entry)}' has the argument '{key}'. Load it with Keras 2 (2.0 to "
-                "2.2 read files of Keras 1), save it there as .h5, and give that file"
+                f"layer '{name_of(entry)}', a {entry['class_name']}, has the argument '{key}' of Keras 1, for which "
+                "there is no translation here. Load it with Keras 2 (2.0 to 2.2 read files of Keras 1), save it there "
+                "as .h5, and give that file"
             )

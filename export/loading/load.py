@@ -1,4 +1,4 @@
-"""`load`: a Keras 3 model from any file that Keras or tf_keras wrote, with a report of how it was read."""
+"""`load`: a Keras 3 model from any file that Keras, tf_keras or TensorFlow wrote, with a report of how it was read."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from ..errors import ExportError
 from ..report.load_report import LoadReport, Translated
 from .file_kind import check_file, is_hdf5
 from .guard import compare_configs
-from .old_file import OldFile, read_hdf5, read_keras2_zip
+from .keras_saved_model import KerasSavedModel
+from .old_file import OldFile, read_hdf5, read_keras2_zip, read_saved_model
 from .proof import Proof, prove_with_tf_keras
 from .refusals import explain
+from .saved_model_path import saved_model_folder
+from .signature_model import signature_model
 from .writer import Writer
 
 
@@ -28,18 +31,25 @@ class LoadResult(NamedTuple):
 
 
 def load(
-    path: str | os.PathLike[str], *, custom_objects: dict[str, Any] | None = None, prove: bool = True
+    path: str | os.PathLike[str],
+    *,
+    custom_objects: dict[str, Any] | None = None,
+    prove: bool = True,
+    signature: str | None = None,
 ) -> LoadResult:
-    """Load a model from a file of Keras 1, 2 or 3, or of tf_keras, as its writer meant it, or refuse it.
+    """Load a model from a file of Keras 1, 2 or 3, of tf_keras or TensorFlow, as its writer meant it, or refuse it.
 
     What an older Keras meant otherwise is translated. Every value in the file's config is compared with what was
     loaded, and where tf_keras is installed, it computes the same inputs from a file of Keras 2 for comparison.
 
     Args:
-        path: a `.keras` file of Keras 2 or 3, or an `.h5` file of any Keras.
+        path: a `.keras` file of Keras 2 or 3, an `.h5` file of any Keras, or a SavedModel: its folder, a file in it, or
+            a zip file of it.
         custom_objects: classes and functions that the file names and that are not registered, by their names.
         prove: let tf_keras compute a file of Keras 2 too, in a process of its own. Without it nothing shows that the
             result computes what the writer computed.
+        signature: the name of a function in a SavedModel, which becomes the model, without layers of Keras. Where
+            TensorFlow alone wrote it, it has nothing else: its one signature, or `serving_default`, is taken.
 
     Raises:
         ExportError: If the file is of no use, if it needs something that is missing, or if the loaded model would
@@ -51,40 +61,65 @@ def load(
     """
     path = Path(path)
     custom = dict(custom_objects or {})
-    check_file(path)
-    try:
-        model, writer, old = _read(path, custom)
-    except Exception as error:  # Keras raises whatever the damaged or foreign part happened to hit
-        raise ExportError(f"Cannot load '{path}': {explain(error)}") from error
-    if not isinstance(model, keras.Model):
-        raise ExportError(
-            f"'{path}' holds a {type(model).__name__}, not a model. Wrap it with keras.Sequential([...]) and save that."
-        )
-    proof = _proof(model, writer, old, prove)
-    translated: list[Translated] = old.translated if old else []
-    report = LoadReport(str(path), str(writer), translated, proof.text, proof.oracle, proof.error)
-    return LoadResult(model, report)
+    with saved_model_folder(path) as folder:
+        if folder is None:
+            check_file(path)
+            if signature is not None:
+                raise ExportError(f"'{path}' has no signatures: only a SavedModel has. Leave signature out.")
+        try:
+            read = _read(path, folder, custom, signature)
+        except Exception as error:  # Keras raises whatever the damaged or foreign part happened to hit
+            raise ExportError(f"Cannot load '{path}': {explain(error)}") from error
+        if not isinstance(read.model, keras.Model):
+            raise ExportError(
+                f"'{path}' holds a {type(read.model).__name__}, not a model. Wrap it with keras.Sequential([...]) and "
+                "save that."
+            )
+        proof = read.proof or _proof(read, path, prove)
+    translated: list[Translated] = read.old.translated if read.old else []
+    report = LoadReport(str(path), read.writer, translated, proof.text, proof.oracle, proof.error)
+    return LoadResult(read.model, report)
 
 
-def _read(path: Path, custom: dict[str, Any]) -> tuple[Any, Writer, OldFile | None]:
+class _Read(NamedTuple):
+    model: Any
+    writer: str
+    old: OldFile | None = None
+    proof: Proof | None = None
+
+
+def _read(path: Path, folder: Path | None, custom: dict[str, Any], signature: str | None) -> _Read:
+    if folder is not None:
+        return _read_folder(folder, custom, signature)
     if is_hdf5(path):
-        old = read_hdf5(path)
-        return old.model(custom), old.writer, old
+        return _translated(read_hdf5(path), custom)
     with zipfile.ZipFile(path) as archive:
         version = str(json.loads(archive.read("metadata.json")).get("keras_version", "3"))
         config = json.loads(archive.read("config.json"))
     if version.startswith("2."):
-        old = read_keras2_zip(path, version)
-        return old.model(custom), old.writer, old
+        return _translated(read_keras2_zip(path, version), custom)
     model = keras.models.load_model(path, custom_objects=custom, compile=False)
     if isinstance(model, keras.Model):
         compare_configs(config, model)
-    return model, Writer(version), None
+    return _Read(model, str(Writer(version)))
 
 
-def _proof(model: keras.Model, writer: Writer, old: OldFile | None, prove: bool) -> Proof:
-    if old is None or writer.major > 2:
+def _read_folder(folder: Path, custom: dict[str, Any], signature: str | None) -> _Read:
+    found = KerasSavedModel(folder)
+    if found.described and signature is None:
+        return _translated(read_saved_model(folder, found), custom)
+    model, name = signature_model(folder, found, signature)
+    proof = Proof(f"none is needed: the model is the signature '{name}' itself, which TensorFlow runs")
+    return _Read(model, f"TensorFlow {found.tensorflow}", None, proof)
+
+
+def _translated(old: OldFile, custom: dict[str, Any]) -> _Read:
+    return _Read(old.model(custom), str(old.writer), old)
+
+
+def _proof(read: _Read, path: Path, prove: bool) -> Proof:
+    if read.old is None or read.old.writer.major > 2:
         return Proof("none is needed: Keras 3 wrote the file, and Keras 3 reads it")
     if not prove:
         return Proof("none: prove=False")
-    return prove_with_tf_keras(old.path, model, old.config, writer)
+    return prove_with_tf_keras(read.old, read.model, path)

@@ -16,11 +16,12 @@ from ..errors import ExportError
 from .load import load
 
 
-def load_model(model: keras.Model | str | os.PathLike[str]) -> keras.Model:
+def load_model(model: keras.Model | str | os.PathLike[str], signature: str | None = None) -> keras.Model:
     """Return `model` itself, or the model in the file it names; built, or refused with the reason.
 
     Args:
         model: a `keras.Model`, or the path of a file that `load` reads.
+        signature: the function of a SavedModel that is taken as the model; None for its layers.
 
     Raises:
         ExportError: If the file is missing, damaged, of another kind, or names something that is not registered; if
@@ -30,7 +31,7 @@ def load_model(model: keras.Model | str | os.PathLike[str]) -> keras.Model:
         >>> model = load_model("classifier.keras")  # doctest: +SKIP
     """
     if not isinstance(model, keras.Model):
-        model = load(_path(model)).model
+        model = load(_path(model), signature=signature).model
     _check_built(model)
     return model
 

@@ -24,7 +24,7 @@ _MODULES = {
 }
 # Layers of Keras 2 that Keras 3 has no more.
 _GONE = (
-    *("LocallyConnected1D", "LocallyConnected2D", "CuDNNLSTM", "CuDNNGRU", "DenseFeatures", "AbstractRNNCell"),
+    *("DenseFeatures", "AbstractRNNCell"),
     *("TensorFlowOpLayer", "RandomFourierFeatures", "MaxoutDense", "Highway", "Merge", "ClassMethod"),
 )
 # What a functional model is made of; Keras 3 hands every other key to the constructor of the class.

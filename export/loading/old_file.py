@@ -1,4 +1,4 @@
-"""Files whose config must be translated: every .h5, and the .keras of Keras 2."""
+"""Files whose config must be translated: every .h5, and the .keras and the SavedModels of Keras 2."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from .config_tree import Entry, decode, is_entry, name_of, walk
 from .file_kind import is_hdf5
 from .give_weights import give_weights, weights_by_layer
 from .guard import compare_configs
-from .hdf5_weights import member
+from .hdf5_weights import member, stored_layers, weights_of_model
 from .keras1_arguments import refuse_keras_1
+from .keras1_weights import as_keras_2, backend_of, check_outputs
+from .keras_saved_model import KerasSavedModel
 from .native_form import to_native
 from .translations import translate
 from .translations.batch_norm_axes import SHAPE, needs_shape
@@ -39,6 +41,12 @@ class OldFile:
     writer: Writer
     config: Entry
     translated: list[Translated] = field(default_factory=list)
+    folder: KerasSavedModel | None = None
+
+    @property
+    def everything(self) -> list[Any]:
+        """All that the file says of objects of Keras, beside the config of the model too."""
+        return [self.config, *(self.folder.described.values() if self.folder else ())]
 
     def model(self, custom: dict[str, Any]) -> keras.Model:
         """The model in the file, with its weights.
@@ -48,11 +56,12 @@ class OldFile:
         """
         tree = copy.deepcopy(self.config)
         for entry in walk(tree):
-            refuse_keras_1(entry)
             entry["file_class"] = entry["class_name"]
             if needs_shape(entry):
                 entry[SHAPE] = self._shape(entry)
         self.translated += translate(tree, self.writer)
+        for entry in walk(tree):
+            refuse_keras_1(entry)
         native = copy.deepcopy(tree)
         to_native(native, custom)
         _check_content(native)
@@ -63,29 +72,50 @@ class OldFile:
         if isinstance(model, keras.Model) and not model.built:
             raise ExportError(f"it states no input shape for '{model.name}': begin it with an Input and save it again")
         if isinstance(model, keras.Model):
-            with _weights(self.path) as weights:
-                if "model_weights" in weights:
-                    found = weights_by_layer(model, member(weights, "model_weights"))
-                else:
-                    found = stored_variables(tree, model, weights)
+            with self._found(tree, model) as found:
                 turned = give_weights(model, found, of_theano=self.writer.backend == "theano")
+            check_outputs(tree, model)
             self.translated += [Translated(layer, "Theano kernels", _TURNED, "exact") for layer in turned]
         return model
+
+    @contextmanager
+    def _found(self, tree: Entry, model: keras.Model) -> Iterator[Iterator[tuple[Any, list[Any]]]]:
+        """Each layer with weights of its own, and these, which can be read within the block."""
+        if self.folder is not None:
+            yield weights_by_layer(model, self.folder.weights, [])
+            return
+        with _weights(self.path) as weights:
+            if "model_weights" in weights:
+                group = member(weights, "model_weights")
+                stored = stored_layers(group)
+                if self.writer.major == 1:
+                    self.writer = replace(self.writer, backend=backend_of(model, stored))
+                    stored = as_keras_2(tree, stored)
+                yield weights_by_layer(model, stored, weights_of_model(group))
+            else:
+                yield stored_variables(tree, model, weights)
 
     def _shape(self, entry: Entry) -> list[int | None] | None:
         """The shape of a batch norm's statistics, with the input's rank, or of its input."""
         stated: list[int | None] | None = (entry.get("build_config") or {}).get("input_shape")
         if stated is not None:
             return stated
-        end, shapes = f"{name_of(entry)}/moving_mean:0", []
+        end = f"/{name_of(entry)}/moving_mean"
+        return next((shape for name, shape in self._shapes() if f"/{name.partition(':')[0]}".endswith(end)), None)
+
+    def _shapes(self) -> list[tuple[str, list[int | None]]]:
+        """The names and shapes of all stored weights."""
+        if self.folder is not None:
+            return [(each.name, list(each.data.shape)) for layer in self.folder.weights.values() for each in layer]
+        found: list[tuple[str, list[int | None]]] = []
 
         def visit(name: str, data: Any) -> None:
-            if isinstance(data, h5py.Dataset) and f"/{name}".endswith(f"/{end}"):
-                shapes.append(list(data.shape))
+            if isinstance(data, h5py.Dataset):
+                found.append((name, list(data.shape)))
 
         with _weights(self.path) as weights:
             weights.visititems(visit)
-        return shapes[0] if shapes else None
+        return found
 
 
 def _check_content(native: Entry) -> None:
@@ -126,6 +156,11 @@ def read_keras2_zip(path: Path, version: str) -> OldFile:
     if not is_entry(config):
         raise ExportError("its config describes no model.")
     return OldFile(path, Writer(version), config)
+
+
+def read_saved_model(folder: Path, read: KerasSavedModel) -> OldFile:
+    """The config in the folder of a SavedModel that Keras 2 wrote."""
+    return OldFile(folder, Writer(read.version or "2"), read.config(), folder=read)
 
 
 def _first(attributes: list[Any], key: str) -> str | None:

@@ -18,9 +18,8 @@ from ..model.size_search import concrete_shape
 from ..model.test_inputs import probes
 from ..model.user_inputs import Arrays
 from ..worker.client import ConversionError, run_job
-from .config_tree import Entry
+from .old_file import OldFile
 from .tf_keras_safety import what_runs_code
-from .writer import Writer
 
 # The largest difference allowed, relative to the largest value of an output; and how often the effect of one rounding
 # of the inputs, where that is more.
@@ -38,17 +37,17 @@ class Proof:
     error: float | None = None
 
 
-def prove_with_tf_keras(path: Path, model: keras.Model, config: Entry, writer: Writer) -> Proof:
-    """Compare the model with what tf_keras computes from the same file.
+def prove_with_tf_keras(old: OldFile, model: keras.Model, name: Path) -> Proof:
+    """Compare the model with what tf_keras computes from the same file, which is called `name` in errors.
 
     Raises:
         ExportError: If they differ; it names the first layer that does, where that can be told.
     """
     if importlib.util.find_spec("tf_keras") is None:
         return Proof("none: tf_keras, the code that wrote it, is not installed (pip install 'keras-norms[legacy]')")
-    if writer.backend == "theano":
+    if old.writer.backend == "theano":
         return Proof("none: tf_keras does not turn Theano's kernels, so it computes something else from this file")
-    code = what_runs_code(config)
+    code = what_runs_code(old.everything)
     if code:
         return Proof(f"none: the file holds {code}, which tf_keras was not given, since it might run code from it")
     try:
@@ -61,14 +60,14 @@ def prove_with_tf_keras(path: Path, model: keras.Model, config: Entry, writer: W
         return Proof("none: the model computes no finite number from random inputs")
     with tempfile.TemporaryDirectory(prefix="keras-norms-") as folder:
         try:
-            version, theirs = _theirs(path, inputs, Path(folder), layers=False)
+            version, theirs = _theirs(old.path, inputs, Path(folder), layers=False)
         except ConversionError as error:
             return Proof(f"none: tf_keras does not read this file: {reason_of(error)}")
         worst = _difference(ours, theirs)
         if worst > _TOLERANCE and worst > _allowed(model, sig, inputs, ours):
             raise ExportError(
-                f"Cannot load '{path}': Keras {keras.__version__} computes something else from it than tf_keras "
-                f"{version} does, {worst:.1e} of scale{_first_layer(path, model, inputs, Path(folder))}."
+                f"Cannot load '{name}': Keras {keras.__version__} computes something else from it than tf_keras "
+                f"{version} does, {worst:.1e} of scale{_first_layer(old.path, model, inputs, Path(folder))}."
             )
     return Proof(f"as tf_keras {version} computes it, {worst:.1e}", f"tf_keras {version}", worst)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from ..errors import ExportError
+
 _CODE = (
     "it holds a Lambda layer or another piece of Python code, which is not run from an untrusted file. "
     "If you trust it, load it in Python with keras.models.load_model(path, safe_mode=False)."
@@ -42,7 +44,8 @@ def explain(error: Exception) -> str:
         return "its layers need more memory than there is."
     last = _LAST_WORDS.split(text)[-1]
     line = next((line.strip() for line in last.splitlines() if line.strip()), type(error).__name__)
+    length = 1_000 if isinstance(error, ExportError) else 300
     kind = "" if type(error).__name__ in ("ExportError", "ValueError") else f" ({type(error).__name__})"
-    if _DAMAGE.search(text):
-        return f"{line[:300]}{kind}. The file is damaged or truncated."
-    return f"{line[:300].rstrip('.')}{kind}."
+    if _DAMAGE.search(text) and "damaged" not in line:
+        return f"{line[:length]}{kind}. The file is damaged or truncated."
+    return f"{line[:length].rstrip('.')}{kind}."

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .graph_safety import check_operations
+from .keras_saved_model import KerasSavedModel
 
 
 def run(path: str, inputs: str, outputs: str, layers: bool) -> dict[str, Any]:
@@ -17,6 +21,8 @@ def run(path: str, inputs: str, outputs: str, layers: bool) -> dict[str, Any]:
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     import tf_keras
 
+    if Path(path).is_dir():  # its functions are run as they are read
+        check_operations(KerasSavedModel(Path(path)).operations)
     with np.load(inputs) as arrays:
         given = [arrays[key] for key in arrays]
     model = tf_keras.models.load_model(path, compile=False, safe_mode=True)

@@ -27,7 +27,7 @@ def what_runs_code(config: Any) -> str | None:
     stack = [config]
     while stack:
         node = stack.pop()
-        if isinstance(node, list):
+        if isinstance(node, (list, tuple)):
             stack += node
         if not isinstance(node, dict):
             continue

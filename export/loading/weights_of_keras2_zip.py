@@ -42,6 +42,8 @@ def _below(entry: Entry, layer: Any, file: h5py.File, path: str) -> _Found:
         inner = layer.get_layer(entry["stands_for"])
         yield inner, _own(file, path, len(own_weights(inner)), layer.name)
         return
+    if str(entry.get("file_class")).startswith("CuDNN"):  # which has no cell
+        layer = layer.cell
     if own_weights(layer):
         yield layer, _own(file, path, len(own_weights(layer)), layer.name)
     if is_model(entry):

@@ -13,6 +13,7 @@ from ..folding.batch_norms import is_batch_norm
 from ..folding.equivalence import NoInputFits
 from ..folding.fold import FoldResult, fold
 from ..loading.load_model import load_model
+from ..loading.signature_model import is_signature
 from ..model.facts import ModelFacts
 from ..model.keras_graph import layers_of
 from ..model.repeated_calls import RepeatedCalls
@@ -77,6 +78,8 @@ def _check_numbers(sig: Signature) -> None:
 def _fold(facts: ModelFacts, given: list[NamedArrays]) -> tuple[ModelFacts, FoldReport | None, tuple[str, ...]]:
     """The facts of the folded model, and why nothing was folded where a batch norm stays for that reason."""
     missed = any(is_batch_norm(layer) for layer in layers_of(facts.model))
+    if is_signature(facts.model):
+        return facts, None, ("nothing was folded: the model is a signature of a SavedModel, and has no layers",)
     if facts.half_weights:
         why = f"nothing was folded: weights are stored in {facts.half_weights}, to which merged ones would be rounded"
         return facts, None, (why,) if missed else ()

@@ -21,6 +21,9 @@ tolerance_option = click.option(
     metavar="X",
     help="Largest error to accept, relative to the largest value of the output.",
 )
+signature_option = click.option(
+    "--signature", metavar="NAME", help="The function of a SavedModel to take as the model."
+)
 inputs_option = click.option(
     "--inputs", type=PATH, metavar="FILE.npz", help="Inputs to compare on, besides the built-in ones."
 )

@@ -12,7 +12,7 @@ import click
 from .. import arguments, tables
 from ..session import session
 from ..terminal import Terminal
-from .common_options import PATH, inputs_option, json_option, tolerance_option, traceback_option
+from .common_options import PATH, inputs_option, json_option, signature_option, tolerance_option, traceback_option
 from .export_request import ExportRequest, Quantize
 
 if TYPE_CHECKING:  # importing it imports Keras
@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # importing it imports Keras
 @click.command(short_help="Write .tflite and .onnx files, verified.")
 @click.argument("model", type=PATH)
 @click.argument("outs", type=PATH, nargs=-1, required=True, metavar="OUT [OUT ...]")
+@signature_option
 @click.option("--quantize", type=click.Choice(arguments.MODES), help="Store weights, or compute, in fewer bits.")
 @click.option("--calibration", type=PATH, metavar="FILE.npz", help="Typical inputs, for a quantized file.")
 @inputs_option
@@ -49,6 +50,7 @@ if TYPE_CHECKING:  # importing it imports Keras
 def export(
     model: Path,
     outs: tuple[Path, ...],
+    signature: str | None,
     quantize: Quantize | None,
     calibration: Path | None,
     inputs: Path | None,
@@ -73,6 +75,7 @@ def export(
     request = ExportRequest(
         model=model,
         outs=outs,
+        signature=signature,
         quantize=quantize,
         calibration=calibration,
         inputs=inputs,
@@ -103,7 +106,7 @@ def _write_all(request: ExportRequest, terminal: Terminal, quiet: bool) -> list[
     for out in request.outs:
         check_writable(out)
     with terminal.status(f"reading {request.model}"):
-        model = load_model(request.model)
+        model = load_model(request.model, request.signature)
     labels = arguments.lines(request.labels) if request.labels else None
     reports: list[ExportReport] = []
     for out in request.outs:

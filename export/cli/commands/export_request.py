@@ -25,6 +25,7 @@ class ExportRequest:
 
     model: Path
     outs: tuple[Path, ...]
+    signature: str | None
     quantize: Quantize | None
     calibration: Path | None
     inputs: Path | None

@@ -8,18 +8,25 @@ import click
 
 from .. import arguments, tables
 from ..session import session
-from .common_options import PATH, inputs_option, json_option, tolerance_option, traceback_option
+from .common_options import PATH, inputs_option, json_option, signature_option, tolerance_option, traceback_option
 
 
 @click.command(short_help="Compare a .tflite or .onnx file with its model.")
 @click.argument("model", type=PATH)
 @click.argument("artifact", type=PATH)
+@signature_option
 @inputs_option
 @tolerance_option
 @json_option
 @traceback_option
 def verify(
-    model: Path, artifact: Path, inputs: Path | None, tolerance: float | None, as_json: bool, show_traceback: bool
+    model: Path,
+    artifact: Path,
+    signature: str | None,
+    inputs: Path | None,
+    tolerance: float | None,
+    as_json: bool,
+    show_traceback: bool,
 ) -> None:
     """Run ARTIFACT (.tflite or .onnx) in its runtime and compare it with MODEL."""
     arguments.artifact(artifact, "ARTIFACT")
@@ -29,8 +36,10 @@ def verify(
     with session(show_traceback) as terminal:
         with terminal.status(f"comparing {artifact} with {model}"):
             from keras_norms.export import verify as verify_artifact
+            from keras_norms.export.loading.load_model import load_model
 
-            report = verify_artifact(model, artifact, inputs=inputs, tolerance=tolerance)
+            given = model if signature is None else load_model(model, signature)
+            report = verify_artifact(given, artifact, inputs=inputs, tolerance=tolerance)
         if as_json:
             terminal.json(report.to_dict())
         else:

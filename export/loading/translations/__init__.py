@@ -13,7 +13,9 @@ from . import (
     dtypes,
     hard_sigmoid,
     input_shapes,
+    keras1_names,
     kinds_of_batch_norm,
+    locally_connected,
     recurrent,
     slash_names,
     structure,
@@ -28,9 +30,23 @@ _SAME = "exact"
 # In this order for each layer, a model before the layers within it: the structure first, since the others rely on it.
 TRANSLATIONS: tuple[Translation, ...] = (
     Translation("structure", _OLD, "Keras 3 knows no list as a Sequential, no class Model", _SAME, structure.apply),
+    Translation(
+        "names of Keras 1",
+        (1,),
+        "classes, arguments and weights had other names, kernels another layout",
+        _SAME,
+        keras1_names.apply,
+    ),
     Translation("input shapes", _OLD, "in Keras 3 only an InputLayer states a shape", _SAME, input_shapes.apply),
     Translation("names with '/'", _OLD, "Keras 3 refuses '/' in names", _SAME, slash_names.apply),
     Translation("dtype policies", _OLD, "the class of policies has another name", _SAME, dtypes.apply),
+    Translation(
+        "cuDNN layers",
+        _OLD,
+        "Keras 3 has LSTM and GRU, which use cuDNN where they can; the gates are laid out anew",
+        "to rounding: two biases are added up",
+        recurrent.cudnn,
+    ),
     Translation(
         "hard_sigmoid",
         _OLD,
@@ -57,6 +73,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
         tf_functions.apply,
     ),
     Translation("GRU reset", _OLD, "the default of reset_after was False, now True", _SAME, recurrent.apply),
+    Translation(
+        "locally connected layers",
+        _OLD,
+        "Keras 3 has them no more; registered layers of keras_norms take their place",
+        _SAME,
+        locally_connected.apply,
+    ),
     Translation("activation layers", _OLD, "the same functions have other names", _SAME, activations.apply),
     Translation(
         "training objects",

@@ -1,4 +1,4 @@
-"""Recurrent layers: GRU before `reset_after`, and arguments with the one value that Keras 3 computes with anyway."""
+"""Recurrent layers: GRU before `reset_after`, and those that ran in cuDNN only."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ import re
 
 from ..config_tree import Entry
 from ..writer import Writer
+
+
+def cudnn(entry: Entry, writer: Writer) -> bool:
+    """Make them LSTM and GRU, of which they are one case; the weights are laid out anew in cudnn_weights.py."""
+    kind = entry["class_name"]
+    if kind not in ("CuDNNLSTM", "CuDNNGRU"):
+        return False
+    entry["class_name"] = kind.removeprefix("CuDNN")
+    entry["config"].update(activation="tanh", recurrent_activation="sigmoid", use_bias=True)
+    if kind == "CuDNNGRU":
+        entry["config"]["reset_after"] = True
+    return True
 
 
 def apply(entry: Entry, writer: Writer) -> bool:

@@ -103,6 +103,10 @@ CASES = {
     ),
     "dense": lambda: chain(L.Dense(3, activation="swish"), L.Dense(3, activation=L.LeakyReLU(0.2)), shape=FLAT),
     "initializer of its own": lambda: chain(L.Dense(3, kernel_initializer=Odd()), shape=FLAT),
+    "locally connected": lambda: chain(
+        L.LocallyConnected2D(3, (3, 2), strides=(1, 2), activation="tanh"), L.LocallyConnected2D(2, 2, use_bias=False)
+    ),
+    "locally connected rows": lambda: chain(L.LocallyConnected1D(3, 2, strides=2), shape=ROWS),
     "embedding": lambda: tk.Sequential([L.Embedding(7, 3, input_length=5), L.Flatten(), L.Dense(2)]),
     "LSTM": lambda: chain(L.LSTM(3), shape=ROWS),
     "LSTM, hard_sigmoid": lambda: chain(L.LSTM(3, recurrent_activation="hard_sigmoid"), shape=ROWS),
@@ -183,13 +187,30 @@ def test_what_keras_2_wrote_computes_the_same(case, suffix, tmp_path):
     assert_same(keras.models.load_model(tmp_path / "new.keras")(x, training=False), model(x, training=False))
 
 
+# A SavedModel takes a second to write. benchmarks/old_files.py writes all of them.
+FOLDERS = ("Bidirectional", "cells", "batch norm over two axes", "Sequential of a backbone", "three models deep")
+FOLDERS += ("partly frozen", "shared model", "functions of TensorFlow", "'/' in names", "time distributed model")
+FOLDERS += ("ConvLSTM2D", "embedding", "renorm", "mixed precision")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("case", FOLDERS)
+def test_a_saved_model_of_keras_2_computes_the_same(case, tmp_path):
+    model = CASES[case]()
+    x = inputs_of(model)
+    loaded, report = load(write(model, tmp_path / "old"), prove=False)
+    assert_same(loaded(x, training=False), model(x, training=False))
+    assert report.writer == f"tf_keras {tk.__version__}"
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_each_translation_has_a_case(tmp_path):
     for case, suffix in [(case, suffix) for case in CASES for suffix in (".h5", ".keras")]:
         if (case, suffix) not in reported:  # run by itself: most were loaded above
             _, report = load(write(CASES[case](), tmp_path / f"old{suffix}"), prove=False)
             reported[case, suffix] = {made.translation for made in report.translated}
-    by_hand = {"structure", "GRU reset"}  # tested below: tf_keras no longer writes such files
+    # Tested below, in test_keras1.py and test_old_recurrent.py: tf_keras no longer writes such files.
+    by_hand = {"structure", "GRU reset", "names of Keras 1", "cuDNN layers"}
     assert {row.name for row in TRANSLATIONS} - by_hand <= set().union(*reported.values())
 
 

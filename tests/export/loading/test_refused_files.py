@@ -36,16 +36,31 @@ def saved(layer, path, shape=(5,)):
     return path
 
 
-def edited(path, edit):
+def edited(path, edit, class_name=None):
     with h5py.File(path, "r+") as file:
         config = json.loads(file.attrs["model_config"])
         edit(config["config"]["layers"][1]["config"])
+        if class_name:
+            config["config"]["layers"][1]["class_name"] = class_name
         file.attrs["model_config"] = json.dumps(config).encode()
     return path
 
 
-def folder_of_keras_2(folder):
-    tk.Sequential([tk.Input((5,)), L.Dense(2)]).save(folder / "saved", save_format="tf")
+class Subclassed(tk.Model):
+    """A model whose layers Python code calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = L.Dense(2)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+
+def subclassed(folder):
+    model = Subclassed()
+    model(np.ones((1, 5), "float32"))
+    model.save(folder / "saved", save_format="tf")
     return folder / "saved"
 
 
@@ -59,8 +74,13 @@ def text(path, content):
     return path
 
 
-def of_tensorflow(folder):
+def no_graph(folder):
     (folder / "saved_model.pb").write_bytes(b"\x08\x01")
+    return folder
+
+
+def of_tensorflow_1(folder):
+    (folder / "saved_model.pb").write_bytes(b"\x08\x01\x12\x00")
     return folder
 
 
@@ -102,14 +122,19 @@ REFUSED = {
         "it uses the activation 'my_own', which is not registered",
     ),
     "layer that is gone": (
-        lambda f: saved(L.LocallyConnected1D(2, 2), f / "m.h5", (5, 3)),
-        "'locally_connected1d' is a LocallyConnected1D, which Keras 3 has no more",
+        lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: None, class_name="MaxoutDense"),
+        "'dense.*' is a MaxoutDense, which Keras 3 has no more",
+    ),
+    "locally connected, with padding": (
+        lambda f: saved(L.LocallyConnected1D(2, 2, padding="same", implementation=2), f / "m.h5", (5, 3)),
+        "is a LocallyConnected1D with padding='same', whose kernel has another form",
     ),
     "weights alone": (weights, "it holds weights without a model"),
-    "SavedModel of Keras 2": (folder_of_keras_2, r"SavedModel that Keras 2 wrote.*tf_keras.models.load_model\(path\)"),
-    "SavedModel of TensorFlow": (
-        of_tensorflow,
-        "SavedModel of TensorFlow alone: it holds functions and no Keras layers",
+    "SavedModel without a graph": (no_graph, "its saved_model.pb holds no graph"),
+    "SavedModel of TensorFlow 1": (of_tensorflow_1, "TensorFlow 1 wrote it: it has one graph, and no objects"),
+    "subclassed SavedModel": (
+        subclassed,
+        "subclassed model, 'Subclassed': Python code calls .*--signature on the command",
     ),
     "architecture": (lambda f: text(f / "m.json", "{}"), "holds an architecture without weights"),
     "architecture, yaml": (lambda f: text(f / "m.yaml", "a: b"), "holds an architecture without weights"),
@@ -131,7 +156,7 @@ REFUSED = {
     ),
     "Keras 1": (
         lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: c.update(output_dim=2)),
-        "Keras 1 wrote it: layer 'dense.*' has the argument 'output_dim'",
+        "layer 'dense.*', a Dense, has the argument 'output_dim' of Keras 1, for which there is no translation here",
     ),
     "layers 10,000 deep": (deep, "nested too deeply|no model"),
     "config of 300 MB": (bomb, "its config.json unpacks to more than any config has"),

@@ -1,0 +1,109 @@
+"""LocallyConnected1D and 2D of Keras 1 and 2, which Keras 3 has no more, for models that were written by them.
+
+    y[p, f] = activation(sum over k of patch[p, k] * kernel[p, k, f] + bias[p, f])
+
+for every place p of the output: a convolution whose kernel is another one at each place. The layers are registered, so
+that a model with them saves and loads wherever `keras_norms` is imported.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class _LocallyConnected(keras.layers.Layer):
+    """What both have; channels last, no padding."""
+
+    rank = 0
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: Any,
+        strides: Any = 1,
+        activation: Any = None,
+        use_bias: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = _sizes(kernel_size, self.rank)
+        self.strides = _sizes(strides, self.rank)
+        self.activation = keras.activations.get(activation)
+        self.use_bias = use_bias
+        self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2)
+
+    def build(self, input_shape: Any) -> None:
+        """Make a kernel for each place of the output."""
+        *places, filters = self.compute_output_shape(input_shape)[1:]
+        count, patch = 1, input_shape[-1]
+        for number, size in zip(places, self.kernel_size, strict=True):
+            count, patch = count * number, patch * size
+        self.kernel = self.add_weight((count, patch, filters), name="kernel")
+        if self.use_bias:
+            self.bias = self.add_weight((*places, filters), initializer="zeros", name="bias")
+
+    def call(self, inputs: Any) -> Any:
+        """Every patch of the input with the kernel of its place."""
+        outputs = ops.einsum("npk,pkf->npf", self._patches(inputs), self.kernel)
+        outputs = ops.reshape(outputs, (-1, *self.compute_output_shape(inputs.shape)[1:]))
+        return self.activation(outputs + self.bias if self.use_bias else outputs)
+
+    def _patches(self, inputs: Any) -> Any:
+        """The input under the kernel at each place, as rows of one axis: (batch, place, number in the patch)."""
+        *places, _ = self.compute_output_shape(inputs.shape)[1:]
+        found: list[Any] = [inputs]
+        for axis, (number, size, stride) in enumerate(
+            zip(places, self.kernel_size, self.strides, strict=True), start=1
+        ):
+            last = (number - 1) * stride + 1
+            found = [_cut(x, axis, at, at + last, stride) for x in found for at in range(size)]
+        return ops.reshape(ops.stack(found, axis=-2), (-1, _product(places), len(found) * inputs.shape[-1]))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
+        """The places where the kernel fits."""
+        sizes = zip(input_shape[1:-1], self.kernel_size, self.strides, strict=True)
+        return (input_shape[0], *((length - size) // stride + 1 for length, size, stride in sizes), self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "activation": keras.activations.serialize(self.activation),
+            "use_bias": self.use_bias,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_norms")
+class LocallyConnected1D(_LocallyConnected):
+    """Over rows: (batch, steps, channels)."""
+
+    rank = 1
+
+
+@keras.saving.register_keras_serializable(package="keras_norms")
+class LocallyConnected2D(_LocallyConnected):
+    """Over images: (batch, rows, columns, channels)."""
+
+    rank = 2
+
+
+def _sizes(value: Any, rank: int) -> tuple[int, ...]:
+    return (value,) * rank if isinstance(value, int) else tuple(value)
+
+
+def _product(numbers: list[int]) -> int:
+    found = 1
+    for number in numbers:
+        found *= number
+    return found
+
+
+def _cut(x: Any, axis: int, start: int, stop: int, stride: int) -> Any:
+    return x[(slice(None),) * axis + (slice(start, stop, stride),)]
