@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras_norms.export import to_onnx
 from keras_norms.export.formats.onnx.onnx_format import OnnxFormat
+from keras_norms.export.model.signature import signature
 from keras_norms.export.saved_model import record as recording
 from keras_norms.export.saved_model.frozen_graph import FILE, read_frozen, write_frozen
 
@@ -41,6 +42,13 @@ def test_a_function_that_is_marked_for_xla_is_not_frozen(tmp_path):
     assert not write_frozen(function(lambda x: marked(x)), tmp_path, 100)
     looped = function(lambda x: tf.while_loop(lambda x: tf.reduce_sum(x) < 9.0, lambda x: [marked(x)], [x]))
     assert not write_frozen(looped, tmp_path, 100)
+
+
+@pytest.mark.parametrize(("most", "written"), [(0, "saved_model.pb"), (1, FILE)])
+def test_a_model_without_weights_is_written_as_the_converter_reads_it(tmp_path, most, written):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.ReLU()])
+    recording.record(model, tmp_path, signature(model), False, frozen_below=most)
+    assert written in [path.name for path in tmp_path.iterdir()]
 
 
 @pytest.mark.runtime
