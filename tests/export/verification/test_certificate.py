@@ -14,7 +14,7 @@ from keras_norms.export.model.test_inputs import probes
 from models import NORMS, image_net, randomize
 
 onnx = pytest.importorskip("onnx")
-pytestmark = pytest.mark.runtime
+pytestmark = [pytest.mark.runtime, pytest.mark.usefixtures("read_here")]
 
 EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 SUFFIXES = pytest.mark.parametrize("suffix", EXPORTS)

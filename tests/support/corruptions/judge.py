@@ -72,7 +72,7 @@ def _run(interpreter: Interpreter, feeds: dict[str, np.ndarray]) -> dict[str, np
 
 def _onnx(path: Path, feeds: dict[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return [dict(zip([y.name for y in session.get_outputs()], session.run(None, feeds), strict=True))]
 
