@@ -21,9 +21,17 @@ import keras_norms
 from ..model.keras_graph import layers_of
 from ..model.layer_names import NORM_SCOPE
 from ..model.patching import patched_calls
-from . import affine_norm, group_norm, half_safe, layer_norm, over_time, prelu, rms_norm, upsampling
+from . import affine_norm, center_crop, group_norm, half_safe, layer_norm, over_time, prelu, rms_norm, upsampling
 
 Lowering = Callable[..., Callable[..., Any] | None]
+
+# Layers that are no norms.
+_OTHER_LAYERS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
+    (keras.layers.UpSampling2D, upsampling.lower),
+    (keras.layers.CenterCrop, center_crop.lower),
+    (keras.layers.PReLU, prelu.lower),
+    (keras.layers.TimeDistributed, over_time.lower),
+)
 
 LOWERINGS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
     (keras_norms.BatchNormalization, affine_norm.lower),
@@ -35,11 +43,8 @@ LOWERINGS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
     (keras.layers.GroupNormalization, group_norm.lower),
     (keras.layers.LayerNormalization, layer_norm.lower),
     (keras.layers.RMSNormalization, rms_norm.lower),
-    (keras.layers.UpSampling2D, upsampling.lower),
-    (keras.layers.PReLU, prelu.lower),
-    (keras.layers.TimeDistributed, over_time.lower),
+    *_OTHER_LAYERS,
 )
-_NO_NORMS = (keras.layers.UpSampling2D, keras.layers.PReLU, keras.layers.TimeDistributed)
 
 
 # What comes before LOWERINGS where the runtime computes in half precision.
@@ -68,10 +73,14 @@ def lowered(model: keras.Model, channels_first: bool = False, half: bool = False
     def lowered_form(layer: keras.layers.Layer) -> Callable[..., Any] | None:
         lower = lowering(layer, half) if layer.built else None
         call = lower(layer, channels_first) if lower is not None else None
-        return call if call is None or isinstance(layer, _NO_NORMS) else _unless_masked(layer, call)
+        return call if call is None or _is_no_norm(layer) else _unless_masked(layer, call)
 
     with patched_calls(layers_of(model), lowered_form):
         yield
+
+
+def _is_no_norm(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, tuple(kind for kind, _ in _OTHER_LAYERS))
 
 
 def _unless_masked(layer: keras.layers.Layer, lowered_call: Callable[..., Any]) -> Callable[..., Any]:
