@@ -117,9 +117,8 @@ def _runs(recipe: Recipe) -> bool:
     except Exception:  # layers that take shapes which no kernel of TensorFlow takes
         return False
     numbers = [[y.astype(np.float64) for y in outputs] for outputs in said]
-    sound = all(
-        y.size and np.isfinite(y).all() and 1e-4 < np.abs(y).max() < 1e6 for outputs in numbers for y in outputs
-    )
+    every = [y for outputs in numbers for y in outputs]
+    sound = all(y.size and np.isfinite(y).all() and 1e-4 < np.abs(y).max() < 1e6 for y in every)
     return sound and all(
         a.shape != b.shape or np.abs(a - b).max() > 1e-6 * max(np.abs(a).max(), 1e-30)
         for a, b in zip(*numbers, strict=True)

@@ -50,11 +50,10 @@ def _in_float64(recipe: Recipe, model: keras.Model, inputs: list[Arrays]) -> lis
 
 
 def _rounded(arrays: Arrays, seed: int) -> Arrays:
-    """Inputs that round otherwise."""
-    draw = np.random.default_rng(seed).uniform
-    return [
-        (x * draw(1 - ROUNDING, 1 + ROUNDING, x.shape)).astype(x.dtype) if x.dtype.kind == "f" else x for x in arrays
-    ]
+    """Inputs that are rounded otherwise."""
+    rng, away = np.random.default_rng(seed), ROUNDING
+    scales = [rng.uniform(1 - away, 1 + away, x.shape) if x.dtype.kind == "f" else 1 for x in arrays]
+    return [(x * scale).astype(x.dtype) for x, scale in zip(arrays, scales, strict=True)]
 
 
 def judge(path: Path, expected: Expected) -> str | None:
