@@ -16,8 +16,8 @@ from keras_norms.export.formats.onnx.passes.drop_reshapes import drop_reshapes  
 from keras_norms.export.formats.onnx.passes.einsum_as_matmul import einsum_as_matmul  # noqa: E402
 from keras_norms.export.formats.onnx.passes.fold_shapes import fold_shapes  # noqa: E402
 from keras_norms.export.formats.onnx.passes.layout import settle_layout  # noqa: E402
-from keras_norms.export.formats.onnx.passes.min_cut import SINK, SOURCE, Cut  # noqa: E402
 from keras_norms.export.formats.onnx.passes.min_as_clip import min_as_clip  # noqa: E402
+from keras_norms.export.formats.onnx.passes.min_cut import SINK, SOURCE, Cut  # noqa: E402
 from keras_norms.export.formats.onnx.passes.padding_into_convolution import padding_into_convolution  # noqa: E402
 from keras_norms.export.formats.onnx.passes.pass_types import PassOptions  # noqa: E402
 from onnx_files import passed, run_as_written  # noqa: E402
