@@ -30,7 +30,8 @@ def resize(*kinds: str) -> Callable[[Operation], Operation]:
             if not plain or images.shape.rank != 4 or images.dtype != tf.float32:
                 return original(images, size, interpolation, *others, **named)
             x = channels_last(images, data_format)
-            if None in x.shape[1:3] and (interpolation != "bicubic" or named.get("antialias")):
+            cubic = interpolation == "bicubic" and not named.get("antialias")
+            if (None in x.shape[1:3] and not cubic) or not all(isinstance(n, int) for n in size):
                 return original(images, size, interpolation, **named)
             for axis, after in enumerate(size, 1):
                 if x.shape[axis] is None:

@@ -18,6 +18,7 @@ import tensorflow as tf
 from keras import ops
 
 from .channel_layout import LAST, as_given, channels_last, each, is_first
+from .transposed_padding import rows_cut, tell_cut
 
 Operation = Callable[..., Any]
 
@@ -76,6 +77,9 @@ def conv_transpose(for_tflite: bool) -> Callable[[Operation], Operation]:
                 y = _as_convolution(x, kernel, padding, each(dilation_rate, rank))
             else:
                 y = original(x, kernel, strides, padding, output_padding, LAST, dilation_rate)
+                given = [None] * rank if output_padding is None else each(output_padding, rank)
+                axes = zip(kernel.shape, each(strides, rank), given, each(dilation_rate, rank), strict=False)
+                tell_cut(y, [rows_cut(size, step, padding, added, apart) for size, step, added, apart in axes])
             return as_given(y, data_format)
 
         return call

@@ -67,7 +67,9 @@ def test_the_saved_model_has_the_recorded_accuracy(demo):
     run = next(run for run in record["runs"] if (run["norm"], run["batch_size"]) == ("group norm", 2))
     digits = data.load(test_size=IMAGES)
     logits = keras.models.load_model(out / "models" / run["model_file"]).predict(digits.test_images, verbose=0)
-    assert np.mean(np.argmax(logits, -1) == digits.test_labels) == pytest.approx(run["keras"]["accuracy"], abs=ONE_IMAGE)
+    assert np.mean(np.argmax(logits, -1) == digits.test_labels) == pytest.approx(
+        run["keras"]["accuracy"], abs=ONE_IMAGE
+    )
 
 
 @pytest.mark.runtime

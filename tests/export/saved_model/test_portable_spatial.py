@@ -5,6 +5,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 from keras.src.backend.tensorflow import image as backend_image
 from keras.src.backend.tensorflow import nn as backend_nn
@@ -102,6 +103,23 @@ def test_cubic_weights_of_a_free_size(before, after):
     x = drawn(2, before, 3, 2)
     expected = backend_image.resize(x, (after, 3), "bicubic", data_format="channels_last")
     np.testing.assert_allclose(portable_resizing._cubic(x, 1, after), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(12, 10), (4, 7), (6, 5), (1, 3)])
+@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
+@pytest.mark.parametrize("free", [(None, None), (None, 5), (6, None)])
+def test_images_of_free_sizes_resized_by_weights(size, layout, free):
+    resized = portable_resizing.resize("bicubic")(backend_image.resize)
+    shape = (None, *free, 3) if layout == "channels_last" else (None, 3, *free)
+
+    @tf.function(input_signature=[tf.TensorSpec(shape)])
+    def traced(x):
+        return resized(x, size, "bicubic", data_format=layout)
+
+    for n in (2, 6, 23):
+        x = drawn(*(n if i and m is None else m or 2 for i, m in enumerate(shape)))
+        expected = backend_image.resize(x, size, "bicubic", data_format=layout)
+        np.testing.assert_allclose(traced(x), expected, rtol=1e-5, atol=2e-6)
 
 
 def test_an_infinite_pixel_stays_near():

@@ -107,14 +107,18 @@ def outputs_of(model: keras.Model, arrays: Arrays) -> Arrays:
 
 
 def _runs(recipe: Recipe) -> bool:
-    """Whether the model runs, and its outputs are finite, moderate, and not the same for every input."""
+    """Whether the model runs, and its outputs are finite, moderate, and not the same for every input.
+
+    An output of millionths is what rounding left of a difference of equals.
+    """
     try:
         model = recipe.build()
         said = [outputs_of(model, arrays) for arrays in ordinary_inputs(recipe)[:2]]
     except Exception:  # layers that take shapes which no kernel of TensorFlow takes
         return False
     numbers = [[y.astype(np.float64) for y in outputs] for outputs in said]
-    sound = all(y.size and np.isfinite(y).all() and np.abs(y).max() < 1e6 for outputs in numbers for y in outputs)
+    every = [y for outputs in numbers for y in outputs]
+    sound = all(y.size and np.isfinite(y).all() and 1e-4 < np.abs(y).max() < 1e6 for y in every)
     return sound and all(
         a.shape != b.shape or np.abs(a - b).max() > 1e-6 * max(np.abs(a).max(), 1e-30)
         for a, b in zip(*numbers, strict=True)

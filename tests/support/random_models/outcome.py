@@ -106,6 +106,6 @@ def kind_of(error: Exception) -> str:
     """The message of a refusal without the names and numbers of one model."""
     text = str(error).partition("does not reproduce its model. ")[2] or str(error)
     text = re.sub(r"'[^']*'", "'...'", text.splitlines()[0])
-    text = re.sub(r"\b\w+_\d+(/\w+)*\b", "...", text)
+    text = re.sub(r"\b\w+_x?\d+(/\w+)*\b", "...", text)
     text = re.sub(r"-?\b\d[\d.,]*(e[+-]?\d+)?\b", "#", text)
     return f"{type(error).__name__}: {text[:160]}"

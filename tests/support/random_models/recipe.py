@@ -63,8 +63,11 @@ class Step:
 
     @property
     def layer(self) -> str:
-        """The name of the layer, which messages of the package should contain."""
-        return f"{self.made.rsplit('.', 1)[-1].lower()}_{self.name[1:]}"
+        """The name of the layer, which messages of the package should contain.
+
+        Not one that Keras might give to an operation, as "subtract_2": it takes no model with two of one name.
+        """
+        return f"{self.made.rsplit('.', 1)[-1].lower()}_{self.name}"
 
     def lines(self) -> list[str]:
         given = ", ".join(self.sources)

@@ -43,8 +43,14 @@ def mend_resizes(graph: Any) -> None:
 
 
 def mend_transposed(graph: Any) -> None:
-    """Rows that a transposed convolution adds at the end, which tf2onnx writes as padding below zero."""
+    """What a transposed convolution cuts off and adds, as TensorFlow does it.
+
+    tf2onnx writes rows that it adds at the end as padding below zero, or the size of the result alone: of that ONNX
+    cuts off more in front where the number is odd, if it is not told otherwise.
+    """
     for node in (node for node in graph.get_nodes() if node.type == "ConvTranspose"):
+        if node.get_attr_value("output_shape"):
+            node.set_attr("auto_pad", "SAME_UPPER")
         pads = node.get_attr_value("pads") or []
         added = [-min(0, sum(pair)) for pair in zip(pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True)]
         if any(added):

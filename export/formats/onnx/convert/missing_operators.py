@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from .tf2onnx_imports import Select
+from ....saved_model.transposed_padding import CUT
+from .tf2onnx_imports import Select, convolutions
 
 
 def _erfc(context: Any, node: Any, name: str, _arguments: Any) -> None:
@@ -73,8 +74,32 @@ def _bucketize(context: Any, node: Any, name: str, _arguments: Any) -> None:
     )
 
 
+def _transposed(context: Any, node: Any, _name: str, _arguments: Any) -> None:
+    """A transposed convolution that was told what it cuts off: the converter works that out where it knows all sizes.
+
+    Elsewhere it gives the size of the result, of which ONNX cuts off more in front than TensorFlow does, or slices.
+    """
+    cut = node.get_attr_value(CUT)
+    if cut is None:
+        convolutions.ConvTranspose.version_11(context, node)
+        return
+    spatial, front = len(cut), [int(rows / 2) for rows in cut]
+    del node.attr[CUT]
+    node.type = "ConvTranspose"
+    convolutions.conv_kernel_shape(context, node, 1, spatial=spatial)
+    node.set_attr("pads", [*front, *(rows - some for rows, some in zip(cut, front, strict=True))])
+    node.set_attr("auto_pad", "NOTSET")
+    for name in ("strides", "dilations"):
+        convolutions.conv_dims_attr(node, name, spatial=spatial)
+    _, kernel, image, *bias = node.input  # tf2onnx has put a bias into it by now
+    context.replace_inputs(node, [image, kernel, *bias])
+    convolutions.conv_convert_inputs(context, node, with_kernel=True, spatial=spatial, quantization_axis=1)
+
+
 HANDLERS: dict[str, tuple[Callable[[Any, Any, str, Any], None], list[str]]] = {
     "Bucketize": (_bucketize, []),
+    "Conv2DBackpropInput": (_transposed, []),
+    "Conv3DBackpropInputV2": (_transposed, []),
     "Erfc": (_erfc, []),
     "Expm1": (_expm1, []),
     "Log1p": (_log1p, []),

@@ -210,7 +210,9 @@ def insert(
 
 
 def replace(old: ir.Value, new: ir.Value) -> None:
-    """Use `new` wherever `old` is used, as an output of the graph too, whose name it then takes."""
+    """Use `new`, the same numbers, wherever `old` is used, as an output of the graph too, whose name it then takes."""
+    if new.shape is None:
+        new.shape = old.shape
     if old.is_graph_output():
         if new.is_graph_output() or new.is_graph_input() or new.is_initializer():  # it has a name to keep
             node = ir.node("Identity", [new], name=f"{old.name}/Identity")

@@ -82,6 +82,9 @@ class Homes:
             rank = next((n for n in ranks if n >= _LEAST_RANK), rank_of(node.inputs[0]) if node.inputs else 0)
             if rank < _LEAST_RANK:
                 continue
+            if any(y.shape is None for y in node.outputs):
+                skip(node, "the rank of what it makes is not known")
+                continue
             if turnable(node, rank) or leaves(node, rank, perm_to(FIRST, rank)):
                 found[node] = rank
             elif node.op_type in _CONVOLUTIONAL:

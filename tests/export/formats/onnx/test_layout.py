@@ -9,12 +9,14 @@ onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
 from keras_norms.export.formats.onnx.passes.bias_into_convolution import bias_into_convolution  # noqa: E402
+from keras_norms.export.formats.onnx.passes.clean import infer_shapes  # noqa: E402
 from keras_norms.export.formats.onnx.passes.dense_without_reshapes import dense_without_reshapes  # noqa: E402
 from keras_norms.export.formats.onnx.passes.drop_identities import drop_identities  # noqa: E402
 from keras_norms.export.formats.onnx.passes.drop_reshapes import drop_reshapes  # noqa: E402
 from keras_norms.export.formats.onnx.passes.einsum_as_matmul import einsum_as_matmul  # noqa: E402
 from keras_norms.export.formats.onnx.passes.fold_shapes import fold_shapes  # noqa: E402
 from keras_norms.export.formats.onnx.passes.layout import settle_layout  # noqa: E402
+from keras_norms.export.formats.onnx.passes.min_as_clip import min_as_clip  # noqa: E402
 from keras_norms.export.formats.onnx.passes.min_cut import SINK, SOURCE, Cut  # noqa: E402
 from keras_norms.export.formats.onnx.passes.padding_into_convolution import padding_into_convolution  # noqa: E402
 from keras_norms.export.formats.onnx.passes.pass_types import PassOptions  # noqa: E402
@@ -289,3 +291,42 @@ def test_padding_goes_into_its_convolution_if_it_is_zeros_around_the_image(pads,
     assert [node.op_type for node in rest.graph.node] == (["Conv"] if merged else ["Pad", "Conv"])
     x = rng.normal(size=(1, 3, 6, 6)).astype("float32")
     np.testing.assert_allclose(run_as_written(rest, x)["y"], run_as_written(proto, x)["y"], atol=1e-5)
+
+
+CAPPED = """<ir_version: 8, opset_import: ["" : 18]>
+capped (float[N, H, W, 2] x) => (float[N, H, W, 2] y, float[N, P, Q, 2] z) <float six = {6}> {
+    r = Relu(x)
+    c = Min(r, six)
+    y = Min(c, x)
+    t = Transpose <perm = [0, 3, 1, 2]> (x)
+    p = MaxPool <kernel_shape = [2, 2]> (t)
+    z = Transpose <perm = [0, 2, 3, 1]> (p)
+}"""
+
+
+def forget(name):
+    """A pass behind which the rank of a value is not known."""
+
+    def forgetting(model, _options):
+        next(v for node in model.graph for v in node.outputs if v.name == name).shape = None
+
+    return forgetting
+
+
+@pytest.mark.parametrize(("passes", "left"), [((min_as_clip,), 2), ((forget("c"),), 2), ((forget("r"),), 2)])
+def test_a_value_of_unknown_rank_stands_where_it_did(passes, left):
+    given = onnx.parser.parse_model(CAPPED)
+    x = np.random.default_rng(0).normal(size=(2, 5, 4, 2)).astype("float32") * 6
+    settled = passed(given, *passes, settle_layout)
+    assert sum(node.op_type == "Transpose" for node in settled.graph.node) == left
+    got, expected = run_as_written(settled, x), run_as_written(given, x)
+    for name in ("y", "z"):
+        np.testing.assert_array_equal(got[name], expected[name])
+
+
+def test_what_takes_the_place_of_a_value_has_its_shape():
+    model = ir.from_proto(onnx.parser.parse_model(CAPPED))
+    infer_shapes(model)
+    min_as_clip(model, PassOptions())
+    (clip,) = [node for node in model.graph if node.op_type == "Clip"]
+    assert clip.outputs[0].shape == model.graph.inputs[0].shape
