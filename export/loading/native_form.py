@@ -25,7 +25,7 @@ _MODULES = {
 # Layers of Keras 2 that Keras 3 has no more.
 _GONE = (
     *("DenseFeatures", "AbstractRNNCell"),
-    *("TensorFlowOpLayer", "RandomFourierFeatures", "MaxoutDense", "Highway", "Merge", "ClassMethod"),
+    *("RandomFourierFeatures", "MaxoutDense", "Highway", "Merge", "ClassMethod"),
 )
 # What a functional model is made of; Keras 3 hands every other key to the constructor of the class.
 _OF_FUNCTIONAL = ("name", "layers", "input_layers", "output_layers")
