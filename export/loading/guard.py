@@ -6,6 +6,7 @@ The translated config is compared with what the loaded layers say of themselves.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -43,8 +44,10 @@ _IDLE = re.compile(r"Random(?!FourierFeatures)\w+|\w*Dropout(\dD)?|GaussianNoise
 _SAME = {"swish": "silu", "hard_swish": "hard_silu"}
 
 
-def compare_configs(entry: Entry, layer: Any) -> None:
+def compare_configs(entry: Entry, layer: Any, custom: Collection[str] = ()) -> None:
     """Compare each layer of a config with the loaded one, the layers within layers too; only stock classes.
+
+    `custom` are the names of the user's own functions, which Keras writes in forms of its own.
 
     Raises:
         ExportError: If a value was dropped or changed; it names the layer, the key and both values.
@@ -53,9 +56,9 @@ def compare_configs(entry: Entry, layer: Any) -> None:
     if not isinstance(config, dict) or not _stock(layer):
         return
     if not is_model(entry) and not _IDLE.fullmatch(type(layer).__name__):
-        _compare(name_of(entry), config, layer.get_config())
+        _compare(name_of(entry), config, layer.get_config(), custom)
     for below, loaded in _pairs(entry, layer):
-        compare_configs(below, loaded)
+        compare_configs(below, loaded, custom)
 
 
 def _stock(layer: Any) -> bool:
@@ -75,9 +78,9 @@ def _pairs(entry: Entry, layer: Any) -> list[tuple[Entry, Any]]:
     return list(zip(entries_in(entry), loaded, strict=False))
 
 
-def _compare(name: str, stated: dict[str, Any], loaded: dict[str, Any]) -> None:
+def _compare(name: str, stated: dict[str, Any], loaded: dict[str, Any], custom: Collection[str]) -> None:
     for key, value in stated.items():
-        if key in UNCOMPARED or _TRAINING_ONLY.fullmatch(key):
+        if key in UNCOMPARED or _TRAINING_ONLY.fullmatch(key) or (isinstance(value, str) and value in custom):
             continue
         if key not in loaded and value not in (None, False, {}, []):
             raise ExportError(

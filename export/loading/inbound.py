@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ..errors import ExportError
 from .config_tree import Entry, is_model
 
 _CONSTANT = "_CONSTANT_VALUE"
@@ -25,8 +26,18 @@ def translate_calls(model: Entry) -> None:
     for layer in config["layers"]:
         calls = layer.get("inbound_nodes", [])
         layer["inbound_nodes"] = [_call(node, first, layer["class_name"]) for node in calls]
+        _check_training(layer)
     for key in ("input_layers", "output_layers"):
         config[key] = _ends(config[key], layers, first)
+
+
+def _check_training(layer: Entry) -> None:
+    """Refuse a call that keeps to training in inference: Keras 3 makes inference of it, and computes something else."""
+    if any(call["kwargs"].get("training") is True for call in layer["inbound_nodes"]):
+        raise ExportError(
+            f"layer '{layer['name']}' is called with training=True: it drops out, or takes its batch's statistics, "
+            "in inference too, and Keras 3 does not. Build the model without it, load the weights and save it again"
+        )
 
 
 def _call(node: Any, first: dict[str, int], class_name: str) -> Any:

@@ -100,7 +100,7 @@ def _read(path: Path, folder: Path | None, custom: dict[str, Any], signature: st
         return _translated(read_keras2_zip(path, version), custom)
     model = keras.models.load_model(path, custom_objects=custom, compile=False)
     if isinstance(model, keras.Model):
-        compare_configs(config, model)
+        compare_configs(config, model, custom)
     return _Read(model, str(Writer(version)))
 
 

@@ -14,6 +14,7 @@ from .config_tree import Entry, entries_in, is_entry, is_model, name_of
 from .inbound import translate_calls
 
 _INITIALIZERS = ("initializer", "regularizer", "constraint")
+_FUNCTIONS = ("activation", "recurrent_activation")
 _MODULES = {
     "Functional": "keras.src.models.functional",
     "Sequential": "keras",
@@ -25,7 +26,7 @@ _MODULES = {
 # Layers of Keras 2 that Keras 3 has no more.
 _GONE = (
     *("DenseFeatures", "AbstractRNNCell"),
-    *("TensorFlowOpLayer", "RandomFourierFeatures", "MaxoutDense", "Highway", "Merge", "ClassMethod"),
+    *("RandomFourierFeatures", "MaxoutDense", "Highway", "Merge", "ClassMethod"),
 )
 # What a functional model is made of; Keras 3 hands every other key to the constructor of the class.
 _OF_FUNCTIONAL = ("name", "layers", "input_layers", "output_layers")
@@ -85,6 +86,9 @@ def _find_class(entry: Entry, custom: dict[str, Any]) -> None:
 def _name_objects(entry: Entry, custom: dict[str, Any]) -> None:
     """Give initializers, regularizers, constraints and activations in a layer's config their modules."""
     config = entry["config"]
+    for key in [key for key in _FUNCTIONS if isinstance(config, dict) and str(config.get(key)) in custom]:
+        stated = str(config[key])
+        config[key] = {"module": "builtins", "class_name": "function", "config": stated, "registered_name": stated}
     for key, value in config.items() if isinstance(config, dict) else ():
         if not is_entry(value) or str(value.get("module")).split(".")[0] == "keras":
             continue

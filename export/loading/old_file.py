@@ -68,7 +68,7 @@ class OldFile:
         with keras.saving.custom_object_scope(custom):
             model = keras.saving.deserialize_keras_object(native, custom_objects=custom, safe_mode=True)
         if isinstance(model, keras.Layer):
-            compare_configs(tree, model)
+            compare_configs(tree, model, custom)
         if isinstance(model, keras.Model) and not model.built:
             raise ExportError(f"it states no input shape for '{model.name}': begin it with an Input and save it again")
         if isinstance(model, keras.Model):

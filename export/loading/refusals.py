@@ -30,7 +30,7 @@ def explain(error: Exception) -> str:
             f"it uses '{unknown[1]}', which is not registered. Decorate the class with "
             "@keras.saving.register_keras_serializable(), import it, load the model in Python and pass the model."
         )
-    function = re.search(r"Could not (?:interpret|locate) (\w+)(?: function)?(?: identifier:)? '?([\w>.]+)'?", text)
+    function = re.search(r"Could not (?:interpret|locate) (\w+)(?: function)?(?: identifier:)? '?([^\s']+)'?", text)
     if function:
         return (
             f"it uses the {function[1]} '{function[2]}', which is not registered. Decorate the function with "

@@ -59,3 +59,13 @@ FUNCTIONS: dict[str, Operation] = {
     "transpose": Operation(_NUMPY, "Transpose", options={"perm": "axes"}),
 }
 SLICE = "__operators__.getitem"
+# Operation of TensorFlow in a graph: the function that makes it.
+OPERATIONS = {
+    **{"Add": "math.add", "AddV2": "math.add", "BiasAdd": "math.add", "Sub": "math.subtract", "Mul": "math.multiply"},
+    **{"RealDiv": "math.truediv", "Maximum": "math.maximum", "Minimum": "math.minimum", "Pow": "math.pow"},
+    **{"Neg": "math.negative", "Square": "math.square", "Sqrt": "math.sqrt", "Exp": "math.exp", "Log": "math.log"},
+    **{"Abs": "math.abs", "Tanh": "math.tanh", "Sigmoid": "math.sigmoid", "Relu": "nn.relu", "Relu6": "nn.relu6"},
+    **{"Elu": "nn.elu", "Softmax": "nn.softmax", "Mean": "math.reduce_mean", "Sum": "math.reduce_sum"},
+    **{"Max": "math.reduce_max", "Min": "math.reduce_min", "ConcatV2": "concat", "Pack": "stack"},
+    **{"ExpandDims": "expand_dims", "Squeeze": "squeeze", "Reshape": "reshape", "Transpose": "transpose"},
+}

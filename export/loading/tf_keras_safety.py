@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .tf_function_table import FUNCTIONS, SLICE
+from .tf_function_table import FUNCTIONS, OPERATIONS, SLICE
 
 # Layers of tf_keras that call a function which the file names, or run a graph that it holds.
 _CALLERS = (
@@ -45,6 +45,8 @@ def what_runs_code(config: Any) -> str | None:
 def _harmless(node: dict[str, Any]) -> bool:
     """Whether a layer calls one of the functions of TensorFlow that are translated."""
     config = node.get("config")
+    if node["class_name"] == "TensorFlowOpLayer" and isinstance(config, dict) and isinstance(config["node_def"], dict):
+        return config["node_def"].get("op") in (*OPERATIONS, "StridedSlice")
     function = config.get("function") if isinstance(config, dict) else None
     allowed = {"TFOpLambda": FUNCTIONS, "SlicingOpLambda": (SLICE,)}.get(str(node["class_name"]), ())
     return isinstance(function, str) and function in allowed

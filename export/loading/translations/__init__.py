@@ -20,6 +20,7 @@ from . import (
     slash_names,
     structure,
     tf_functions,
+    tf_op_layers,
     training_objects,
 )
 from .translation import Translation
@@ -71,6 +72,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
         "Keras 2 made a layer of each; keras.ops computes the same",
         _SAME,
         tf_functions.apply,
+    ),
+    Translation(
+        "operations of TensorFlow",
+        (2,),
+        "TensorFlow 2.0 to 2.3 made a layer of each; keras.ops computes the same",
+        _SAME,
+        tf_op_layers.apply,
     ),
     Translation("GRU reset", _OLD, "the default of reset_after was False, now True", _SAME, recurrent.apply),
     Translation(

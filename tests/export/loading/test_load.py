@@ -209,8 +209,8 @@ def test_each_translation_has_a_case(tmp_path):
         if (case, suffix) not in reported:  # run by itself: most were loaded above
             _, report = load(write(CASES[case](), tmp_path / f"old{suffix}"), prove=False)
             reported[case, suffix] = {made.translation for made in report.translated}
-    # Tested below, in test_keras1.py and test_old_recurrent.py: tf_keras no longer writes such files.
-    by_hand = {"structure", "GRU reset", "names of Keras 1", "cuDNN layers"}
+    # Tested below and in files of their own: tf_keras no longer writes such files.
+    by_hand = {"structure", "GRU reset", "names of Keras 1", "cuDNN layers", "operations of TensorFlow"}
     assert {row.name for row in TRANSLATIONS} - by_hand <= set().union(*reported.values())
 
 
@@ -357,6 +357,9 @@ def test_tf_keras_is_given_nothing_that_runs_code():
     assert what_runs_code(layer("TFOpLambda", function="math.multiply")) is None
     assert what_runs_code(layer("SlicingOpLambda", function="__operators__.getitem")) is None
     assert what_runs_code(layer("TFOpLambda", function="io.write_file")) == "a TFOpLambda"
+    assert what_runs_code(layer("TensorFlowOpLayer", node_def={"op": "Mul"})) is None
+    assert what_runs_code(layer("TensorFlowOpLayer", node_def={"op": "WriteFile"})) == "a TensorFlowOpLayer"
+    assert what_runs_code(layer("TensorFlowOpLayer", node_def="spam")) == "a TensorFlowOpLayer"
     assert what_runs_code(layer("Lambda", function=["4wEA", None, None])) == "a Lambda"
     assert what_runs_code(layer("TextVectorization", vocabulary="/etc/hosts")) == "the path of a vocabulary"
     assert what_runs_code({"module": "os", "class_name": "system", "config": "ls"}) == "the module 'os'"

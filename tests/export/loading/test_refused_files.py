@@ -121,6 +121,14 @@ REFUSED = {
         lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: c.update(activation="my_own")),
         "it uses the activation 'my_own', which is not registered",
     ),
+    "activation that was a lambda": (  # as in DeepLC 2.2
+        lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: c.update(activation="<lambda>")),
+        "it uses the activation '<lambda>', which is not registered",
+    ),
+    "dropout in inference": (  # as in ethnicolr 0.8
+        lambda f: saved(lambda x: L.Dropout(0.5)(x, training=True), f / "m.h5"),
+        "layer 'dropout.*' is called with training=True: it drops out",
+    ),
     "layer that is gone": (
         lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: None, class_name="MaxoutDense"),
         "'dense.*' is a MaxoutDense, which Keras 3 has no more",
@@ -181,6 +189,13 @@ def test_classes_of_the_user_are_taken_by_their_names(tmp_path):
     path = saved(Own(), tmp_path / "m.h5")
     model = load(path, custom_objects={"Own": OwnInKeras3}, prove=False).model
     np.testing.assert_array_equal(model(np.ones((1, 5), "float32")), np.full((1, 5), 2.0))
+
+
+@pytest.mark.parametrize("name", ["my_own", "<lambda>"])
+def test_functions_of_the_user_are_taken_by_their_names(name, tmp_path):
+    path = edited(saved(L.Dense(2), tmp_path / "m.h5"), lambda config: config.update(activation=name))
+    model = load(path, custom_objects={name: lambda x: x * 0 + 3.0}, prove=False).model
+    np.testing.assert_array_equal(model(np.ones((1, 5), "float32")), np.full((1, 2), 3.0))
 
 
 def linked(path, target):
