@@ -44,7 +44,8 @@ def record(
 ) -> None:
     """Record `model` at inference with the shapes of `sig` and write it into `directory`.
 
-    With weights of up to `frozen_below` bytes it is written as a frozen graph where that can be, else as a SavedModel.
+    With weights of up to `frozen_below` bytes it is written as a frozen graph where that can be, else as a SavedModel;
+    with 0 always so.
 
     Inputs and outputs are called by their positions, in as many digits as keep them in order when sorted.
     `channels_first` is the layout that the runtime's convolutions want, `half` that it may compute in half precision.
@@ -69,7 +70,7 @@ def record(
             raise ExportError(no_graph(model, error)) from error
     check_repeatable(model, concrete, changed)
     try:
-        if not write_frozen(concrete, Path(directory), frozen_below):
+        if not (frozen_below and write_frozen(concrete, Path(directory), frozen_below)):
             _write_saved_model(model, concrete, directory)
     except (tf.errors.OpError, OSError) as error:  # no room, mostly
         reason = error.strerror if isinstance(error, OSError) else error.message

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras_norms.export import to_onnx
 from keras_norms.export.formats.onnx.onnx_format import OnnxFormat
+from keras_norms.export.model.signature import signature
 from keras_norms.export.saved_model import record as recording
 from keras_norms.export.saved_model.frozen_graph import FILE, read_frozen, write_frozen
 
@@ -43,6 +44,13 @@ def test_a_function_that_is_marked_for_xla_is_not_frozen(tmp_path):
     assert not write_frozen(looped, tmp_path, 100)
 
 
+@pytest.mark.parametrize(("most", "written"), [(0, "saved_model.pb"), (1, FILE)])
+def test_a_model_without_weights_is_written_as_the_converter_reads_it(tmp_path, most, written):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.ReLU()])
+    recording.record(model, tmp_path, signature(model), False, frozen_below=most)
+    assert written in [path.name for path in tmp_path.iterdir()]
+
+
 @pytest.mark.runtime
 def test_both_ways_give_the_same_file(tmp_path, monkeypatch):
     inputs = keras.Input((5, 4))
@@ -52,5 +60,5 @@ def test_both_ways_give_the_same_file(tmp_path, monkeypatch):
     to_onnx(model, tmp_path / "frozen.onnx")
     monkeypatch.setattr(OnnxFormat, "frozen_below", lambda self: 0)
     to_onnx(model, tmp_path / "saved.onnx")
-    assert written == [True, False]
+    assert written == [True]  # it is not asked for the other
     assert (tmp_path / "frozen.onnx").read_bytes() == (tmp_path / "saved.onnx").read_bytes()
