@@ -25,8 +25,8 @@ def start(self, args, *others, **options):
 
 def pytest_configure(config):
     subprocess.Popen.__init__ = start
-    # The files in their own order, which ends with quick ones: by the number of its tests, a file of one long test would
-    # come last, and the other core would wait for it.
+    # The files in their own order, which ends with quick ones: by the number of its tests, a file of one long test
+    # would come last, and the other core would wait for it.
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False
 
