@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
 from ...errors import ExportError
@@ -20,9 +21,14 @@ from .flex_steps import BuiltinStep, Step, TensorFlowStep
 
 
 def flex_ops(path: Path) -> list[str]:
-    """The TensorFlow operations that a file needs; empty for a file of builtin operations."""
-    model = flatbuffer_utils.read_model(os.fspath(path))
-    return sorted({name.removeprefix("Flex") for name in map(_custom, model.operatorCodes) if name.startswith("Flex")})
+    """The TensorFlow operations that a file needs; empty for a file of builtin operations.
+
+    It is asked several times for each file, so only the list of operations is read, not all weights.
+    """
+    model = schema.Model.GetRootAs(path.read_bytes())
+    codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+    names = {(code.CustomCode() or b"").decode() for code in codes}
+    return sorted(name.removeprefix("Flex") for name in names if name.startswith("Flex"))
 
 
 def _custom(code: Any) -> str:

@@ -61,7 +61,7 @@ def _match(graph: Graph, convolution: Any, x: int) -> Pair | None:
     if not readers or not all(f"/{NORM_SCOPE}/" in graph.name(int(r.outputs[0])) for r in readers):
         return None
     by_kind = {graph.kind(reader): reader for reader in readers}
-    if len(by_kind) != len(readers):
+    if len(readers) != 3 or len(by_kind) != 3:  # its mean, its squares, and the product or difference that goes on
         return None
     average = next((by_kind[kind] for kind in by_kind if kind in _MEANS), None)
     squares, centred = by_kind.get("SQUARED_DIFFERENCE"), by_kind.get("SUB")

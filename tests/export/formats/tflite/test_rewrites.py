@@ -178,6 +178,7 @@ def normed(centred=False, activation=0, other_reader=None, scope="n/keras_norm/"
     ]
     ops = [
         Op("CONV_2D", ["x", "w", "b"], "c", full, {"padding": VALID, "fusedActivationFunction": activation}),
+        *([Op("MUL", ["c", "beta"], "sooner", full)] if other_reader == "sooner" else []),
         Op("MEAN", ["c", "axes"], "mean", one, {"keepDims": True}),
         Op("SQUARED_DIFFERENCE", ["c", "mean"], "squares", full),
         Op("MEAN", ["squares", "axes"], "variance", one, {"keepDims": True}),
@@ -196,7 +197,7 @@ def normed(centred=False, activation=0, other_reader=None, scope="n/keras_norm/"
                     full,
                 )
             ]
-            if other_reader
+            if other_reader not in (None, "sooner")
             else []
         ),
     ]
@@ -324,6 +325,12 @@ CASES = {
     ),
     ("equalizing", "not: something else reads it"): Case(normed(other_reader="z"), equalized),
     ("equalizing", "not: the norm reads it twice for a product"): Case(normed(other_reader="again"), equalized),
+    ("equalizing", "not: the norm reads it for a product before its own"): Case(
+        normed(other_reader="sooner"), equalized
+    ),
+    ("equalizing", "not: the norm reads it for a product beside its difference"): Case(
+        normed(centred=True, other_reader="again"), equalized
+    ),
     ("equalizing", "not: an activation between"): Case(normed(activation=RELU), equalized),
     ("equalizing", "not: no norm of this package"): Case(normed(scope="n/"), equalized),
     ("rounding", "a convolution"): Case(
