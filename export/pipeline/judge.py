@@ -31,11 +31,8 @@ def judge(prepared: Prepared, made: Made, request: Request, place: Place) -> Ver
         advisers=request.format.advisers(place.artifact),
     )
     report = replace(report, path=str(request.path), metadata=made.metadata)
-    return (
-        report
-        if report.ok or report.first_divergence
-        else _with_diagnosis(report, prepared, made, request, place, cases)
-    )
+    wrong = any(not check.ok for check in report.checks)  # an inconclusive report names its layer, if any
+    return _with_diagnosis(report, prepared, made, request, place, cases) if wrong else report
 
 
 def _with_diagnosis(

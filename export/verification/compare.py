@@ -149,7 +149,8 @@ class _Comparison:
                 results[runtime] = got
                 if expected.judged is not None:
                     expected = narrowed(expected, got, redraws)
-        own, reasons = [self._measured(runtime, case, expected, got) for runtime, got in results.items()], []
+        own = [self._measured(runtime, case, expected, got) for runtime, got in results.items()]
+        reasons: list[str] = []
         if expected.judged is not None:
             own, reasons = self._without_harmless(case, expected, results, own)
         return [found for of_runtime in own for found in of_runtime], expected, reasons

@@ -77,7 +77,7 @@ def verify(
     cases = cases_to_try(facts, runners, path, given_cases(inputs, facts.declared), mode)
     report = judge_artifact(facts, form, path, runners, cases, tolerance=tolerance, mode=mode)
     report = replace(report, metadata=metadata)
-    if not report.ok and report.first_divergence is None:
+    if any(not check.ok for check in report.checks):  # an inconclusive report names its layer, if any
         layer, loss = divergence_inside([facts, *_folded(facts.model)], form, path, report, cases)
         report = replace(report, first_divergence=layer, largest_loss=loss)
     return (
