@@ -2,7 +2,8 @@
 
 conv                     of volumes in groups: each group by itself. Keras compiles it for XLA, and converters lose the
                          groups. Of rows and volumes channels first, for TFLite: between two transposes. Of volumes
-                         dilated, for TFLite: the operation that TensorFlow itself cannot run
+                         dilated, for TFLite: the operation that TensorFlow itself cannot run. Padded on one side of two
+                         numbers, for TFLite: the padding by itself
 conv_transpose           channels first: between two transposes. Dilated, for TFLite: a convolution
 add                      of a bias to rows or volumes channels first: Keras makes a BiasAdd of it, at which TFLite's
                          converter fails. Where there are as many columns as channels, Keras adds the bias along the
@@ -36,6 +37,8 @@ def conv(for_tflite: bool) -> Callable[[Operation], Operation]:
             first, rank = is_first(data_format), len(inputs.shape)
             groups = (inputs.shape[1 if first else -1] or 0) // kernel.shape[-2]
             dilated = rank == 5 and for_tflite and max(each(dilation_rate, 3)) > 1
+            if for_tflite and padding == "same" and _covers_two(inputs, kernel, strides, dilation_rate, first):
+                inputs, padding = _padded_behind(inputs, first), "valid"
             if not dilated and not (rank == 5 and groups > 1) and not (rank != 4 and first and for_tflite):
                 return original(inputs, kernel, strides, padding, data_format, dilation_rate)
             x, by_group = channels_last(inputs, data_format), rank == 5 and groups > 1
@@ -51,6 +54,24 @@ def conv(for_tflite: bool) -> Callable[[Operation], Operation]:
         return call
 
     return form
+
+
+def _covers_two(inputs: Any, kernel: Any, strides: Any, dilation_rate: Any, first: bool) -> bool:
+    """Whether the kernel is as large as the image or row, two numbers wide, and moves over padding that is all behind.
+
+    LiteRT's builtin kernels, in several threads, take such a convolution for a product of matrices, as it is without
+    padding, and compute the first place alone; what they give for the others is whatever was in memory.
+    """
+    sizes = tuple(inputs.shape[2:] if first else inputs.shape[1:-1])
+    plain = max(each(strides, len(sizes))) == max(each(dilation_rate, len(sizes))) == 1
+    return plain and len(sizes) < 3 and sizes == tuple(kernel.shape[:-2]) and max(sizes) == 2
+
+
+def _padded_behind(x: Any, first: bool) -> Any:
+    behind = [[0, n - 1] for n in (x.shape[2:] if first else x.shape[1:-1])]
+    widths = [[0, 0], *([[0, 0], *behind] if first else [*behind, [0, 0]])]
+    # Pad is what the converter merges into the convolution again.
+    return tf.raw_ops.PadV2(input=x, paddings=widths, constant_values=0.0)
 
 
 def _dilated_volume(x: Any, kernel: Any, strides: Any, padding: str, _: str, dilation_rate: Any) -> Any:

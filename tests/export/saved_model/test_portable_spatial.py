@@ -196,3 +196,16 @@ def test_every_form_is_written(suffix, tmp_path):
     report = EXPORTS[suffix](randomize(everything()), tmp_path / f"m{suffix}")
     assert report.verification.relative < 2e-5
     assert not any(kind.startswith("Flex") for kind in report.ops)
+
+
+@pytest.mark.runtime
+def test_a_kernel_as_large_as_an_image_that_is_padded_behind(tmp_path):
+    """Of which LiteRT's builtin kernels compute one place in several threads, whose padding is therefore by itself."""
+    xs = [keras.Input(shape) for shape in ((2, 2, 3), (1, 2, 3), (2, 3), (3, 3, 2))]
+    sizes = (2, (1, 2), 2, 3)
+    ys = [
+        (L.Conv1D if len(x.shape) == 3 else L.Conv2D)(8, n, padding="same")(x) for x, n in zip(xs, sizes, strict=True)
+    ]
+    report = to_tflite(randomize(keras.Model(xs, ys)), tmp_path / "m.tflite")
+    assert report.ops["PADV2"] == 3
+    assert report.verification.relative < 2e-5

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from ....errors import kind_and_reason
 from ....model.layer_names import layer_of
 from ....worker.client import ConversionError
 from ..flex_runner import flex_ops
@@ -17,8 +18,8 @@ def explain(failure: ConversionError, known: Collection[str], fixed_batch: bool 
     if flex:
         names = sorted({name.strip() for group in flex for name in group.split(",") if name.strip()})
         nodes = sorted(set(re.findall(rf'"(?:{"|".join(map(re.escape, names))}):", "([^"@]+)@', str(failure))))
-        layers = list(dict.fromkeys(layer_of(node, known) for node in nodes))
-        where = f" (in {', '.join(layers)})" if layers else ""
+        layers = _layers_of(nodes, known)
+        where = f" (in {', '.join(layers)})" if layers else " (called outside of layers)" if nodes else ""
         return (
             f"TFLite has no builtin operation for {', '.join(names)}{where}, and LiteRT's interpreters ship without "
             "TensorFlow's own kernels. Replace the layer that uses it, export to .onnx, or pass "
@@ -32,7 +33,26 @@ def explain(failure: ConversionError, known: Collection[str], fixed_batch: bool 
             remedy = "Theirs depends on a free size of an input, such as the steps of TimeDistributed: fix that size."
         named = ", ".join(recurrent) or "one is in the model"
         return f"TFLite needs a fixed batch for recurrent layers ({named}). {remedy}"
-    return f"The TFLite converter failed: {failure}\n{failure.printed}".rstrip()
+    return _fault(failure, known)
+
+
+def _fault(failure: ConversionError, known: Collection[str]) -> str:
+    """A fault of the converter: the layer, and what its verifier says of the operation."""
+    said = re.search(r"'\w+\.\w+' op [^\n]*", str(failure))
+    reason = said[0] if said else kind_and_reason(failure, failure.kind)
+    nodes = re.findall(r'"([^"@]+)@__inference_serve', str(failure))
+    layers = _layers_of(nodes, known)
+    remedy = (
+        "Write the layer with other operations of keras.ops" if layers else "Leave layers out to find the one it is"
+    )
+    where = f" at {', '.join(map(repr, layers))}" if layers else ""
+    what = f"The TFLite converter failed{where}, by a fault of its own: {reason.rstrip('.')}"
+    return f"{what}. {remedy}, or export to .onnx."
+
+
+def _layers_of(nodes: Iterable[str], known: Collection[str]) -> list[str]:
+    """The layers that operations come from, each once. An operation that the model calls itself comes from none."""
+    return list(dict.fromkeys(name for name in (layer_of(node, known) for node in nodes) if name in known))
 
 
 def _layers_in(path: str, known: Collection[str]) -> str:
