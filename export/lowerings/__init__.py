@@ -3,13 +3,14 @@
 A lowering is a function `lower(layer, channels_first) -> call` that returns what the layer's `call` does at inference,
 written in primitives that every target runs, or None for an option it does not cover; `channels_first` says that the
 runtime's convolutions want channels second. Rows are tried in order. A row serves a layer only if the layer's `call` is
-that of the row's class: a subclass with a `call` of its own is left as it is.
+that of the row's class: a subclass with a `call` of its own is left as it is. The lowered call of a norm takes the
+inputs alone; that of another layer takes what the layer's `call` takes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -20,9 +21,17 @@ import keras_norms
 from ..model.keras_graph import layers_of
 from ..model.layer_names import NORM_SCOPE
 from ..model.patching import patched_calls
-from . import affine_norm, group_norm, half_safe, layer_norm, rms_norm, upsampling
+from . import affine_norm, center_crop, group_norm, half_safe, layer_norm, over_time, prelu, rms_norm, upsampling
 
 Lowering = Callable[..., Callable[..., Any] | None]
+
+# Layers that are no norms.
+_OTHER_LAYERS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
+    (keras.layers.UpSampling2D, upsampling.lower),
+    (keras.layers.CenterCrop, center_crop.lower),
+    (keras.layers.PReLU, prelu.lower),
+    (keras.layers.TimeDistributed, over_time.lower),
+)
 
 LOWERINGS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
     (keras_norms.BatchNormalization, affine_norm.lower),
@@ -34,9 +43,8 @@ LOWERINGS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
     (keras.layers.GroupNormalization, group_norm.lower),
     (keras.layers.LayerNormalization, layer_norm.lower),
     (keras.layers.RMSNormalization, rms_norm.lower),
-    (keras.layers.UpSampling2D, upsampling.lower),
+    *_OTHER_LAYERS,
 )
-_NO_NORMS = (keras.layers.UpSampling2D,)
 
 
 # What comes before LOWERINGS where the runtime computes in half precision.
@@ -65,21 +73,25 @@ def lowered(model: keras.Model, channels_first: bool = False, half: bool = False
     def lowered_form(layer: keras.layers.Layer) -> Callable[..., Any] | None:
         lower = lowering(layer, half) if layer.built else None
         call = lower(layer, channels_first) if lower is not None else None
-        return None if call is None else _unless_masked(layer, call)
+        return call if call is None or _is_no_norm(layer) else _unless_masked(layer, call)
 
     with patched_calls(layers_of(model), lowered_form):
         yield
 
 
+def _is_no_norm(layer: keras.layers.Layer) -> bool:
+    return isinstance(layer, tuple(kind for kind, _ in _OTHER_LAYERS))
+
+
 def _unless_masked(layer: keras.layers.Layer, lowered_call: Callable[..., Any]) -> Callable[..., Any]:
     """A masked norm takes its statistics over the positions that count, which only its own `call` knows how to do."""
-    original, scope = layer.call, nullcontext() if isinstance(layer, _NO_NORMS) else keras.name_scope(NORM_SCOPE)
+    original = layer.call
 
     @wraps(original)
     def call(inputs: Any, *args: Any, mask: Any = None, **kwargs: Any) -> Any:
         if mask is not None:
             return original(inputs, *args, mask=mask, **kwargs)
-        with scope:
+        with keras.name_scope(NORM_SCOPE):
             return lowered_call(inputs)
 
     return call

@@ -87,6 +87,11 @@ def takes_training(operation: Any) -> bool:
     return isinstance(operation, keras.Layer) and "training" in operation._call_context_args
 
 
+def named_in_call(layer: Any) -> set[str]:
+    """Which of "training" and "mask" are arguments of the `call` of a layer."""
+    return {n for n, there in (("training", layer._call_has_training_arg), ("mask", layer._call_has_mask_arg)) if there}
+
+
 def casts_inputs(layer: Any) -> bool:
     """Whether a layer casts the floats that it is called with to its own dtype."""
     return bool(layer.autocast and layer._convert_input_args)

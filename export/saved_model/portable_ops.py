@@ -10,7 +10,7 @@ normalize(x)    min(rsqrt(s), 1 / e) = rsqrt(max(s, e^2)) with s = sum x^2: XNNP
 softplus(x)     max(x, 0) + log(1 + exp(-|x|)), and log_sigmoid(x) = -softplus(-x): TFLite's log(1 + exp(x)) is
                 infinite from 89 on
 
-`portable_spatial` has those of images, rows and volumes.
+`portable_spatial`, `portable_pooling` and `portable_resizing` have those of images, rows and volumes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from keras.src.backend.tensorflow import nn as backend_nn
 from keras.src.backend.tensorflow import numpy as backend_numpy
 from keras.src.ops import nn
 
-from . import portable_spatial
+from . import portable_pooling, portable_resizing, portable_spatial
 
 Operation = Callable[..., Any]
 
@@ -146,7 +146,9 @@ _FORMS = (
     (backend_numpy, "argmin", _extreme(tf.argmin)),
     (nn, "_normalize", _normalize),
     (backend_numpy, "add", portable_spatial.add_channels_first),
-    (backend_image, "resize", portable_spatial.resize("bicubic", "lanczos3", "lanczos5")),
+    (backend_nn, "adaptive_average_pool", portable_pooling.adaptive_pool(keras.ops.average_pool)),
+    (backend_nn, "adaptive_max_pool", portable_pooling.adaptive_pool(keras.ops.max_pool)),
+    (backend_image, "resize", portable_resizing.resize("bicubic", "lanczos3", "lanczos5")),
 )
 _FOR_ONNX = (
     (backend_numpy, "expm1", _by(lambda x: tf.exp(x) - 1.0)),
@@ -160,8 +162,8 @@ _FOR_TFLITE = (
     (backend_numpy, "matmul", lambda original: _in_constant_shapes(_in_floats(original))),
     (backend_nn, "softplus", _softplus),
     (backend_nn, "log_sigmoid", _log_sigmoid),
-    (backend_nn, "max_pool", portable_spatial.pool_volume),
-    (backend_nn, "average_pool", portable_spatial.pool_volume),
+    (backend_nn, "max_pool", portable_pooling.pool_volume),
+    (backend_nn, "average_pool", portable_pooling.pool_volume),
     (backend_nn, "conv", portable_spatial.conv(for_tflite=True)),
     (backend_nn, "conv_transpose", portable_spatial.conv_transpose(for_tflite=True)),
 )

@@ -65,7 +65,8 @@ class TFLiteFormat:
                 options=options.to_dict(),
             )
         except ConversionError as failure:
-            raise ExportError(explain(failure, facts.layer_names)) from failure
+            fixed = facts.signature.batch is not None
+            raise ExportError(explain(failure, facts.layer_names, fixed)) from failure
         return flex_warning(Path(conversion.path)) + float_note(stayed)
 
     def runners(self, path: Path) -> dict[str, Runner]:

@@ -70,6 +70,14 @@ def call_context_args():
     return "training" in L.Dense(1)._call_context_args
 
 
+def call_has_mask_arg():
+    return [layer(1)._call_has_mask_arg for layer in (L.LSTM, L.Dense)] == [True, False]
+
+
+def call_has_training_arg():
+    return [layer._call_has_training_arg for layer in (L.LSTM(1), L.Flatten())] == [True, False]
+
+
 def convert_input_args():
     return L.Dense(1)._convert_input_args is True
 
@@ -175,6 +183,8 @@ PRIVATE = {
     "_trainable_variables": trainable_variables,
     "_non_trainable_variables": non_trainable_variables,
     "_call_context_args": call_context_args,
+    "_call_has_mask_arg": call_has_mask_arg,
+    "_call_has_training_arg": call_has_training_arg,
     "_convert_input_args": convert_input_args,
     "_output_shape": output_shape,
     "_inputs": inputs,

@@ -5,13 +5,12 @@ import itertools
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import ops
 from keras.src.backend.tensorflow import image as backend_image
 from keras.src.backend.tensorflow import nn as backend_nn
 from keras.src.backend.tensorflow import numpy as backend_numpy
 from keras_norms.export import to_onnx, to_tflite
-from keras_norms.export.saved_model import portable_spatial
+from keras_norms.export.saved_model import portable_pooling, portable_resizing, portable_spatial
 from models import randomize
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="forms of TensorFlow's operations")
@@ -37,7 +36,19 @@ POOLS = list(itertools.product(("max_pool", "average_pool"), (2, (1, 3, 2)), (No
 @pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
 def test_volumes_pooled_as_images(kind, size, strides, padding, layout):
     x = drawn(2, 4, 5, 6, 7)
-    same(portable_spatial.pool_volume, getattr(backend_nn, kind), x, size, strides, padding, layout)
+    same(portable_pooling.pool_volume, getattr(backend_nn, kind), x, size, strides, padding, layout)
+
+
+ADAPTED = [((6,), 3), ((7,), (3,)), ((5,), 2), ((3,), 5), ((6, 5), 2), ((6, 7), (6, 3)), ((4, 5, 6), 2), ((4, 5, 3), 3)]
+
+
+@pytest.mark.parametrize("kind", ["average", "max"])
+@pytest.mark.parametrize(("sizes", "count"), ADAPTED)
+def test_as_many_windows_as_are_wanted(kind, sizes, count):
+    form = portable_pooling.adaptive_pool(getattr(ops, f"{kind}_pool"))
+    for shape, layout in (((2, *sizes, 3), "channels_last"), ((2, 3, *sizes), "channels_first")):
+        x = ops.convert_to_tensor(drawn(*shape))
+        same(form, getattr(backend_nn, f"adaptive_{kind}_pool"), x, count, layout)
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
@@ -80,38 +91,29 @@ def test_dilated_transposed_convolutions(padding, size, dilation, layout):
 @pytest.mark.parametrize("size", [(12, 10), (4, 7), (6, 5)])
 @pytest.mark.parametrize("antialias", [False, True])
 def test_images_resized_by_weights(interpolation, size, antialias):
-    form = portable_spatial.resize("bicubic", "lanczos3", "lanczos5")
+    form = portable_resizing.resize("bicubic", "lanczos3", "lanczos5")
     for x, layout in ((drawn(2, 6, 5, 3), "channels_last"), (drawn(2, 3, 6, 5), "channels_first")):
         same(form, backend_image.resize, x, size, interpolation, antialias=antialias, data_format=layout)
 
 
-@pytest.mark.parametrize("size", [(12, 10), (4, 7), (6, 5), (1, 3)])
-@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("free", [(None, None), (None, 5), (6, None)])
-def test_images_of_free_sizes_resized_by_weights(size, layout, free):
-    resized = portable_spatial.resize("bicubic")(backend_image.resize)
-    shape = (None, *free, 3) if layout == "channels_last" else (None, 3, *free)
-
-    @tf.function(input_signature=[tf.TensorSpec(shape)])
-    def traced(x):
-        return resized(x, size, "bicubic", data_format=layout)
-
-    for n in (2, 6, 23):
-        x = drawn(*(n if i and m is None else m or 2 for i, m in enumerate(shape)))
-        expected = backend_image.resize(x, size, "bicubic", data_format=layout)
-        np.testing.assert_allclose(traced(x), expected, rtol=1e-5, atol=2e-6)
+@pytest.mark.parametrize("before", [1, 2, 5, 6, 17, 64])
+@pytest.mark.parametrize("after", [1, 4, 6, 32])
+def test_cubic_weights_of_a_free_size(before, after):
+    x = drawn(2, before, 3, 2)
+    expected = backend_image.resize(x, (after, 3), "bicubic", data_format="channels_last")
+    np.testing.assert_allclose(portable_resizing._cubic(x, 1, after), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_an_infinite_pixel_stays_near():
     x = drawn(1, 9, 9, 1)
     x[0, 0, 0] = np.inf
-    y = portable_spatial.resize("bicubic")(backend_image.resize)(x, (18, 18), "bicubic", data_format="channels_last")
+    y = portable_resizing.resize("bicubic")(backend_image.resize)(x, (18, 18), "bicubic", data_format="channels_last")
     assert np.isfinite(y[0, 8:]).all()
     assert np.isfinite(y[0, :, 8:]).all()
 
 
 def test_cropping_and_other_kinds_stay_with_keras():
-    form = portable_spatial.resize("bicubic")
+    form = portable_resizing.resize("bicubic")
     for named in ({"crop_to_aspect_ratio": True}, {"pad_to_aspect_ratio": True}):
         same(form, backend_image.resize, drawn(1, 6, 9, 2), (4, 4), "bicubic", data_format="channels_last", **named)
     same(form, backend_image.resize, drawn(6, 9, 2), (4, 4), "bicubic", data_format="channels_last")
@@ -128,12 +130,17 @@ def test_biases_channels_first(shape):
 def everything():
     """One output for each form, of which no converter or no runtime knows the layer as Keras writes it."""
     volume, image, row = (keras.Input(s, name=n) for s, n in (((4, 5, 4, 4), "v"), ((6, 5, 2), "i"), ((4, 8), "r")))
+    free, wide = keras.Input((None, None, None, 2), name="free"), keras.Input((None, None, 2), name="wide")
     first = {"data_format": "channels_first"}
     return keras.Model(
-        [volume, image, row],
+        [volume, image, row, free, wide],
         {
             "max_pool": L.MaxPooling3D(2)(volume),
             "average_pool": L.AveragePooling3D(3, strides=2, padding="same")(volume),
+            "average_adaptive": L.AdaptiveAveragePooling3D(2)(volume),
+            "max_adaptive": L.AdaptiveMaxPooling3D(3)(volume),
+            "average_free": L.AveragePooling3D(2, padding="same")(free),
+            "max_free": L.MaxPooling3D(2)(free),
             "grouped": L.Conv3D(4, 2, groups=2)(volume),
             "grouped_first": L.Conv3D(4, 2, groups=2, **first)(volume),
             "volume_first": L.Conv3D(3, 2, strides=2, **first)(volume),
@@ -144,14 +151,25 @@ def everything():
             "transposed_dilated": L.Conv2DTranspose(3, 3, dilation_rate=2, padding="same")(image),
             "bicubic": L.UpSampling2D(2, interpolation="bicubic")(image),
             "lanczos": L.Resizing(4, 9, interpolation="lanczos3")(image),
+            "bicubic_free": L.Resizing(5, 7, interpolation="bicubic")(wide),
             "logaddexp": ops.logaddexp(row, -row),
             "columns": L.Conv2D(2, 1, **first)(image),  # as many as channels
             "slice": L.Conv2D(3, 2)(image)[:, ::-1],
             **{f"{name}_far": L.Activation(name)(100.0 * row) for name in ("softplus", "log_sigmoid", "mish")},
             "celu": L.Activation("celu")(row),
+            "erf": ops.erf(row),
             "one_hot": ops.one_hot(ops.cast(row[..., 0], "int32"), 3),
         },
     )
+
+
+@pytest.mark.runtime
+@pytest.mark.parametrize("suffix", EXPORTS)
+def test_windows_equally_far_apart_are_one_pooling(suffix, tmp_path):
+    x = keras.Input((6, 5, 2))
+    report = EXPORTS[suffix](keras.Model(x, L.AdaptiveAveragePooling2D((3, 2))(x)), tmp_path / f"m{suffix}")
+    expected = {".tflite": {"AVERAGE_POOL_2D": 1}, ".onnx": {"AveragePool": 1, "Transpose": 2}}
+    assert report.ops == expected[suffix]
 
 
 @pytest.mark.runtime

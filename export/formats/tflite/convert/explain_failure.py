@@ -11,7 +11,8 @@ from ....worker.client import ConversionError
 from ..flex_runner import flex_ops
 
 
-def explain(failure: ConversionError, known: Collection[str]) -> str:
+def explain(failure: ConversionError, known: Collection[str], fixed_batch: bool = False) -> str:
+    """`known` are the names of the layers; `fixed_batch`: whether the inputs of the model have one."""
     flex = re.findall(r"(?:TF Select|Flex|Custom) ops?: ([\w, ]+)", f"{failure}\n{failure.printed}")
     if flex:
         names = sorted({name.strip() for group in flex for name in group.split(",") if name.strip()})
@@ -24,12 +25,20 @@ def explain(failure: ConversionError, known: Collection[str]) -> str:
             "allow_flex=True if your app links the Flex delegate."
         )
     if "TensorListReserve" in str(failure):
-        recurrent = sorted(set(re.findall(r'"[\w.-]+/([\w/.-]+)/TensorArray', str(failure))))
-        return (
-            f"TFLite needs a fixed batch for recurrent layers ({', '.join(recurrent) or 'one is in the model'}). "
-            "Pass batch_size=1, or the batch size you will run."
-        )
+        paths = re.findall(r'"[\w.-]+/([\w/.-]+)/TensorArray', str(failure))
+        recurrent = list(dict.fromkeys(filter(None, (_layers_in(path, known) for path in paths))))
+        remedy = "Pass batch_size=1, or the batch size you will run."
+        if fixed_batch:
+            remedy = "Theirs depends on a free size of an input, such as the steps of TimeDistributed: fix that size."
+        named = ", ".join(recurrent) or "one is in the model"
+        return f"TFLite needs a fixed batch for recurrent layers ({named}). {remedy}"
     return f"The TFLite converter failed: {failure}\n{failure.printed}".rstrip()
+
+
+def _layers_in(path: str, known: Collection[str]) -> str:
+    """The layers among the scopes of an operation, from the outermost to the innermost."""
+    scopes = (layer_of(scope, known) for scope in path.split("/"))
+    return "/".join(scope for scope in scopes if scope in known)
 
 
 def float_note(stayed: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from ...stages import HALF, SINGLE
 from ..quantize.calibrated import quantize
 from ..quantize.dynamic_range import round_kernels
 from .fuse_conv3d_bias import with_biases
+from .lower_erf import by_tanh
 from .lower_roll import in_two
 from .lower_slice import apart
 from .restore_fp32_scalars import whole_scalars
@@ -25,8 +26,9 @@ from .rewrite_saved_model import rewritten
 from .scale_sums import as_means
 from .stage_sums import in_stages
 
-# What the converter has no form for: a slice that inserts dimensions where several sizes are free, and a roll.
-_REWRITES = {"StridedSlice": apart, "Roll": in_two}
+# What the converter has no form for: a slice that inserts dimensions where several sizes are free, a roll, and erf
+# outside of GELU.
+_REWRITES = {"StridedSlice": apart, "Roll": in_two, "Erf": by_tanh, "Erfc": by_tanh}
 
 
 def convert_saved_model(

@@ -1,5 +1,6 @@
 """Every rewrite of a TFLite file and of a SavedModel on a small graph: one case that fires, one that must not."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import tensorflow as tf
 from keras_norms.export.formats import tflite
 from keras_norms.export.formats.stages import Limits
 from keras_norms.export.formats.tflite.convert.fuse_conv3d_bias import with_biases
+from keras_norms.export.formats.tflite.convert.lower_erf import by_tanh
 from keras_norms.export.formats.tflite.convert.lower_roll import in_two
 from keras_norms.export.formats.tflite.convert.lower_slice import apart
 from keras_norms.export.formats.tflite.convert.restore_fp32_scalars import whole_scalars
@@ -385,7 +387,9 @@ def operations(definition):
     return " ".join(sorted(node.op for node in definition.node_def if node.op not in passed))
 
 
-REWRITES = {"Roll": in_two, "StridedSlice": apart}
+REWRITES = {"Roll": in_two, "StridedSlice": apart, "Erf": by_tanh, "Erfc": by_tanh}
+ROUNDED = {"lower_erf": 1e-6}
+HORNER = " ".join(["AddV2"] * 7 + ["Mul"] * 9)
 FUNCTIONS = {
     ("lower_roll", "forwards"): (lambda x: tf.roll(x, 1, 1), "ConcatV2 StridedSlice StridedSlice"),
     ("lower_roll", "backwards, from the back"): (lambda x: tf.roll(x, -2, -1), "ConcatV2 StridedSlice StridedSlice"),
@@ -400,6 +404,9 @@ FUNCTIONS = {
     ("lower_slice", "beside an index"): (lambda x: x[:, 1, None, ::2], "ExpandDims StridedSlice"),
     ("lower_slice", "not: a plain slice"): (lambda x: x[:, 1:], None),
     ("lower_slice", "not: a computed index"): (lambda x: x[:, None, tf.cast(x[0, 0, 0], tf.int32)], None),
+    ("lower_erf", "erf"): (tf.math.erf, f"{HORNER} Tanh"),
+    ("lower_erf", "erfc"): (tf.math.erfc, f"{HORNER} Neg Sub Tanh"),
+    ("lower_erf", "not: of float64"): (lambda x: tf.math.erf(tf.cast(x, tf.float64)), None),
 }
 
 
@@ -412,7 +419,18 @@ def test_a_function_is_rewritten_or_left(case):
     count = rewrite_function(definition, REWRITES)
     assert count == (becomes is not None)
     assert operations(definition) == (before if becomes is None else becomes)
-    np.testing.assert_array_equal(computed(definition, x), expected)
+    np.testing.assert_allclose(computed(definition, x), expected, rtol=0, atol=ROUNDED.get(case[0], 0))
+
+
+def test_the_error_function_is_as_exact_as_float32_allows():
+    far = [np.inf, -np.inf, 1e30, -1e30, 40.0, -5.0, 0.0]
+    x = np.concatenate([np.linspace(-6, 6, 60_001), np.geomspace(1e-30, 6, 20_000), far]).astype(np.float32)
+    definition = function(tf.math.erf, len(x))
+    assert rewrite_function(definition, REWRITES) == 1
+    got, expected = np.ravel(computed(definition, x)).astype(np.float64), np.array([math.erf(float(v)) for v in x])
+    np.testing.assert_array_equal(got[-len(far) :], expected[-len(far) :].round())
+    np.testing.assert_allclose(got, expected, rtol=4e-7, atol=0)
+    assert np.isnan(computed(definition, np.full(len(x), np.nan, np.float32))).all()
 
 
 @pytest.mark.parametrize("fires", [True, False])
