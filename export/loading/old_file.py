@@ -26,6 +26,8 @@ from .keras_saved_model import KerasSavedModel
 from .native_form import to_native
 from .translations import translate
 from .translations.batch_norm_axes import SHAPE, needs_shape
+from .translations.norms_of_others import OF_USER
+from .weight_norm_weights import without_weight_norm
 from .weights_of_keras2_zip import stored_variables
 from .writer import Writer
 
@@ -57,6 +59,8 @@ class OldFile:
         tree = copy.deepcopy(self.config)
         for entry in walk(tree):
             entry["file_class"] = entry["class_name"]
+            if not custom.keys().isdisjoint((entry["class_name"], str(entry["class_name"]).rpartition(">")[2])):
+                entry[OF_USER] = True
             if needs_shape(entry):
                 entry[SHAPE] = self._shape(entry)
         self.translated += translate(tree, self.writer)
@@ -82,7 +86,7 @@ class OldFile:
     def _found(self, tree: Entry, model: keras.Model) -> Iterator[Iterator[tuple[Any, list[Any]]]]:
         """Each layer with weights of its own, and these, which can be read within the block."""
         if self.folder is not None:
-            yield weights_by_layer(model, self.folder.weights, [])
+            yield weights_by_layer(model, without_weight_norm(tree, self.folder.weights), [])
             return
         with _weights(self.path) as weights:
             if "model_weights" in weights:
@@ -91,7 +95,7 @@ class OldFile:
                 if self.writer.major == 1:
                     self.writer = replace(self.writer, backend=backend_of(model, stored))
                     stored = as_keras_2(tree, stored)
-                yield weights_by_layer(model, stored, weights_of_model(group))
+                yield weights_by_layer(model, without_weight_norm(tree, stored), weights_of_model(group))
             else:
                 yield stored_variables(tree, model, weights)
 
