@@ -15,6 +15,7 @@ import keras
 
 from ..errors import ExportError
 from ..report.load_report import Translated
+from .architecture import read_architecture
 from .config_tree import Entry, decode, is_entry, name_of, walk
 from .file_kind import is_hdf5
 from .give_weights import give_weights, weights_by_layer
@@ -31,7 +32,10 @@ from .weight_norm_weights import without_weight_norm
 from .weights_of_keras2_zip import stored_variables
 from .writer import Writer
 
-WEIGHTS_ALONE = "it holds weights without a model. Build the model in Python, load the weights into it, pass it on."
+WEIGHTS_ALONE = (
+    "it holds weights without a model. Put the model's JSON beside it (model.to_json()) under the same name, "
+    "model.json beside model.h5, or build the model in Python and load the weights into it."
+)
 _TURNED = "Theano's convolutions turn their kernels by 180 degrees, and the file holds them as they stood there"
 
 
@@ -44,6 +48,7 @@ class OldFile:
     config: Entry
     translated: list[Translated] = field(default_factory=list)
     folder: KerasSavedModel | None = None
+    architecture: Path | None = None
 
     @property
     def everything(self) -> list[Any]:
@@ -89,8 +94,9 @@ class OldFile:
             yield weights_by_layer(model, without_weight_norm(tree, self.folder.weights), [])
             return
         with _weights(self.path) as weights:
-            if "model_weights" in weights:
-                group = member(weights, "model_weights")
+            whole = "model_weights" in weights
+            if whole or "layer_names" in weights.attrs or "layer_names0" in weights.attrs:
+                group = member(weights, "model_weights") if whole else weights
                 stored = stored_layers(group)
                 if self.writer.major == 1:
                     self.writer = replace(self.writer, backend=backend_of(model, stored))
@@ -160,6 +166,13 @@ def read_keras2_zip(path: Path, version: str) -> OldFile:
     if not is_entry(config):
         raise ExportError("its config describes no model.")
     return OldFile(path, Writer(version), config)
+
+
+def read_pair(architecture: Path, weights: Path) -> OldFile:
+    """The config in the JSON of a model of Keras 1 or 2, with its weights in another file."""
+    config = read_architecture(architecture)
+    writer = Writer(config.get("keras_version"), config.get("backend"))
+    return OldFile(weights, writer, config, architecture=architecture)
 
 
 def read_saved_model(folder: Path, read: KerasSavedModel) -> OldFile:
