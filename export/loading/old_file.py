@@ -16,7 +16,7 @@ import keras
 from ..errors import ExportError
 from ..report.load_report import Translated
 from .architecture import read_architecture
-from .config_tree import Entry, decode, is_entry, name_of, walk
+from .config_tree import EXTENDS, Entry, decode, is_entry, name_of, walk
 from .file_kind import is_hdf5
 from .give_weights import give_weights, weights_by_layer
 from .guard import compare_configs
@@ -64,8 +64,11 @@ class OldFile:
         tree = copy.deepcopy(self.config)
         for entry in walk(tree):
             entry["file_class"] = entry["class_name"]
-            if not custom.keys().isdisjoint((entry["class_name"], str(entry["class_name"]).rpartition(">")[2])):
+            names = (entry["class_name"], str(entry["class_name"]).rpartition(">")[2])
+            given = next((custom[name] for name in names if name in custom), None)
+            if given is not None:
                 entry[OF_USER] = True
+                entry[EXTENDS] = _stock_base(given)
             if needs_shape(entry):
                 entry[SHAPE] = self._shape(entry)
         self.translated += translate(tree, self.writer)
@@ -126,6 +129,12 @@ class OldFile:
         with _weights(self.path) as weights:
             weights.visititems(visit)
         return found
+
+
+def _stock_base(given: Any) -> str | None:
+    """The class of Keras that a class extends."""
+    bases = given.__mro__ if isinstance(given, type) else ()
+    return next((each.__name__ for each in bases if each is getattr(keras.layers, each.__name__, None)), None)
 
 
 def _check_content(native: Entry) -> None:
