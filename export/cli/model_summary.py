@@ -59,9 +59,9 @@ class ModelSummary:
         }
 
 
-def summarize(path: Path) -> ModelSummary:
+def summarize(path: Path, custom_objects: dict[str, Any] | None = None) -> ModelSummary:
     """Read a model file and plan the folding of its norms; nothing is folded."""
-    model = load_model(path)
+    model = load_model(path, custom_objects=custom_objects)
     interface = signature(model)
     layers = _paths(model)
     found = ModelSummary(

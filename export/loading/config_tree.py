@@ -12,6 +12,7 @@ from typing import Any
 Entry = dict[str, Any]
 
 MODELS = ("Functional", "Model", "Sequential")
+EXTENDS = "extends"  # in an entry: the class of Keras that a class of the user's extends
 # The keys of a layer's config below which other layers stand.
 _BELOW = ("layers", "layer", "backward_layer", "cell", "cells")
 
@@ -56,6 +57,11 @@ def name_of(entry: Entry) -> str:
     config = entry["config"]
     name = config.get("name") if isinstance(config, dict) else None
     return str(name or entry.get("name") or entry["class_name"])
+
+
+def stock_class(entry: Entry) -> str:
+    """The class of Keras that a layer is: its own, or for a class of the user's the one that it extends."""
+    return str(entry.get(EXTENDS) or entry["class_name"])
 
 
 def is_model(entry: Entry) -> bool:

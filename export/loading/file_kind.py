@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import ExportError
 
 FORMATS = "a model saved by Keras as .keras, a legacy .h5, or the folder of a SavedModel"
-_LARGEST_CONFIG = 2**28  # bytes; configs of the largest models have some 2**24
+LARGEST_CONFIG = 2**28  # bytes; configs of the largest models have some 2**24
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 
@@ -30,7 +30,8 @@ def check_file(path: Path) -> None:
         raise ExportError(f"There is no model file '{path}'. Give {FORMATS}.")
     if path.name.endswith(".weights.h5"):
         raise ExportError(
-            f"'{path}' holds weights without a model. Build the model in Python, load the weights into it, pass it on."
+            f"'{path}' holds weights without a model. Put the model's JSON beside it (model.to_json()) under the same "
+            "name, model.json beside model.weights.h5, or build the model in Python and load the weights into it."
         )
     if is_hdf5(path):
         return
@@ -41,8 +42,8 @@ def check_file(path: Path) -> None:
         head = file.read(64).lstrip()
     if path.suffix in (".json", ".yaml", ".yml"):
         raise ExportError(
-            f"'{path}' holds an architecture without weights. Build the model from it where it was written, load its "
-            "weights, and save both together: model.save('model.h5')."
+            f"'{path}' holds an architecture without weights. Put these beside it under the same name (model.h5 or "
+            "model.weights.h5 beside model.json; YAML is not read), or save both together: model.save('model.h5')."
         )
     if path.suffix == ".pb" or head.startswith(b"\x08\x01"):
         raise ExportError(
@@ -71,4 +72,4 @@ def _check_zip(path: Path) -> None:
 
 
 def _is_bomb(info: zipfile.ZipInfo) -> bool:
-    return info.filename.endswith(".json") and info.file_size > _LARGEST_CONFIG
+    return info.filename.endswith(".json") and info.file_size > LARGEST_CONFIG

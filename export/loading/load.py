@@ -12,10 +12,11 @@ import keras
 
 from ..errors import ExportError
 from ..report.load_report import LoadReport, Translated
+from .architecture import architecture_and_weights, read_architecture, refuse_links
 from .file_kind import check_file, is_hdf5
 from .guard import compare_configs
 from .keras_saved_model import KerasSavedModel
-from .old_file import OldFile, read_hdf5, read_keras2_zip, read_saved_model
+from .old_file import OldFile, read_hdf5, read_keras2_zip, read_pair, read_saved_model
 from .proof import Proof, prove_with_tf_keras
 from .refusals import explain
 from .saved_model_path import saved_model_folder
@@ -44,7 +45,7 @@ def load(
 
     Args:
         path: a `.keras` file of Keras 2 or 3, an `.h5` file of any Keras, or a SavedModel: its folder, a file in it, or
-            a zip file of it.
+            a zip file of it. Of weights alone, a file whose architecture, the JSON of the model, has the same name.
         custom_objects: classes and functions that the file names and that are not registered, by their names.
         prove: let tf_keras compute a file of Keras 2 too, in a process of its own. Without it nothing shows that the
             result computes what the writer computed.
@@ -61,13 +62,15 @@ def load(
     """
     path = Path(path)
     custom = dict(custom_objects or {})
+    pair = architecture_and_weights(path)
     with saved_model_folder(path) as folder:
         if folder is None:
-            check_file(path)
+            if pair is None:
+                check_file(path)
             if signature is not None:
                 raise ExportError(f"'{path}' has no signatures: only a SavedModel has. Leave signature out.")
         try:
-            read = _read(path, folder, custom, signature)
+            read = _read_pair(*pair, custom) if pair else _read(path, folder, custom, signature)
         except Exception as error:  # Keras raises whatever the damaged or foreign part happened to hit
             raise ExportError(f"Cannot load '{path}': {explain(error)}") from error
         if not isinstance(read.model, keras.Model):
@@ -102,6 +105,18 @@ def _read(path: Path, folder: Path | None, custom: dict[str, Any], signature: st
     if isinstance(model, keras.Model):
         compare_configs(config, model, custom)
     return _Read(model, str(Writer(version)))
+
+
+def _read_pair(architecture: Path, weights: Path, custom: dict[str, Any]) -> _Read:
+    config = json.loads(architecture.read_bytes()) if read_architecture(architecture) else {}
+    if "registered_name" not in config or config.get("keras_version"):
+        return _translated(read_pair(architecture, weights), custom)
+    refuse_links(weights)
+    model = keras.saving.deserialize_keras_object(config, custom_objects=custom, safe_mode=True)
+    if isinstance(model, keras.Model):
+        model.load_weights(weights)
+        compare_configs(config, model, custom)
+    return _Read(model, "Keras 3")
 
 
 def _read_folder(folder: Path, custom: dict[str, Any], signature: str | None) -> _Read:

@@ -16,11 +16,16 @@ from ..errors import ExportError
 from .load import load
 
 
-def load_model(model: keras.Model | str | os.PathLike[str], signature: str | None = None) -> keras.Model:
+def load_model(
+    model: keras.Model | str | os.PathLike[str],
+    signature: str | None = None,
+    custom_objects: dict[str, Any] | None = None,
+) -> keras.Model:
     """Return `model` itself, or the model in the file it names; built, or refused with the reason.
 
     Args:
         model: a `keras.Model`, or the path of a file that `load` reads.
+        custom_objects: classes and functions that the file names, by their names.
         signature: the function of a SavedModel that is taken as the model; None for its layers.
 
     Raises:
@@ -31,7 +36,7 @@ def load_model(model: keras.Model | str | os.PathLike[str], signature: str | Non
         >>> model = load_model("classifier.keras")  # doctest: +SKIP
     """
     if not isinstance(model, keras.Model):
-        model = load(_path(model), signature=signature).model
+        model = load(_path(model), signature=signature, custom_objects=custom_objects).model
     _check_built(model)
     return model
 

@@ -79,7 +79,7 @@ def _find_class(entry: Entry, custom: dict[str, Any]) -> None:
         raise ExportError(
             f"it uses '{stated}', which is not registered, for layer '{name_of(entry)}'. Decorate the class with "
             "@keras.saving.register_keras_serializable() and import it before you load, or pass "
-            f"custom_objects={{'{name}': the class}}"
+            f"custom_objects={{'{name}': the class}} (--import FILE.py on the command)"
         )
 
 

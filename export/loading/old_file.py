@@ -15,7 +15,8 @@ import keras
 
 from ..errors import ExportError
 from ..report.load_report import Translated
-from .config_tree import Entry, decode, is_entry, name_of, walk
+from .architecture import read_architecture
+from .config_tree import EXTENDS, Entry, decode, is_entry, name_of, walk
 from .file_kind import is_hdf5
 from .give_weights import give_weights, weights_by_layer
 from .guard import compare_configs
@@ -26,10 +27,15 @@ from .keras_saved_model import KerasSavedModel
 from .native_form import to_native
 from .translations import translate
 from .translations.batch_norm_axes import SHAPE, needs_shape
+from .translations.norms_of_others import OF_USER
+from .weight_norm_weights import without_weight_norm
 from .weights_of_keras2_zip import stored_variables
 from .writer import Writer
 
-WEIGHTS_ALONE = "it holds weights without a model. Build the model in Python, load the weights into it, pass it on."
+WEIGHTS_ALONE = (
+    "it holds weights without a model. Put the model's JSON beside it (model.to_json()) under the same name, "
+    "model.json beside model.h5, or build the model in Python and load the weights into it."
+)
 _TURNED = "Theano's convolutions turn their kernels by 180 degrees, and the file holds them as they stood there"
 
 
@@ -42,6 +48,7 @@ class OldFile:
     config: Entry
     translated: list[Translated] = field(default_factory=list)
     folder: KerasSavedModel | None = None
+    architecture: Path | None = None
 
     @property
     def everything(self) -> list[Any]:
@@ -57,6 +64,11 @@ class OldFile:
         tree = copy.deepcopy(self.config)
         for entry in walk(tree):
             entry["file_class"] = entry["class_name"]
+            names = (entry["class_name"], str(entry["class_name"]).rpartition(">")[2])
+            given = next((custom[name] for name in names if name in custom), None)
+            if given is not None:
+                entry[OF_USER] = True
+                entry[EXTENDS] = _stock_base(given)
             if needs_shape(entry):
                 entry[SHAPE] = self._shape(entry)
         self.translated += translate(tree, self.writer)
@@ -82,16 +94,17 @@ class OldFile:
     def _found(self, tree: Entry, model: keras.Model) -> Iterator[Iterator[tuple[Any, list[Any]]]]:
         """Each layer with weights of its own, and these, which can be read within the block."""
         if self.folder is not None:
-            yield weights_by_layer(model, self.folder.weights, [])
+            yield weights_by_layer(model, without_weight_norm(tree, self.folder.weights), [])
             return
         with _weights(self.path) as weights:
-            if "model_weights" in weights:
-                group = member(weights, "model_weights")
+            whole = "model_weights" in weights
+            if whole or "layer_names" in weights.attrs or "layer_names0" in weights.attrs:
+                group = member(weights, "model_weights") if whole else weights
                 stored = stored_layers(group)
                 if self.writer.major == 1:
                     self.writer = replace(self.writer, backend=backend_of(model, stored))
                     stored = as_keras_2(tree, stored)
-                yield weights_by_layer(model, stored, weights_of_model(group))
+                yield weights_by_layer(model, without_weight_norm(tree, stored), weights_of_model(group))
             else:
                 yield stored_variables(tree, model, weights)
 
@@ -116,6 +129,12 @@ class OldFile:
         with _weights(self.path) as weights:
             weights.visititems(visit)
         return found
+
+
+def _stock_base(given: Any) -> str | None:
+    """The class of Keras that a class extends."""
+    bases = given.__mro__ if isinstance(given, type) else ()
+    return next((each.__name__ for each in bases if each is getattr(keras.layers, each.__name__, None)), None)
 
 
 def _check_content(native: Entry) -> None:
@@ -156,6 +175,13 @@ def read_keras2_zip(path: Path, version: str) -> OldFile:
     if not is_entry(config):
         raise ExportError("its config describes no model.")
     return OldFile(path, Writer(version), config)
+
+
+def read_pair(architecture: Path, weights: Path) -> OldFile:
+    """The config in the JSON of a model of Keras 1 or 2, with its weights in another file."""
+    config = read_architecture(architecture)
+    writer = Writer(config.get("keras_version"), config.get("backend"))
+    return OldFile(weights, writer, config, architecture=architecture)
 
 
 def read_saved_model(folder: Path, read: KerasSavedModel) -> OldFile:

@@ -60,14 +60,14 @@ def prove_with_tf_keras(old: OldFile, model: keras.Model, name: Path) -> Proof:
         return Proof("none: the model computes no finite number from random inputs")
     with tempfile.TemporaryDirectory(prefix="keras-norms-") as folder:
         try:
-            version, theirs = _theirs(old.path, inputs, Path(folder), layers=False)
+            version, theirs = _theirs(old, inputs, Path(folder), layers=False)
         except ConversionError as error:
             return Proof(f"none: tf_keras does not read this file: {reason_of(error)}")
         worst = _difference(ours, theirs)
         if worst > _TOLERANCE and worst > _allowed(model, sig, inputs, ours):
             raise ExportError(
                 f"Cannot load '{name}': Keras {keras.__version__} computes something else from it than tf_keras "
-                f"{version} does, {worst:.1e} of scale{_first_layer(old.path, model, inputs, Path(folder))}."
+                f"{version} does, {worst:.1e} of scale{_first_layer(old, model, inputs, Path(folder))}."
             )
     return Proof(f"as tf_keras {version} computes it, {worst:.1e}", f"tf_keras {version}", worst)
 
@@ -89,10 +89,17 @@ def _computed(model: keras.Model, sig: Signature, inputs: Arrays) -> Arrays:
     return [np.asarray(keras.ops.convert_to_numpy(y)) for y in sig.call(model, inputs)]
 
 
-def _theirs(path: Path, inputs: Arrays, folder: Path, layers: bool) -> tuple[str, Any]:
+def _theirs(old: OldFile, inputs: Arrays, folder: Path, layers: bool) -> tuple[str, Any]:
     given, computed = folder / "inputs.npz", folder / "outputs.npz"
     np.savez(given, *inputs)
-    answer = run_job("loading.tf_keras_run:run", path=path, inputs=given, outputs=computed, layers=layers)
+    answer = run_job(
+        "loading.tf_keras_run:run",
+        path=old.path,
+        architecture=old.architecture,
+        inputs=given,
+        outputs=computed,
+        layers=layers,
+    )
     with np.load(computed) as arrays:
         found = [arrays[key] for key in arrays]
     return answer["version"], dict(zip(answer["layers"], found, strict=True)) if layers else found
@@ -123,10 +130,10 @@ def _allowed(model: keras.Model, sig: Signature, inputs: Arrays, ours: Arrays) -
     return _ROUNDINGS * _difference(_computed(model, sig, moved), ours)
 
 
-def _first_layer(path: Path, model: keras.Model, inputs: Arrays, folder: Path) -> str:
+def _first_layer(old: OldFile, model: keras.Model, inputs: Arrays, folder: Path) -> str:
     """The first layer whose output differs, in words, or nothing where the layers cannot be asked."""
     try:
-        _, theirs = _theirs(path, inputs, folder, layers=True)
+        _, theirs = _theirs(old, inputs, folder, layers=True)
         made = {layer.name: layer.output for layer in model.layers if isinstance(layer.output, keras.KerasTensor)}
         names = [name for name in theirs if name.replace("/", "_") in made]
         inner = keras.Model(model.inputs, [made[name.replace("/", "_")] for name in names])

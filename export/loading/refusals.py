@@ -28,13 +28,15 @@ def explain(error: Exception) -> str:
     if unknown:
         return (
             f"it uses '{unknown[1]}', which is not registered. Decorate the class with "
-            "@keras.saving.register_keras_serializable(), import it, load the model in Python and pass the model."
+            "@keras.saving.register_keras_serializable() and import it, or pass custom_objects (--import FILE.py on "
+            "the command)."
         )
     function = re.search(r"Could not (?:interpret|locate) (\w+)(?: function)?(?: identifier:)? '?([^\s']+)'?", text)
     if function:
         return (
             f"it uses the {function[1]} '{function[2]}', which is not registered. Decorate the function with "
-            "@keras.saving.register_keras_serializable() and import it, or pass custom_objects."
+            "@keras.saving.register_keras_serializable() and import it, or pass custom_objects (--import FILE.py on "
+            "the command)."
         )
     if "safe_mode" in text or "unsafe" in text.lower() or "__lambda__" in text:
         return _CODE

@@ -12,7 +12,7 @@ from .graph_safety import check_operations
 from .keras_saved_model import KerasSavedModel
 
 
-def run(path: str, inputs: str, outputs: str, layers: bool) -> dict[str, Any]:
+def run(path: str, architecture: str | None, inputs: str, outputs: str, layers: bool) -> dict[str, Any]:
     """Write what tf_keras computes to `outputs`: the model's outputs, or those of each layer.
 
     Returns:
@@ -25,7 +25,11 @@ def run(path: str, inputs: str, outputs: str, layers: bool) -> dict[str, Any]:
         check_operations(KerasSavedModel(Path(path)).operations)
     with np.load(inputs) as arrays:
         given = [arrays[key] for key in arrays]
-    model = tf_keras.models.load_model(path, compile=False, safe_mode=True)
+    if architecture:
+        model = tf_keras.models.model_from_json(Path(architecture).read_text())
+        model.load_weights(path)
+    else:
+        model = tf_keras.models.load_model(path, compile=False, safe_mode=True)
     names: list[str] = []
     if layers:
         single = [layer for layer in model.layers if len(layer.inbound_nodes) == 1]

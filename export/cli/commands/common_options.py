@@ -24,6 +24,13 @@ tolerance_option = click.option(
 signature_option = click.option(
     "--signature", metavar="NAME", help="The function of a SavedModel to take as the model."
 )
+import_option = click.option(
+    "--import",
+    "user_file",
+    type=PATH,
+    metavar="FILE.py",
+    help="Run this file of yours first; its classes and functions serve the model file.",
+)
 inputs_option = click.option(
     "--inputs", type=PATH, metavar="FILE.npz", help="Inputs to compare on, besides the built-in ones."
 )

@@ -12,7 +12,16 @@ import click
 from .. import arguments, tables
 from ..session import session
 from ..terminal import Terminal
-from .common_options import PATH, inputs_option, json_option, signature_option, tolerance_option, traceback_option
+from ..user_file import custom_objects
+from .common_options import (
+    PATH,
+    import_option,
+    inputs_option,
+    json_option,
+    signature_option,
+    tolerance_option,
+    traceback_option,
+)
 from .export_request import ExportRequest, Quantize
 
 if TYPE_CHECKING:  # importing it imports Keras
@@ -23,6 +32,7 @@ if TYPE_CHECKING:  # importing it imports Keras
 @click.argument("model", type=PATH)
 @click.argument("outs", type=PATH, nargs=-1, required=True, metavar="OUT [OUT ...]")
 @signature_option
+@import_option
 @click.option("--quantize", type=click.Choice(arguments.MODES), help="Store weights, or compute, in fewer bits.")
 @click.option("--calibration", type=PATH, metavar="FILE.npz", help="Typical inputs, for a quantized file.")
 @inputs_option
@@ -51,6 +61,7 @@ def export(
     model: Path,
     outs: tuple[Path, ...],
     signature: str | None,
+    user_file: Path | None,
     quantize: Quantize | None,
     calibration: Path | None,
     inputs: Path | None,
@@ -76,6 +87,7 @@ def export(
         model=model,
         outs=outs,
         signature=signature,
+        user_file=user_file,
         quantize=quantize,
         calibration=calibration,
         inputs=inputs,
@@ -106,7 +118,7 @@ def _write_all(request: ExportRequest, terminal: Terminal, quiet: bool) -> list[
     for out in request.outs:
         check_writable(out)
     with terminal.status(f"reading {request.model}"):
-        model = load_model(request.model, request.signature)
+        model = load_model(request.model, request.signature, custom_objects(request.user_file))
     labels = arguments.lines(request.labels) if request.labels else None
     reports: list[ExportReport] = []
     for out in request.outs:

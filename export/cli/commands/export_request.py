@@ -26,6 +26,7 @@ class ExportRequest:
     model: Path
     outs: tuple[Path, ...]
     signature: str | None
+    user_file: Path | None
     quantize: Quantize | None
     calibration: Path | None
     inputs: Path | None

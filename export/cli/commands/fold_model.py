@@ -8,16 +8,20 @@ import click
 
 from .. import arguments, tables
 from ..session import session
-from .common_options import PATH, json_option, traceback_option
+from ..user_file import custom_objects
+from .common_options import PATH, import_option, json_option, traceback_option
 
 
 @click.command(short_help="Fold the batch norms, save a Keras model.")
 @click.argument("model", type=PATH)
 @click.argument("out", type=PATH, metavar="OUT.keras")
 @click.option("--inputs", type=PATH, metavar="FILE.npz", help="Inputs to compare on, instead of random ones.")
+@import_option
 @json_option
 @traceback_option
-def fold(model: Path, out: Path, inputs: Path | None, as_json: bool, show_traceback: bool) -> None:
+def fold(
+    model: Path, out: Path, inputs: Path | None, user_file: Path | None, as_json: bool, show_traceback: bool
+) -> None:
     """Fold the batch norms of MODEL into its weights and save the result as OUT.keras."""
     if out.suffix != ".keras":
         raise click.BadParameter(f"'{out}' must end in .keras.", param_hint="'OUT.keras'")
@@ -33,7 +37,7 @@ def fold(model: Path, out: Path, inputs: Path | None, as_json: bool, show_traceb
             from keras_norms.export.model.user_inputs import as_the_model_takes_them
 
             check_writable(out)
-            loaded = load_model(model)
+            loaded = load_model(model, custom_objects=custom_objects(user_file))
             given = None if inputs is None else as_the_model_takes_them(inputs, signature(loaded))
             folded, report = fold_model(loaded, inputs=given)
             with atomic_write(out) as partial:

@@ -8,15 +8,17 @@ import click
 
 from .. import arguments
 from ..session import session
-from .common_options import PATH, json_option, traceback_option
+from ..user_file import custom_objects
+from .common_options import PATH, import_option, json_option, traceback_option
 
 
 @click.command(short_help="Write an old model file as a .keras file of Keras 3.")
 @click.argument("old", type=PATH)
 @click.argument("new", type=PATH, metavar="NEW.keras")
+@import_option
 @json_option
 @traceback_option
-def upgrade(old: Path, new: Path, as_json: bool, show_traceback: bool) -> None:
+def upgrade(old: Path, new: Path, user_file: Path | None, as_json: bool, show_traceback: bool) -> None:
     """Write OLD, a file of any Keras, as NEW.keras of Keras 3, and say how it was read.
 
     Where tf_keras is installed, NEW.keras is written only if it computes what tf_keras computes from OLD.
@@ -31,7 +33,7 @@ def upgrade(old: Path, new: Path, as_json: bool, show_traceback: bool) -> None:
             from keras_norms.export.artifact.atomic_write import atomic_write, check_writable
 
             check_writable(new)
-            model, report = load(old)
+            model, report = load(old, custom_objects=custom_objects(user_file))
             with atomic_write(new) as partial:
                 model.save(partial)
         if as_json:

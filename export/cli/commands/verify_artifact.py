@@ -8,13 +8,23 @@ import click
 
 from .. import arguments, tables
 from ..session import session
-from .common_options import PATH, inputs_option, json_option, signature_option, tolerance_option, traceback_option
+from ..user_file import custom_objects
+from .common_options import (
+    PATH,
+    import_option,
+    inputs_option,
+    json_option,
+    signature_option,
+    tolerance_option,
+    traceback_option,
+)
 
 
 @click.command(short_help="Compare a .tflite or .onnx file with its model.")
 @click.argument("model", type=PATH)
 @click.argument("artifact", type=PATH)
 @signature_option
+@import_option
 @inputs_option
 @tolerance_option
 @json_option
@@ -23,6 +33,7 @@ def verify(
     model: Path,
     artifact: Path,
     signature: str | None,
+    user_file: Path | None,
     inputs: Path | None,
     tolerance: float | None,
     as_json: bool,
@@ -38,7 +49,8 @@ def verify(
             from keras_norms.export import verify as verify_artifact
             from keras_norms.export.loading.load_model import load_model
 
-            given = model if signature is None else load_model(model, signature)
+            named = signature or user_file
+            given = load_model(model, signature, custom_objects(user_file)) if named else model
             report = verify_artifact(given, artifact, inputs=inputs, tolerance=tolerance)
         if as_json:
             terminal.json(report.to_dict())

@@ -16,12 +16,14 @@ from . import (
     keras1_names,
     kinds_of_batch_norm,
     locally_connected,
+    norms_of_others,
     recurrent,
     slash_names,
     structure,
     tf_functions,
     tf_op_layers,
     training_objects,
+    weight_norm,
 )
 from .translation import Translation
 
@@ -37,6 +39,20 @@ TRANSLATIONS: tuple[Translation, ...] = (
         "classes, arguments and weights had other names, kernels another layout",
         _SAME,
         keras1_names.apply,
+    ),
+    Translation(
+        "weight norm",
+        (2,),
+        "TensorFlow Addons' wrapper: in inference the layer within, with the kernel g v / |v|",
+        "to rounding: the kernel is computed once",
+        weight_norm.apply,
+    ),
+    Translation(
+        "norms of others",
+        (1, 2),
+        "TensorFlow Addons' and keras_contrib's norms, told by their arguments, have arithmetic of their own",
+        _SAME,
+        norms_of_others.apply,
     ),
     Translation("input shapes", _OLD, "in Keras 3 only an InputLayer states a shape", _SAME, input_shapes.apply),
     Translation("names with '/'", _OLD, "Keras 3 refuses '/' in names", _SAME, slash_names.apply),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..config_tree import Entry
+from ..config_tree import Entry, stock_class
 from ..writer import Writer
 
 _ANY = object()  # the argument says nothing about inference, whatever its value
@@ -39,7 +39,7 @@ def apply(entry: Entry, writer: Writer) -> bool:
         return False
     gone = []
     for classes, arguments, values in _GONE:
-        if re.fullmatch(classes, entry["class_name"]):
+        if re.fullmatch(classes, stock_class(entry)):
             named = [key for key in config if re.fullmatch(arguments, key)]
             gone += [key for key in named if _ANY in values or config[key] in values]
     for key in dict.fromkeys(gone):

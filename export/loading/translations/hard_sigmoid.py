@@ -13,7 +13,7 @@ from typing import Any
 
 from keras_norms._hard_sigmoid import hard_sigmoid_keras2
 
-from ..config_tree import Entry
+from ..config_tree import Entry, stock_class
 from ..writer import Writer
 
 _NAME = "keras_norms>hard_sigmoid_keras2"
@@ -31,7 +31,7 @@ def apply(entry: Entry, writer: Writer) -> bool:
     config: Any = entry["config"]
     if not isinstance(config, dict):
         return False
-    if "recurrent_activation" not in config and _old_default(entry["class_name"], writer):
+    if "recurrent_activation" not in config and _old_default(stock_class(entry), writer):
         config["recurrent_activation"] = "hard_sigmoid"
     found = [key for key in _KEYS if _names_it(config.get(key))]
     for key in found:

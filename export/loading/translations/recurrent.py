@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..config_tree import Entry
+from ..config_tree import Entry, stock_class
 from ..writer import Writer
 
 
@@ -23,7 +23,7 @@ def cudnn(entry: Entry, writer: Writer) -> bool:
 def apply(entry: Entry, writer: Writer) -> bool:
     """Say reset_after=False where the file is too old to say it: that is how Keras computed a GRU then."""
     config = entry["config"]
-    if re.fullmatch("GRU(Cell)?", entry["class_name"]) and "reset_after" not in config:
+    if re.fullmatch("GRU(Cell)?", stock_class(entry)) and "reset_after" not in config:
         config["reset_after"] = False
         return True
     return False

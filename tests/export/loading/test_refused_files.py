@@ -191,6 +191,29 @@ def test_classes_of_the_user_are_taken_by_their_names(tmp_path):
     np.testing.assert_array_equal(model(np.ones((1, 5), "float32")), np.full((1, 5), 2.0))
 
 
+class Reversed(keras.layers.LSTM):
+    """As the tagger of rnnmorph 0.4 has it."""
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        return super().call(keras.ops.flip(sequences, 1), initial_state, mask, training)
+
+
+class ReversedInKeras2(L.LSTM):
+    """The same in Keras 2."""
+
+    def call(self, inputs, **kwargs):
+        return super().call(inputs[:, ::-1], **kwargs)
+
+
+def test_a_class_that_extends_a_stock_layer_gets_no_argument_that_the_layer_has_lost(tmp_path):
+    x = tk.Input((5, 3))
+    old = tk.Model(x, ReversedInKeras2(2, recurrent_activation="hard_sigmoid", name="rev")(x))
+    old.save(tmp_path / "m.h5")
+    given = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    model = load(tmp_path / "m.h5", custom_objects={"ReversedInKeras2": Reversed}, prove=False).model
+    np.testing.assert_allclose(model(given), old(given), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["my_own", "<lambda>"])
 def test_functions_of_the_user_are_taken_by_their_names(name, tmp_path):
     path = edited(saved(L.Dense(2), tmp_path / "m.h5"), lambda config: config.update(activation=name))
