@@ -12,7 +12,8 @@ import keras
 
 from ..folding.batch_norms import is_batch_norm
 from ..lowerings import LOWERINGS
-from ..model.keras_graph import inner_parts, layers_below
+from ..model.keras_graph import layers_below
+from ..model.parts_below import inner_parts
 from ..model.patching import patched_calls
 from ..model.user_inputs import Arrays
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import keras
 
 from ...errors import VerificationError
-from ...model.keras_graph import inner_parts, operations_below
 from ...model.layer_names import layer_of
+from ...model.parts_below import inner_parts, operations_below
 
 _PATH = re.compile(r"[\w.:;-]+(?:/[\w.:;-]+)+")
 

@@ -22,7 +22,7 @@ import keras
 import numpy as np
 
 from ...model.facts import ModelFacts
-from ...model.keras_graph import operations_below
+from ...model.parts_below import operations_below
 from ...model.patching import patched_calls
 from ...model.precision import in_float64
 from ...model.relative_error import absolute_errors, largest, scale
