@@ -1,4 +1,4 @@
-"""Layers that converters choke on: exact GELU, attention, recurrence, half precision, layers over time, a U-Net."""
+"""Layers that converters choke on: exact GELU, attention, half precision, layers over time, a U-Net."""
 
 import json
 
@@ -253,33 +253,6 @@ def test_what_no_artifact_can_reproduce_is_refused_by_name(case, tmp_path):
     with pytest.raises(ExportError, match=reason):
         to_onnx(make(), tmp_path / "m.onnx", fold=False)
     assert not list(tmp_path.iterdir())
-
-
-def recurrent(cell):
-    inputs = keras.Input((3, 4), name="steps")
-    x = keras_norms.LayerNormalization()(cell(8, return_sequences=True, name="first")(inputs))
-    return randomize(keras.Model(inputs, L.Bidirectional(cell(3), name="both")(x)))
-
-
-@pytest.mark.parametrize("cell", [L.LSTM, L.GRU])
-def test_recurrent_layers(cell, tmp_path):
-    model = recurrent(cell)
-    assert to_onnx(model, tmp_path / "m.onnx").verification.relative < 2e-5
-    assert to_tflite(model, tmp_path / "m.tflite", batch_size=1).verification.relative < 2e-5
-    with pytest.raises(ExportError, match=r"fixed batch for recurrent layers \(both.*\). Pass batch_size=1"):
-        to_tflite(model, tmp_path / "free.tflite")
-
-
-@pytest.mark.parametrize(("suffix", "mode"), [(".tflite", "int8"), (".tflite", "int16x8"), (".onnx", "int8")])
-@pytest.mark.parametrize("norm", [True, False])
-def test_loops_are_quantized_around(norm, suffix, mode, tmp_path):
-    """The loop that TFLite makes of a recurrent layer gives back its input too, which has no data of its own."""
-    video = np.random.default_rng(0).normal(size=(16, 3, 4, 4, 2)).astype("float32")
-    last = [keras_norms.LayerNormalization()] if norm else []
-    layers = [L.ConvLSTM2D(3, 3, return_sequences=True), L.Reshape((3, 12)), L.LSTM(8, return_sequences=True), *last]
-    model = randomize(keras.Sequential([keras.Input((3, 4, 4, 2)), *layers, L.Dense(3)]))
-    report = EXPORTS[suffix](model, tmp_path / f"m{suffix}", batch_size=1, quantize=mode, calibration=video)
-    assert report.verification.checks[0].sqnr_db > 25
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
