@@ -18,8 +18,8 @@ CASES = {
     "an operation that the model calls itself": (
         f'error: \'tf.Roll\' op is no builtin\nTF Select ops: Roll\n"Roll:", "net_1/Roll@{CALL}',
         "TFLite has no builtin operation for Roll (called outside of layers), and LiteRT's interpreters ship without "
-        "TensorFlow's own kernels. Replace the layer that uses it, export to .onnx, or pass allow_flex=True if your app "
-        "links the Flex delegate.",
+        "TensorFlow's own kernels. Replace the layer that uses it, export to .onnx, or pass allow_flex=True if your "
+        "app links the Flex delegate.",
     ),
     "a fault without a place": (
         "Check failed: x > 0.\nmore",
