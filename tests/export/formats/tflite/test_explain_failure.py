@@ -16,7 +16,7 @@ CASES = {
         "have broadcastable shapes. Write the layer with other operations of keras.ops, or export to .onnx.",
     ),
     "an operation that the model calls itself": (
-        f'error: \'tf.Roll\' op is neither a custom op nor a flex op\nTF Select ops: Roll\n"Roll:", "net_1/Roll@{CALL}',
+        f'error: \'tf.Roll\' op is no builtin\nTF Select ops: Roll\n"Roll:", "net_1/Roll@{CALL}',
         "TFLite has no builtin operation for Roll (called outside of layers), and LiteRT's interpreters ship without "
         "TensorFlow's own kernels. Replace the layer that uses it, export to .onnx, or pass allow_flex=True if your "
         "app links the Flex delegate.",
