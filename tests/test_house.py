@@ -48,6 +48,7 @@ def test_converters_are_imported_by_targets_alone(path):
         "portable_ops.py",
         "portable_spatial.py",
         "portable_resizing.py",
+        "transposed_padding.py",
         "repeated_calls.py",
     )  # the graph that both converters read, and that of a model on TensorFlow that is called again and again
     if place in ("formats", "demo") or recording:
