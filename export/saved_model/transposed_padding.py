@@ -35,9 +35,9 @@ def rows_cut(size: int, step: int, padding: str, output_padding: int | None, dil
 
 def tell_cut(y: Any, cut: Sequence[int]) -> None:
     """Write `cut` onto the operation in the graph that made `y`; that of rows is one of images of height 1."""
-    operation = getattr(y, "op", None) if not tf.executing_eagerly() else None
-    while operation is not None and operation.type not in _OPERATIONS:
-        operation = operation.inputs[0].op if len(operation.inputs) else None
-    if operation is not None:
+    operation = None if tf.executing_eagerly() else getattr(y, "op", None)
+    if operation is not None and operation.type == "Squeeze":
+        operation = operation.inputs[0].op
+    if operation is not None and operation.type in _OPERATIONS:
         listed = attr_value_pb2.AttrValue.ListValue(i=[0, *cut] if len(cut) == 1 else cut)
         operation._set_attr(CUT, attr_value_pb2.AttrValue(list=listed))
