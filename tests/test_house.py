@@ -43,18 +43,9 @@ def test_layers_import_keras_and_numpy_only(path):
 @pytest.mark.parametrize("path", modules("export"), ids=lambda p: str(p.relative_to(ROOT / "export")))
 def test_converters_are_imported_by_targets_alone(path):
     place = path.relative_to(ROOT / "export").parts[0]
-    recording = (
-        path.name
-        in (
-            "record.py",
-            "portable_ops.py",
-            "portable_spatial.py",
-            "repeated_calls.py",
-            "signature_model.py",
-            "graph_safety.py",
-        )
-    )  # the graph that both converters read, that of a model on TensorFlow that is called again and again, a SavedModel's
-    if place in ("formats", "demo") or recording:
+    # The graph that both converters read, that of a model that is called again and again, and that in a SavedModel.
+    recording = {"record", "portable_ops", "portable_spatial", "repeated_calls", "signature_model", "graph_safety"}
+    if place in ("formats", "demo") or path.stem in recording:
         return
     for name, level, _ in imports(path):
         assert level or name.split(".")[0] not in CONVERTERS, f"{path} imports {name}"
