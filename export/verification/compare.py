@@ -25,7 +25,7 @@ from .interface import Artifact, first_of, fixed_batch, mismatch
 from .metrics import SMALLEST_SCALE, SWAPPED, Distance, distance, is_same_and_not
 from .movement import movements
 from .reference import Redraws, Reference, narrowed, references, run_model
-from .tolerance import FACTOR, MOST_OFF, Tolerance, ordinary, unusable, widened
+from .tolerance import Tolerance, ordinary, unusable, widened
 
 
 def compare(
@@ -200,20 +200,16 @@ class _Comparison:
         def measure(outputs: Arrays, others: Arrays) -> list[float]:
             return expected.measure(outputs, others, self.reached)
 
+        def explained(rounded: Rounding) -> bool:
+            limits = self.tolerance.limits(rounded)
+            return all(found.distance.relative <= limits[found.output] for found in measured)
+
         found = rounding(self.facts, run_model, expected.finite, measure)
         if not ordinary(case):
             found = found.or_by(self._step_of_reach(expected))
-        limits = self.tolerance.limits(found)
-        beyond = [one for one in measured if one.distance.relative > limits[one.output]]
-        if beyond and all(self._may_be_rounding(one, expected) for one in beyond):
+        if not explained(found):
             found = found.or_by(rounding_by_steps(self.facts, run_model, expected.finite, measure))
         return found
-
-    def _may_be_rounding(self, found: _Measured, expected: Reference) -> bool:
-        """Whether an error is so small that steps may explain it: not beyond the most that they ever excuse."""
-        scales = self._scales(found.output, expected)
-        most = max(*scales, self.reached[found.output])
-        return found.distance.relative * max(scales) <= FACTOR * MOST_OFF * most
 
     def _step_of_reach(self, expected: Reference) -> Rounding:
         """A rounding step of what each output reaches on ordinary inputs."""
