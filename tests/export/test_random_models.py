@@ -5,10 +5,12 @@ A model that fails is shrunk, and the test prints the code of the smallest that 
 
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from keras_norms.export import VerificationError, pipeline
-from random_models import random_recipe
+from random_models import generate, random_recipe
+from random_models import judge as judging
 from random_models import shrink as shrinking
 from random_models.judge import difference
 from random_models.outcome import (
@@ -69,6 +71,35 @@ def test_what_is_printed_runs():
     exec(recipe.script(), scope)
     for ours, theirs in zip(recipe.build().get_weights(), scope["model"].get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_no_layer_has_a_name_that_keras_gives_to_an_operation():
+    keras.backend.clear_session()  # so that those names begin with "subtract", "subtract_1"
+    sources = ("in0", "in0")
+    operations = [Step(f"y{i}", "ops.subtract", (), sources) for i in range(3)]
+    layer = Step("x2", "layers.Subtract", (), sources, listed=True)
+    joined = Step("x3", "layers.Add", (), ("x2", "y0", "y1", "y2"), listed=True)
+    assert len(recipe_of(*operations, layer, joined, outputs=("x3",)).build().operations) == 6
+
+
+def test_a_model_of_rounding_alone_is_none():
+    scaled = [
+        Step(f"x{i}", "layers.Rescaling", (("scale", by),), (x,)) for i, by, x in ((1, 7.0, "in0"), (2, 1 / 7, "x1"))
+    ]
+    left = Step("x3", "layers.Subtract", (), ("x2", "in0"), listed=True)
+    assert generate._runs(recipe_of(*scaled, outputs=("x2",)))
+    assert not generate._runs(recipe_of(*scaled, left, outputs=("x3",)))
+
+
+def test_where_there_is_no_float64_rounding_is_that_of_the_inputs(monkeypatch):
+    def none(*_):
+        raise TypeError
+
+    monkeypatch.setattr(judging, "_in_float64", none)
+    recipe = recipe_of(DENSE)
+    expected = judging.Expected.of(recipe, recipe.build())
+    off = max(np.abs(a - b).max() for a, b in zip(expected.single[0], expected.double[0], strict=True))
+    assert 0 < off < 1e-5
 
 
 def test_a_failing_recipe_shrinks():
