@@ -15,11 +15,11 @@ folder). Of several files of one kind, the table below gives one. Measured with 
                               keras_speech_music_cnn.hdf5     Keras 2.3.1        as tf_keras computes it, 1.2e-07
                               keras_speech_music_noise_...    Keras 2.3.1        as tf_keras computes it, 5.1e-09
     sleepecg 0.6.0            classifier.keras, unzipped (3)  Keras 3.3.3        loads
-    deeplc 2.2.38             full_hc_PXD005573_... (3)       Keras 2.10.0       refused: an activation was a lambda; with
-                                                                                 custom_objects={'<lambda>': f} it loads
-    rnnmorph 0.4.1            eval_model.h5 and .json         Keras 2.8.0        refused: ReversedLSTM is the package's;
+    deeplc 2.2.38             full_hc_PXD005573_... (3)       Keras 2.10.0       refused: an activation was a lambda;
+                                                                                 with custom_objects it loads
+    rnnmorph 0.4.1            eval_model.h5 and .json         Keras 2.8.0        refused: ReversedLSTM is not Keras';
                                                                                  with it in custom_objects it loads
-    basic-pitch 0.4.0         nmp, a SavedModel               TensorFlow 2.4.1   refused: FlattenAudioCh is the package's;
+    basic-pitch 0.4.0         nmp, a SavedModel               TensorFlow 2.4.1   refused: FlattenAudioCh is not Keras';
                                                                                  its signature loads, and its export is
                                                                                  refused: silence is divided by itself
     deepcut, mhcnuggets, textgenrnn, chars2vec                Keras 2            refused: weights without a model
@@ -52,6 +52,15 @@ def models_below(path: Path) -> Iterator[Path]:
             yield each.parent
 
 
+def outcome(path: Path, signature: str | None) -> tuple[bool, str]:
+    """Whether a file loads, and who wrote it and what proves it, or why not."""
+    try:
+        report = load(path, signature=signature).report
+    except ExportError as error:
+        return False, f"REFUSED: {str(error).replace(str(path), path.name)}"
+    return True, f"{report.writer}: {report.proof}"
+
+
 def main() -> None:
     """Load each and print a line for it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -60,13 +69,9 @@ def main() -> None:
     given = parser.parse_args()
     right = refused = 0
     for path in [each for folder in given.paths for each in models_below(folder)]:
-        try:
-            report = load(path, signature=given.signature).report
-            print(f"{path}: {report.writer}: {report.proof}", flush=True)
-            right += 1
-        except ExportError as error:
-            print(f"{path}: REFUSED: {str(error).replace(str(path), path.name)}", flush=True)
-            refused += 1
+        loaded, found = outcome(path, given.signature)
+        print(f"{path}: {found}", flush=True)
+        right, refused = right + loaded, refused + (not loaded)
     print(f"loaded {right}, refused {refused}")
 
 

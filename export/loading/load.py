@@ -16,6 +16,7 @@ from .architecture import architecture_and_weights, read_architecture, refuse_li
 from .file_kind import check_file, is_hdf5
 from .guard import compare_configs
 from .keras_saved_model import KerasSavedModel
+from .loaded import remember
 from .old_file import OldFile, read_hdf5, read_keras2_zip, read_pair, read_saved_model
 from .proof import Proof, prove_with_tf_keras
 from .refusals import explain
@@ -81,6 +82,7 @@ def load(
         proof = read.proof or _proof(read, path, prove)
     translated: list[Translated] = read.old.translated if read.old else []
     report = LoadReport(str(path), read.writer, translated, proof.text, proof.oracle, proof.error)
+    remember(read.model, report)
     return LoadResult(read.model, report)
 
 

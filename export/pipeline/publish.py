@@ -6,6 +6,7 @@ from typing import Any
 
 from ..artifact.hashes import array_sha256
 from ..errors import VerificationError
+from ..loading.loaded import load_report
 from ..model.user_inputs import Arrays
 from ..report.export_report import ExportReport
 from ..report.verify_report import VerifyReport
@@ -38,6 +39,7 @@ def publish(prepared: Prepared, made: Made, verification: VerifyReport, request:
         warnings=prepared.warnings + made.warnings + _late_warnings(request, place),
         certificate=certificate_path(request.path) if request.certificate else None,
         xnnpack=form.delegate_report(place.artifact, request.options, prepared.facts.layer_names),
+        loaded=load_report(prepared.facts.model),
     )
     if place.certificate is not None:
         options = _plain_options(request, prepared)

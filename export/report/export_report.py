@@ -8,6 +8,7 @@ from typing import Any
 
 from .delegate_report import XnnpackReport
 from .fold_report import FoldReport
+from .load_report import LoadReport
 from .strict_json import strict_json
 from .text_table import Block, text
 from .verify_report import VerifyReport
@@ -19,7 +20,8 @@ class ExportReport:
 
     `path`, `format`, `size_bytes`, `ops` (operation -> count), `fold` (None when folding was off or impossible),
     `verification`, `warnings`, `certificate` (the path of one that was asked for),
-    `xnnpack` (which operations of a TFLite file that delegate took; `lint` tells more).
+    `xnnpack` (which operations of a TFLite file that delegate took; `lint` tells more), `loaded` (how the model's file
+    was read, and what proves that; None for a model that was built in Python).
     """
 
     path: Path
@@ -31,6 +33,7 @@ class ExportReport:
     warnings: tuple[str, ...] = ()
     certificate: Path | None = None
     xnnpack: XnnpackReport | None = None
+    loaded: LoadReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -43,6 +46,7 @@ class ExportReport:
             "warnings": list(self.warnings),
             "certificate": str(self.certificate) if self.certificate else None,
             "xnnpack": asdict(self.xnnpack) if self.xnnpack else None,
+            "loaded": self.loaded.to_dict() if self.loaded else None,
         }
 
     def to_json(self) -> str:
@@ -51,6 +55,8 @@ class ExportReport:
     def __str__(self) -> str:
         ops = ", ".join(f"{count} {name}" for name, count in sorted(self.ops.items(), key=lambda item: -item[1]))
         lines = [f"{self.format}: {self.path}, {self.size_bytes:,} bytes", f"operations: {ops}"]
+        if self.loaded is not None and self.loaded.translated:
+            lines.append(f"model: written by {self.loaded.writer}; proof: {self.loaded.proof}")
         if self.fold is not None:
             lines.append(f"norms: {len(self.fold.folded)} folded, {len(self.fold.kept)} kept")
         if self.xnnpack is not None:

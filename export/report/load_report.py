@@ -46,6 +46,10 @@ class LoadReport:
         """The report as plain data."""
         return asdict(self)
 
+    def without_path(self) -> dict[str, Any]:
+        """The same without the file's place, which says nothing about the model."""
+        return {key: value for key, value in self.to_dict().items() if key != "path"}
+
     def to_json(self) -> str:
         """The report as JSON text."""
         return strict_json(self.to_dict())

@@ -62,6 +62,7 @@ def write_certificate(
             "inputs": [str(spec) for spec in sig.inputs],
             "outputs": list(sig.outputs),
             "parameters": model.count_params(),
+            "loaded": report.loaded.without_path() if report.loaded else None,
         },
         "versions": versions(),
         "options": options,

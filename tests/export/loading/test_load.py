@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from keras_norms.export import ExportError, load
+from keras_norms.export import ExportError, load, to_onnx
 from keras_norms.export.loading import proof
 from keras_norms.export.loading.guard import compare_configs
 from keras_norms.export.loading.tf_keras_safety import what_runs_code
@@ -398,6 +398,19 @@ def test_a_difference_from_tf_keras_is_an_error_that_names_the_layer(monkeypatch
     monkeypatch.setattr("keras_norms.export.loading.translations.TRANSLATIONS", left)
     with pytest.raises(ExportError, match=r"computes something else .* of scale, first in layer 'second'"):
         load(path)
+
+
+@pytest.mark.runtime
+@pytest.mark.filterwarnings("ignore")
+def test_reports_and_certificates_say_how_the_model_was_loaded(tmp_path):
+    old = write(chain(L.Dense(2, activation="hard_sigmoid"), shape=FLAT), tmp_path / "m.h5")
+    report = to_onnx(old, tmp_path / "m.onnx", certificate=True)
+    said = json.loads((tmp_path / "m.onnx.json").read_text())["model"]["loaded"]
+    assert said["oracle"] == report.loaded.oracle == f"tf_keras {tk.__version__}"
+    assert said["error"] <= 1e-5
+    assert "hard_sigmoid" in {row["translation"] for row in said["translated"]}
+    assert str(tmp_path) not in str(said)
+    assert f"proof: as tf_keras {tk.__version__} computes it" in str(report)
 
 
 @pytest.mark.runtime
