@@ -15,7 +15,9 @@ from . import (
     input_shapes,
     keras1_names,
     kinds_of_batch_norm,
+    known_classes,
     locally_connected,
+    multi_gpu,
     norms_of_others,
     recurrent,
     slash_names,
@@ -33,6 +35,20 @@ _SAME = "exact"
 # In this order for each layer, a model before the layers within it: the structure first, since the others rely on it.
 TRANSLATIONS: tuple[Translation, ...] = (
     Translation("structure", _OLD, "Keras 3 knows no list as a Sequential, no class Model", _SAME, structure.apply),
+    Translation(
+        "copies on several GPUs",
+        (2,),
+        "multi_gpu_model cuts the batch and joins it again; the model within computes the same",
+        _SAME,
+        multi_gpu.apply,
+    ),
+    Translation(
+        "classes of known packages",
+        (2,),
+        "FixedDropout and BatchNorm are stock layers in inference",
+        "exact in inference",
+        known_classes.apply,
+    ),
     Translation(
         "names of Keras 1",
         (1,),
