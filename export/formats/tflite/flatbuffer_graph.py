@@ -11,6 +11,8 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
+from ..rewrite_log import note_skip
+
 _DTYPES = {
     schema.TensorType.FLOAT32: np.float32,
     schema.TensorType.INT32: np.int32,
@@ -106,6 +108,10 @@ class Graph:
             return None
         values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), _DTYPES[self.tensors[tensor].type])
         return values.reshape(self.shape(tensor))
+
+    def skip(self, op: Any, reason: str) -> None:
+        """Note, for the log of rewrites, why an operator is left as it is."""
+        note_skip(self.kind(op), self.name(int(op.outputs[0])), reason)
 
     def add_constant(self, values: np.ndarray, name: str, quantized: Quantized | None = None) -> int:
         """Add a constant and return its index: floats in float32, integers in the dtype of `values`."""

@@ -10,9 +10,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from .draw import Draw
 from .inputs import Arrays, ordinary_inputs
 from .recipe import Entry, Recipe, Step, namespace
-from .steps import KINDS, Draw
+from .steps import KINDS
 
 MOST_NUMBERS, MOST_WEIGHTS = 3_000, 8_000
 IF_FREE = 8

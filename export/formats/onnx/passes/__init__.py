@@ -1,7 +1,7 @@
 """What happens to the graph between tf2onnx and the file: `PASSES`, in order.
 
 To add one: a file here with a function of a graph and `PassOptions`, a row below that says why it stands there, and in
-tests/export/formats/onnx/test_passes.py a graph on which it fires and one on which it must not.
+tests/support/onnx_pass_cases.py a graph on which it fires and one on which it must not.
 """
 
 from __future__ import annotations

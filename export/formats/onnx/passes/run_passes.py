@@ -9,17 +9,16 @@ The converter runs in a child process that lives on: set both before the first e
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import onnx_ir as ir
 
+from ...rewrite_log import logged
 from . import PASSES
 from .check_passes import PassChecker
 from .clean import infer_shapes, remove_unused
 from .pass_types import Pass, PassOptions, PassResult
-from .skips import Skipped, collected_skips
 
-CHECK, LOG = "KERAS_NORMS_CHECK_PASSES", "KERAS_NORMS_PASS_LOG"
+CHECK = "KERAS_NORMS_CHECK_PASSES"
 
 
 def optimize(model: ir.Model, options: PassOptions, passes: tuple[Pass, ...] = PASSES) -> tuple[str, ...]:
@@ -29,15 +28,12 @@ def optimize(model: ir.Model, options: PassOptions, passes: tuple[Pass, ...] = P
         UnavailableNormError: If norms='standard' asks for an operator that is newer than the opset.
         PassError: If KERAS_NORMS_CHECK_PASSES is set and a pass changed what the graph computes.
     """
-    log = os.environ.get(LOG)
     checker = PassChecker(model) if os.environ.get(CHECK) else None
     channels_first: tuple[str, ...] = ()
     for row in passes:
-        before = len(model.graph)
-        result, skipped = _listed(row, model, options) if log else (apply_pass(row, model, options), [])
+        with logged(row.name, lambda: len(model.graph)):
+            result = apply_pass(row, model, options)
         channels_first += result.channels_first
-        if log:
-            _write(Path(log), row, (before, len(model.graph)), skipped)
         if checker is not None:
             checker.check(row.name, model, result.channels_first)
     return channels_first
@@ -55,15 +51,3 @@ def apply_pass(row: Pass, model: ir.Model, options: PassOptions) -> PassResult:
     if row.then_infer:
         infer_shapes(model)
     return result
-
-
-def _listed(row: Pass, model: ir.Model, options: PassOptions) -> tuple[PassResult, list[Skipped]]:
-    with collected_skips() as skipped:
-        return apply_pass(row, model, options), skipped
-
-
-def _write(path: Path, row: Pass, nodes: tuple[int, int], skipped: list[Skipped]) -> None:
-    lines = [f"{row.name}: {nodes[0]} nodes before, {nodes[1]} behind"]
-    lines += [f"    left {each.op_type} '{each.node}': {each.reason}" for each in dict.fromkeys(skipped)]
-    with path.open("a") as file:
-        file.write("\n".join(lines) + "\n")

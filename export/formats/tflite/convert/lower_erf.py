@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
+from ...rewrite_log import note_skip
 from .rewrite_saved_model import constant
 
 # The coefficients of P, of the highest power first.
@@ -31,6 +32,7 @@ _FLOAT = tf.float32.as_datatype_enum
 def by_tanh(node: NodeDef, _: list[np.ndarray]) -> list[NodeDef] | None:
     """Make an Erf or Erfc of float32 the last of a chain; return the other nodes of the chain."""
     if node.attr["T"].type != _FLOAT:
+        note_skip(node.op, node.name, "it is not in float32")
         return None
     made: list[NodeDef] = []
 

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 
+from ...rewrite_log import note_skip
 from .rewrite_saved_model import constant
 
 _MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "shrink_axis_mask")
@@ -61,6 +62,7 @@ def apart(node: NodeDef, limits: list[np.ndarray]) -> list[NodeDef] | None:
     entries = _Entries(node, limits)
     axes = entries.new_axes()
     if not any(entries.is_new_axis(i) for i in range(entries.count)):
+        note_skip(node.op, node.name, "it inserts no dimension")
         return None
     kind, source = node.attr["T"].type, node.input[0]
     waits = [name for name in node.input if name.startswith("^")]

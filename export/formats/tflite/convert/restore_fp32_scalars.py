@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ...rewrite_log import logged
 from ..flatbuffer_graph import Graph
 
 
@@ -25,16 +26,26 @@ def whole_scalars(halves: bytes, floats: Callable[[], bytes]) -> bytes:
         return halves
     original = Graph(floats())
     by_name = {original.name(int(op.outputs[0])): op for op in original.ops}
-    for op, k in slots:
-        twin = by_name.get(graph.name(int(op.outputs[0])))
-        value = None if twin is None or k >= len(twin.inputs) else original.constant(int(twin.inputs[k]))
-        if value is not None and value.size == 1 and graph.kind(op) == original.kind(twin):
-            name = graph.name(int(op.inputs[k]))
-            op.inputs = np.array([*op.inputs[:k], graph.add_constant(value, name), *op.inputs[k + 1 :]], np.int32)
-    graph.index()
-    graph.subgraph.operators = [op for op in graph.ops if not _is_unread_dequantize(graph, op)]
-    graph.ops = graph.subgraph.operators
+    with logged("restore_fp32_scalars", lambda: len(graph.ops)):
+        for op, k in slots:
+            _restore(graph, op, k, original, by_name.get(graph.name(int(op.outputs[0]))))
+        graph.index()
+        graph.subgraph.operators = [op for op in graph.ops if not _is_unread_dequantize(graph, op)]
+        graph.ops = graph.subgraph.operators
     return graph.bytes()
+
+
+def _restore(graph: Graph, op: Any, k: int, original: Graph, twin: Any) -> None:
+    """Take input `k` of an operator from `twin`, the operator that makes the tensor of the same name in `original`."""
+    if twin is None or k >= len(twin.inputs) or graph.kind(op) != original.kind(twin):
+        graph.skip(op, "the float32 file has no such operation")
+        return
+    value = original.constant(int(twin.inputs[k]))
+    if value is None or value.size != 1:
+        graph.skip(op, f"its input {k} is no constant of one number in the float32 file")
+        return
+    name = graph.name(int(op.inputs[k]))
+    op.inputs = np.array([*op.inputs[:k], graph.add_constant(value, name), *op.inputs[k + 1 :]], np.int32)
 
 
 def _is_halved_scalar(graph: Graph, tensor: int) -> bool:

@@ -14,6 +14,8 @@ from tensorflow.core.framework import function_pb2
 from tensorflow.core.framework.node_def_pb2 import NodeDef
 from tensorflow.core.protobuf import saved_model_pb2
 
+from ...rewrite_log import logged, note_skip
+
 # Changes a node in place, given the values of all its inputs but the first, which must be constants; returns the nodes
 # that compute its new inputs, or None if it leaves the node alone.
 Rewrite = Callable[[NodeDef, list[np.ndarray]], list[NodeDef] | None]
@@ -24,7 +26,9 @@ def rewritten(saved_model: Path, rewrites: Mapping[str, Rewrite]) -> bool:
     path = saved_model / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     functions = [function for meta in saved.meta_graphs for function in meta.graph_def.library.function]
-    if not sum([rewrite_function(function, rewrites) for function in functions]):
+    with logged("rewrite_saved_model", lambda: sum(len(function.node_def) for function in functions)):
+        count = sum([rewrite_function(function, rewrites) for function in functions])
+    if not count:
         return False
     path.write_bytes(saved.SerializeToString(deterministic=True))
     return True
@@ -36,10 +40,12 @@ def rewrite_function(function: function_pb2.FunctionDef, rewrites: Mapping[str, 
     count = 0
     for node in [node for node in function.node_def if node.op in rewrites]:
         names = [name.partition(":")[0] for name in node.input[1:] if not name.startswith("^")]
-        if all(name in known for name in names):
-            made = rewrites[node.op](node, [tf.make_ndarray(known[name].attr["value"].tensor) for name in names])
-            function.node_def.extend(made or ())
-            count += made is not None
+        if not all(name in known for name in names):
+            note_skip(node.op, node.name, "one of its inputs behind the first is computed")
+            continue
+        made = rewrites[node.op](node, [tf.make_ndarray(known[name].attr["value"].tensor) for name in names])
+        function.node_def.extend(made or ())
+        count += made is not None
     return count
 
 

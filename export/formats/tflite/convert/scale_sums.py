@@ -16,6 +16,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ....model.float16 import FLOAT16_LARGEST
+from ...rewrite_log import logged
 from ..flatbuffer_graph import Graph
 from .stage_sums import reduced_axes
 
@@ -25,7 +26,8 @@ _FEW = 64  # terms whose sum hardly leaves a half
 def as_means(flatbuffer: bytes) -> bytes:
     """The file with every such SUM changed; the same bytes if there is none."""
     graph = Graph(flatbuffer)
-    found = [(op, scaled) for op in graph.ops if (scaled := scaled_by_terms(graph, op)) is not None]
+    with logged("scale_sums", lambda: len(graph.ops)):
+        found = [(op, scaled) for op in graph.ops if (scaled := scaled_by_terms(graph, op)) is not None]
     for op, scaled in found:
         op.opcodeIndex = graph.code("MEAN", schema.BuiltinOperator.MEAN, 1)
         for user, slot, values in scaled:
@@ -38,13 +40,22 @@ def as_means(flatbuffer: bytes) -> bytes:
 def scaled_by_terms(graph: Graph, op: Any) -> list[tuple[Any, int, np.ndarray]] | None:
     """(operator, slot, values) of each constant that has to change for a MEAN in the place of a SUM; None if `op` has
     to stay as it is."""
-    if graph.kind(op) != "SUM" or not graph.is_float(int(op.outputs[0])) or graph.is_output(op.outputs[0]):
+    if graph.kind(op) != "SUM":
+        return None
+    if not graph.is_float(int(op.outputs[0])) or graph.is_output(op.outputs[0]):
+        graph.skip(op, "it is not in float32, or is an output")
         return None
     sizes = graph.sizes(int(op.inputs[0]))
     counts = [sizes[axis] for axis in reduced_axes(graph, op)]
     terms = 0 if None in counts else math.prod(size for size in counts if size is not None)
+    if terms <= _FEW:
+        graph.skip(op, f"it has at most {_FEW} terms, or their number or its axes are not known")
+        return None
     scaled = [_scaled(graph, user, int(op.outputs[0]), terms) for user in graph.users(int(op.outputs[0]))]
-    return None if terms <= _FEW or None in scaled else [row for row in scaled if row is not None]
+    if None in scaled:
+        graph.skip(op, "not everything that reads it multiplies it by a constant with room for the number of terms")
+        return None
+    return [row for row in scaled if row is not None]
 
 
 def _scaled(graph: Graph, user: Any, total: int, terms: int) -> tuple[Any, int, np.ndarray] | None:

@@ -19,19 +19,21 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from ... import stages
+from ...rewrite_log import logged
 from ..flatbuffer_graph import Graph, position
 
 
 def in_stages(flatbuffer: bytes, limits: stages.Limits) -> bytes:
     """The file with every float sum that is longer than `limits` cut; the same bytes if there is none."""
     graph, changed = Graph(flatbuffer), False
-    pending = [op for op in graph.ops if graph.kind(op) in _CUTS and graph.is_float(int(op.outputs[0]))]
-    while pending:
-        op = pending.pop()
-        first = _CUTS[graph.kind(op)](graph, op, limits)
-        if first is not None:
-            pending += [first, op]
-            changed = True
+    with logged("stage_sums", lambda: len(graph.ops)):
+        pending = [op for op in graph.ops if graph.kind(op) in _CUTS and graph.is_float(int(op.outputs[0]))]
+        while pending:
+            op = pending.pop()
+            first = _CUTS[graph.kind(op)](graph, op, limits)
+            if first is not None:
+                pending += [first, op]
+                changed = True
     graph.index()
     return graph.bytes() if changed else flatbuffer
 
@@ -47,12 +49,16 @@ def _cut_reduction(graph: Graph, op: Any, limits: stages.Limits) -> Any:
     """Let a stage come before `op` and return it; None if `op` may stay, or has to."""
     sizes, axes = list(graph.sizes(int(op.inputs[0]))), reduced_axes(graph, op)
     counts = [sizes[axis] for axis in axes]
-    if not counts or not graph.is_float(int(op.inputs[0])) or not stages.too_long(counts, limits):
+    if graph.constant(int(op.inputs[1])) is None or not graph.is_float(int(op.inputs[0])):
+        graph.skip(op, "its axes are computed, or it is not in float32")
+        return None
+    if not counts or not stages.too_long(counts, limits):
         return None
     if len(axes) > 1:
         inner = axes[-stages.inner_axes(counts) :]
         return _reduce_before(graph, op, inner, [1 if i in inner else n for i, n in enumerate(sizes)], keep=True)
     if counts[0] is None or sizes.count(None) > 1:
+        graph.skip(op, "no reshape parts an axis of free size, or one beside several")
         return None
     axis, (a, b) = axes[0], stages.factors(counts[0], limits.along)
     missing = a * b - counts[0]
@@ -81,6 +87,7 @@ def _cut_window(graph: Graph, op: Any, limits: stages.Limits) -> Any:
         before = stages.window(counts[0], stride) if options.padding == schema.Padding.VALID else 1
         length = sizes[1 + columns]
         if before in (1, counts[0]) or length is None:
+            graph.skip(op, "its window along one axis is padded, does not part evenly, or is on a free size")
             return None
         after, rest, stride, made = counts[0] // before, stride // before, before, length // before
     first = copy.deepcopy(op)

@@ -13,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from ....model.user_inputs import Arrays
 from ....progress import Progress, counted, silent
+from ...rewrite_log import logged
 from ..flatbuffer_graph import Graph, Quantized
 from . import rounding
 from .observer import watch
@@ -23,7 +24,8 @@ _EXAMPLES = 64
 def round_kernels(flatbuffer: bytes, quantized: bytes, batches: list[Arrays], say: Progress = silent) -> bytes:
     """`quantized` with the kernels of `flatbuffer`, the same network in floats, rounded for what `batches` give."""
     graph, made = Graph(flatbuffer), Graph(quantized)
-    in_eight_bits = {made.name(int(op.outputs[0])): op for op in made.ops if _has_channels(made, op)}
+    with logged("dynamic_range"):
+        in_eight_bits = {made.name(int(op.outputs[0])): op for op in made.ops if _has_channels(made, op)}
     ops = [op for op in rounding.layers(graph) if graph.name(int(op.outputs[0])) in in_eight_bits]
     batches = batches[:_EXAMPLES]
     patches = [(op, rounding.Patches(graph, op, len(batches))) for op in ops]
@@ -43,11 +45,17 @@ def round_kernels(flatbuffer: bytes, quantized: bytes, batches: list[Arrays], sa
 
 def _has_channels(graph: Graph, op: Any) -> bool:
     """Whether the kernel is in 8 bits, with a scale for each channel of the output."""
-    if graph.kind(op) not in ("CONV_2D", "FULLY_CONNECTED") or not graph.is_float(int(op.inputs[0])):
+    if graph.kind(op) not in ("CONV_2D", "FULLY_CONNECTED"):
         return False
     kernel = graph.tensors[int(op.inputs[1])]
     scales = getattr(kernel.quantization, "scale", None)
-    return kernel.type == schema.TensorType.INT8 and scales is not None and len(scales) == kernel.shape[0]
+    if not graph.is_float(int(op.inputs[0])) or kernel.type != schema.TensorType.INT8:
+        graph.skip(op, "its input is not in float32, or its kernel not in 8 bits")
+        return False
+    if scales is None or len(scales) != kernel.shape[0]:
+        graph.skip(op, "its kernel has not one scale for each channel of the output")
+        return False
+    return True
 
 
 def _put(graph: Graph, op: Any, kernel: np.ndarray, bias: np.ndarray | None = None) -> None:

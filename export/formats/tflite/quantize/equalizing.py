@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ....model.layer_names import NORM_SCOPE
+from ...rewrite_log import logged
 from ..flatbuffer_graph import Graph, position, replace_input
 
 _CONVOLUTIONS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
@@ -42,13 +43,24 @@ class Pair:
 
 def pairs(graph: Graph) -> list[Pair]:
     """Every convolution whose output nothing but one norm reads."""
-    found = []
-    for op in graph.ops:
-        if graph.kind(op) in _CONVOLUTIONS and not graph.is_output(op.outputs[0]) and _own_weights(graph, op):
-            pair = _match(graph, op, int(op.outputs[0]))
-            if pair is not None:
-                found.append(pair)
-    return found
+    with logged("equalizing"):
+        found = [_pair_of(graph, op) for op in graph.ops if graph.kind(op) in _CONVOLUTIONS]
+    return [pair for pair in found if pair is not None]
+
+
+def _pair_of(graph: Graph, op: Any) -> Pair | None:
+    x = int(op.outputs[0])
+    readers = graph.users(x)
+    if graph.is_output(x) or not _own_weights(graph, op):
+        graph.skip(op, "it is an output, has an activation, or its kernel or bias is computed")
+    elif not readers or not all(f"/{NORM_SCOPE}/" in graph.name(int(r.outputs[0])) for r in readers):
+        graph.skip(op, "something other than a norm of this package reads it")
+    else:
+        pair = _match(graph, op, x)
+        if pair is None:
+            graph.skip(op, "its norm does not read it for a mean, squares and one product or difference alone")
+        return pair
+    return None
 
 
 def _own_weights(graph: Graph, op: Any) -> bool:
@@ -58,8 +70,6 @@ def _own_weights(graph: Graph, op: Any) -> bool:
 
 def _match(graph: Graph, convolution: Any, x: int) -> Pair | None:
     readers = graph.users(x)
-    if not readers or not all(f"/{NORM_SCOPE}/" in graph.name(int(r.outputs[0])) for r in readers):
-        return None
     by_kind = {graph.kind(reader): reader for reader in readers}
     if len(readers) != 3 or len(by_kind) != 3:  # its mean, its squares, and the product or difference that goes on
         return None

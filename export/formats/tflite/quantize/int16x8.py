@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ...rewrite_log import logged
 from ..flatbuffer_graph import Graph, Quantized, position, replace_input
 
 _MARGIN = 2.0
@@ -25,13 +26,14 @@ _LAYERS = {"CONV_2D": (0, 5), "DEPTHWISE_CONV_2D": (3, 6), "FULLY_CONNECTED": (0
 
 def layers(graph: Graph) -> list[Any]:
     """The operators that can compute in 16 bits: constant weights, float input."""
-    return [
-        op
-        for op in graph.ops
-        if graph.kind(op) in _LAYERS
-        and graph.constant(int(op.inputs[1])) is not None
-        and graph.is_float(int(op.inputs[0]))
-    ]
+    found = []
+    for op in graph.ops:
+        if graph.kind(op) in _LAYERS:
+            if graph.constant(int(op.inputs[1])) is not None and graph.is_float(int(op.inputs[0])):
+                found.append(op)
+            else:
+                graph.skip(op, "its kernel is computed, or its input is not in float32")
+    return found
 
 
 def quantize(graph: Graph, largest: Mapping[int, float]) -> None:
@@ -45,17 +47,18 @@ def quantize(graph: Graph, largest: Mapping[int, float]) -> None:
         graph.tensors[narrow[tensor]].shapeSignature = graph.tensors[tensor].shapeSignature
         return narrow[tensor]
 
-    for op in layers(graph):
-        x, y = int(op.inputs[0]), int(op.outputs[0])
-        if x not in narrow:
-            graph.insert("QUANTIZE", op, [x], sixteen(x))
-        _quantize_weights(graph, op, scales[x])
-        replace_input(op, x, narrow[x])
-        following = graph.ops[position(graph, op) + 1 :]
-        op.outputs = np.array([sixteen(y)], np.int32)
-        graph.insert("DEQUANTIZE", following[0] if following else None, [narrow[y]], y)
-    graph.index()
-    _drop_unused(graph)
+    with logged("int16x8", lambda: len(graph.ops)):
+        for op in layers(graph):
+            x, y = int(op.inputs[0]), int(op.outputs[0])
+            if x not in narrow:
+                graph.insert("QUANTIZE", op, [x], sixteen(x))
+            _quantize_weights(graph, op, scales[x])
+            replace_input(op, x, narrow[x])
+            following = graph.ops[position(graph, op) + 1 :]
+            op.outputs = np.array([sixteen(y)], np.int32)
+            graph.insert("DEQUANTIZE", following[0] if following else None, [narrow[y]], y)
+        graph.index()
+        _drop_unused(graph)
 
 
 def _quantize_weights(graph: Graph, op: Any, scale_of_input: float) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from ...rewrite_log import logged
 from ..flatbuffer_graph import Graph
 
 _LARGEST_PATCH = 2_400  # the Cholesky factor of a larger patch takes seconds
@@ -95,14 +96,21 @@ def _starts(size: int, kernel: int, stride: int, dilation: int, same: bool) -> n
 
 def layers(graph: Graph) -> list[Any]:
     """The operators whose kernels are rounded this way: dense and ungrouped convolutions of moderate patches."""
-    found = []
-    for op in graph.ops:
-        if graph.kind(op) in _LAYERS and graph.constant(int(op.inputs[1])) is not None:
-            kernel = graph.shape(int(op.inputs[1]))
-            grouped = graph.kind(op) == "CONV_2D" and kernel[-1] != graph.shape(int(op.inputs[0]))[-1]
-            if not grouped and np.prod(kernel[1:]) <= _LARGEST_PATCH:
-                found.append(op)
-    return found
+    with logged("rounding"):
+        return [op for op in graph.ops if graph.kind(op) in _LAYERS and _can_be_rounded(graph, op)]
+
+
+def _can_be_rounded(graph: Graph, op: Any) -> bool:
+    kernel = graph.shape(int(op.inputs[1]))
+    if graph.constant(int(op.inputs[1])) is None:
+        graph.skip(op, "its kernel is computed")
+    elif graph.kind(op) == "CONV_2D" and kernel[-1] != graph.shape(int(op.inputs[0]))[-1]:
+        graph.skip(op, "it is a convolution in groups")
+    elif np.prod(kernel[1:]) > _LARGEST_PATCH:
+        graph.skip(op, f"its patches have more than {_LARGEST_PATCH:,} numbers")
+    else:
+        return True
+    return False
 
 
 def round_kernel(graph: Graph, op: Any, patches: Patches) -> None:

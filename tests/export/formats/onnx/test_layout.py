@@ -8,20 +8,13 @@ import pytest
 onnx = pytest.importorskip("onnx")
 ir = pytest.importorskip("onnx_ir")
 
-from keras_norms.export.formats.onnx.passes.bias_into_convolution import bias_into_convolution  # noqa: E402
 from keras_norms.export.formats.onnx.passes.clean import infer_shapes  # noqa: E402
-from keras_norms.export.formats.onnx.passes.dense_without_reshapes import dense_without_reshapes  # noqa: E402
-from keras_norms.export.formats.onnx.passes.drop_identities import drop_identities  # noqa: E402
-from keras_norms.export.formats.onnx.passes.drop_reshapes import drop_reshapes  # noqa: E402
-from keras_norms.export.formats.onnx.passes.einsum_as_matmul import einsum_as_matmul  # noqa: E402
-from keras_norms.export.formats.onnx.passes.fold_shapes import fold_shapes  # noqa: E402
 from keras_norms.export.formats.onnx.passes.layout import settle_layout  # noqa: E402
 from keras_norms.export.formats.onnx.passes.min_as_clip import min_as_clip  # noqa: E402
 from keras_norms.export.formats.onnx.passes.min_cut import SINK, SOURCE, Cut  # noqa: E402
-from keras_norms.export.formats.onnx.passes.padding_into_convolution import padding_into_convolution  # noqa: E402
 from keras_norms.export.formats.onnx.passes.pass_types import PassOptions  # noqa: E402
 from onnx_files import passed, run_as_written  # noqa: E402
-from onnx_ir.passes import common  # noqa: E402
+from onnx_graphs import changed  # noqa: E402
 
 TO_FIRST, TO_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
 
@@ -112,14 +105,6 @@ class Program:
         return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
 
 
-def changed(proto, *passes, **options):
-    """As a converter leaves it: constants in nodes of their own, idle nodes."""
-    model = ir.from_proto(proto)
-    common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
-    drop_identities(model, PassOptions())
-    return passed(ir.to_proto(model), *passes, **options)
-
-
 def transposes(proto):
     return sum(node.op_type == "Transpose" for node in proto.graph.node)
 
@@ -155,142 +140,6 @@ def test_a_cut_is_as_cheap_as_any():
         assert SOURCE in found
         assert SINK not in found
         assert cost(found) == min(map(cost, sides))
-
-
-def graph(nodes, constants, shape, output):
-    value = onnx.helper.make_tensor_value_info
-    body = onnx.helper.make_graph(
-        [onnx.helper.make_node(op, inputs, outputs, name=outputs[0], **more) for op, inputs, outputs, more in nodes],
-        "g",
-        [value("x", onnx.TensorProto.FLOAT, shape)],
-        [value("y", onnx.TensorProto.FLOAT, output)],
-        [onnx.numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()],
-    )
-    return onnx.helper.make_model(body, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
-
-
-def test_shapes_that_two_free_sizes_hang_on_vanish_from_a_dense_layer():
-    proto = graph(
-        [
-            ("Shape", ["x"], ["s"], {}),
-            ("Cast", ["s"], ["t"], {"to": 6}),
-            ("Gather", ["t", "two"], ["u"], {"axis": 0}),
-            ("Concat", ["u", "five"], ["v"], {"axis": 0}),
-            ("Cast", ["v"], ["w"], {"to": 7}),
-            ("Reshape", ["x", "rows"], ["r"], {}),
-            ("MatMul", ["r", "kernel"], ["m"], {}),
-            ("Reshape", ["m", "w"], ["y"], {}),
-        ],
-        {
-            "two": np.array([0, 1], np.int64),
-            "five": np.array([5], np.int32),
-            "rows": np.array([-1, 3], np.int64),
-            "kernel": np.arange(15, dtype=np.float32).reshape(3, 5),
-        },
-        ["batch", "time", 3],
-        ["batch", "time", 5],
-    )
-    rest = changed(proto, dense_without_reshapes, fold_shapes, drop_reshapes)
-    assert [node.op_type for node in rest.graph.node] == ["MatMul"]
-    x = np.random.default_rng(0).normal(size=(2, 7, 3)).astype("float32")
-    np.testing.assert_array_equal(run_as_written(rest, x)["y"], run_as_written(proto, x)["y"])
-
-
-@pytest.mark.parametrize("target", [[0, 3, 5], [-1, 5]])
-def test_a_dense_layer_that_regroups_its_rows_keeps_its_reshapes(target):
-    nodes = [
-        ("Reshape", ["x", "rows"], ["r"], {}),
-        ("MatMul", ["r", "kernel"], ["m"], {}),
-        ("Reshape", ["m", "to"], ["y"], {}),
-    ]
-    constants = {"rows": np.array([-1, 4], np.int64), "kernel": np.ones((4, 5), np.float32), "to": np.array(target)}
-    rest = changed(
-        graph(nodes, constants, [2, 3, 4] if len(target) < 3 else [2, 6, 2], None),
-        dense_without_reshapes,
-    )
-    assert [node.op_type for node in rest.graph.node] == ["Reshape", "MatMul", "Reshape"]
-
-
-@pytest.mark.parametrize(
-    "equation", ["aecd,abcd->acbe", "acbe,aecd->abcd", "abc,acd->abd", "abc,abd->acd", "ab,cb->ac", "abc,adc->adb"]
-)
-def test_einsum_becomes_one_matmul(equation):
-    a, b, result = equation.replace("->", ",").split(",")
-    sizes = dict(zip("abcde", (2, 3, 4, 5, 6), strict=True))
-    w = np.random.default_rng(1).normal(size=[sizes[i] for i in b]).astype("float32")
-    shape = [sizes[i] for i in a]
-    proto = graph([("Einsum", ["x", "w"], ["y"], {"equation": equation})], {"w": w}, shape, [sizes[i] for i in result])
-    rest = changed(proto, einsum_as_matmul)
-    kinds = {node.op_type for node in rest.graph.node}
-    assert "Einsum" not in kinds
-    assert kinds <= {"MatMul", "Transpose"}
-    x = np.random.default_rng(0).normal(size=shape).astype("float32")
-    np.testing.assert_allclose(run_as_written(rest, x)["y"], np.einsum(equation, x, w), atol=1e-5)
-
-
-@pytest.mark.parametrize("equation", ["abc,cde->abde", "abcd,cde->abe", "abcd,dce->abe", "ab,cbd->acd"])
-def test_einsum_with_a_kernel_is_a_product_between_reshapes_at_any_free_size(equation):
-    a, b = equation.partition("->")[0].split(",")
-    sizes = dict(zip("abcde", (2, 3, 4, 5, 6), strict=True))
-    w = np.random.default_rng(1).normal(size=[sizes[i] for i in b]).astype("float32")
-    free = ["batch" if i == "a" else "time" if i not in b else sizes[i] for i in a]
-    proto = graph([("Einsum", ["x", "w"], ["y"], {"equation": equation})], {"w": w}, free, None)
-    rest = changed(proto, einsum_as_matmul)
-    regrouped = len(b) > 2
-    assert sorted(node.op_type for node in rest.graph.node) == ["MatMul", *["Reshape"] * regrouped]
-    x = np.random.default_rng(0).normal(size=[sizes[i] for i in a]).astype("float32")
-    np.testing.assert_allclose(run_as_written(rest, x)["y"], np.einsum(equation, x, w), atol=1e-5)
-
-
-@pytest.mark.parametrize("equation", ["abc,abc->ab", "acbd,cde->abe", "abc,cde->adbe", "ab,cd->abcd", "aab,bc->ac"])
-def test_einsum_of_another_kind_stays(equation):
-    a, b, result = equation.replace("->", ",").split(",")
-    w = np.ones([2] * len(b), np.float32)
-    proto = graph([("Einsum", ["x", "w"], ["y"], {"equation": equation})], {"w": w}, [2] * len(a), [2] * len(result))
-    rest = changed(proto, einsum_as_matmul)
-    assert [node.op_type for node in rest.graph.node] == ["Einsum"]
-
-
-@pytest.mark.parametrize(
-    ("shape", "merged"), [((1, 5, 1, 1), True), ((5, 1, 1), True), ((1,), True), ((1, 1, 4, 4), False)]
-)
-def test_a_bias_goes_into_its_convolution_if_it_is_one(shape, merged):
-    rng = np.random.default_rng(0)
-    constants = {"w": rng.normal(size=(5, 3, 1, 1)).astype("float32"), "b": rng.normal(size=shape).astype("float32")}
-    nodes = [("Conv", ["x", "w"], ["v"], {}), ("Add", ["v", "b"], ["y"], {})]
-    proto = graph(nodes, constants, [1, 3, 4, 4], [1, 5, 4, 4])
-    rest = changed(proto, bias_into_convolution)
-    assert [node.op_type for node in rest.graph.node] == (["Conv"] if merged else ["Conv", "Add"])
-    x = rng.normal(size=(1, 3, 4, 4)).astype("float32")
-    np.testing.assert_allclose(run_as_written(rest, x)["y"], run_as_written(proto, x)["y"], atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("pads", "value", "merged"),
-    [
-        ([0, 0, 1, 0, 0, 0, 2, 3], None, True),
-        ([0, 0, 1, 1, 0, 0, 1, 1], 0.0, True),
-        ([0, 0, 1, 1, 0, 0, 1, 1], 1.0, False),
-        ([0, 1, 1, 1, 0, 0, 1, 1], 0.0, False),
-        ([0, 0, -1, 1, 0, 0, 1, 1], 0.0, False),
-    ],
-)
-def test_padding_goes_into_its_convolution_if_it_is_zeros_around_the_image(pads, value, merged):
-    rng = np.random.default_rng(0)
-    channels = 3 + pads[1]
-    constants = {"p": np.array(pads), "w": rng.normal(size=(5, channels, 3, 3)).astype("float32")}
-    if value is not None:
-        constants["c"] = np.float32(value)
-    nodes = [
-        ("Pad", ["x", "p", "c"][: 2 + (value is not None)], ["v"], {}),
-        ("Conv", ["v", "w"], ["y"], {"pads": [1, 0, 0, 2], "strides": [2, 1]}),
-    ]
-    size = lambda i, stride, own: (6 + pads[2 + i] + pads[6 + i] + own - 3) // stride + 1  # noqa: E731
-    proto = graph(nodes, constants, [1, 3, 6, 6], [1, 5, size(0, 2, 1), size(1, 1, 2)])
-    rest = changed(proto, padding_into_convolution)
-    assert [node.op_type for node in rest.graph.node] == (["Conv"] if merged else ["Pad", "Conv"])
-    x = rng.normal(size=(1, 3, 6, 6)).astype("float32")
-    np.testing.assert_allclose(run_as_written(rest, x)["y"], run_as_written(proto, x)["y"], atol=1e-5)
 
 
 CAPPED = """<ir_version: 8, opset_import: ["" : 18]>
