@@ -268,3 +268,38 @@ def test_damaged_messages_are_refused():
     with pytest.raises(ExportError, match="a field in it is longer than the file"):
         list(fields(memoryview(b"\x0a\x05ab")))
     assert list(fields(memoryview(b"\x08\x96\x01\x12\x02ab"))) == [(1, 150), (2, b"ab")]
+
+
+def of_tensorflow_1(folder, make):
+    """A SavedModel as TensorFlow 1 wrote it: a graph with a saver, and a signature."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 5], name="x")
+        kernel = v1.get_variable("kernel", initializer=np.full((5, 2), 0.25, "float32"), use_resource=False)
+        y = make(tf.matmul(x, kernel))
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(folder), {"x": x}, {"y": y})
+    return folder
+
+
+def test_a_graph_of_tensorflow_1_is_a_signature_too(tmp_path):
+    model = load(of_tensorflow_1(tmp_path / "saved", tf.identity)).model
+    np.testing.assert_allclose(model({"x": X})["y"], X @ np.full((5, 2), 0.25), rtol=1e-5)
+
+
+@pytest.mark.parametrize("operation", ["WriteFile", "ReadFile", "SaveV2"])
+def test_a_graph_of_tensorflow_1_that_touches_files_is_not_run(operation, tmp_path):
+    target = str(tmp_path / "target")
+
+    def make(y):
+        made = {
+            "WriteFile": lambda: tf.io.write_file(target, "written"),
+            "ReadFile": lambda: tf.io.read_file(target),
+            "SaveV2": lambda: tf.raw_ops.SaveV2(prefix=target, tensor_names=["a"], shape_and_slices=[""], tensors=[y]),
+        }[operation]()
+        with tf.control_dependencies([made]):
+            return tf.identity(y)
+
+    with pytest.raises(ExportError, match=f"calls '{operation}', which may do more than compute"):
+        load(of_tensorflow_1(tmp_path / "saved", make))
+    assert not list(tmp_path.glob("target*"))
