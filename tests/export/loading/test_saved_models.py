@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from keras_norms.export import ExportError, load, to_onnx, to_tflite
-from keras_norms.export.loading.graph_safety import check_operations
+from keras_norms.export.loading.graph_safety import called_operations_1, check_operations
 from keras_norms.export.loading.keras_saved_model import KerasSavedModel
 from keras_norms.export.loading.protobuf_wire import fields, varint
 
@@ -120,9 +120,11 @@ def test_truncated_parts_are_refused_in_one_line(file, part, of_keras, tmp_path)
 def test_missing_weights_are_named(of_keras, tmp_path):
     folder = copied(of_keras[0], tmp_path)
     data = folder / "variables/variables.data-00000-of-00001"
-    data.write_bytes(data.read_bytes()[:40])
-    with pytest.raises(ExportError, match="variables.data-00000-of-00001' does not hold all of"):
-        load(folder, prove=False)
+    whole = data.read_bytes()
+    for left in (len(whole) - 1, 40, 0):  # the object graph is the last there
+        data.write_bytes(whole[:left])
+        with pytest.raises(ExportError, match="variables.data-00000-of-00001' does not hold all of"):
+            load(folder, prove=False)
     (folder / "variables/variables.index").unlink()
     with pytest.raises(ExportError, match="no 'variables/variables.index', where its weights are listed"):
         load(folder, prove=False)
@@ -285,6 +287,26 @@ def of_tensorflow_1(folder, make):
 def test_a_graph_of_tensorflow_1_is_a_signature_too(tmp_path):
     model = load(of_tensorflow_1(tmp_path / "saved", tf.identity)).model
     np.testing.assert_allclose(model({"x": X})["y"], X @ np.full((5, 2), 0.25), rtol=1e-5)
+
+
+@pytest.mark.parametrize("where", ["output", "main_op", "restore"])
+def test_what_only_seems_to_save_is_checked_where_it_runs(where):
+    """A node that writes, called the end of saving, and behind what is called or runs at loading too."""
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    graph = meta_graph_pb2.MetaGraphDef()
+    for name, operation, inputs in (("evil", "SaveV2", []), ("y", "Identity", ["^evil"]), ("good", "RestoreV2", [])):
+        graph.graph_def.node.add(name=name, op=operation, input=inputs)
+    graph.saver_def.save_tensor_name = "evil:0"
+    graph.saver_def.restore_op_name = "y" if where == "restore" else "good"
+    if where == "output":
+        graph.signature_def["serve"].outputs["y"].name = "y:0"
+    if where == "main_op":
+        graph.collection_def["saved_model_main_op"].node_list.value.append("y")
+    assert "SaveV2" in called_operations_1(memoryview(graph.SerializeToString()))
+    graph.graph_def.node[1].input[:] = []
+    graph.saver_def.restore_op_name = "good"
+    assert not {"SaveV2", "RestoreV2"} & called_operations_1(memoryview(graph.SerializeToString()))
 
 
 @pytest.mark.parametrize("operation", ["WriteFile", "ReadFile", "SaveV2"])
