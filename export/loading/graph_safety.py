@@ -14,7 +14,7 @@ from ..errors import ExportError
 from .protobuf_wire import all_of, last_of, text_of
 
 _STATE = re.compile(
-    r"(Assign|AssignAdd|AssignSub|Read)VariableOp|VarHandleOp|VarIsInitializedOp|VariableShape|DisableCopyOnRead|"
+    r"Variable(V2)?|(Assign|AssignAdd|AssignSub|Read)VariableOp|VarHandleOp|VarIsInitializedOp|VariableShape|DisableCopyOnRead|"
     r"DestroyResourceOp|ResourceGather(Nd)?|ResourceScatter\w+|ResourceStridedSliceAssign|"
     r"StatefulPartitionedCall|If|While|Case|Assert|CheckNumerics(V2)?|Empty|GuaranteeConst|DeviceIndex|"
     r"(Anonymous)?(Mutable)?(Dense)?HashTable(V2|OfTensors|OfTensorsV2)?|LookupTable\w+|InitializeTableV2|"
@@ -34,9 +34,48 @@ def called_operations(graph: memoryview, objects: memoryview) -> frozenset[str]:
 
     The functions that save and restore are none of them: they belong to no object, and nothing here calls them.
     """
+    return _in_functions(graph, [text_of(entry, 1) for entry in all_of(objects, 2)])
+
+
+def called_operations_1(graph: memoryview) -> frozenset[str]:
+    """The operations of a graph of TensorFlow 1, which has no objects, but for those that only save its weights.
+
+    Those that restore them run as it is loaded, and may do that, and nothing else.
+    """
+    nodes = {text_of(node, 1): node for node in all_of(last_of(graph, 2, memoryview(b"")), 1)}
+    saver = last_of(graph, 3, memoryview(b""))
+    saved, restored = (_behind(nodes, [text_of(saver, number)]) for number in (2, 3))
+    ends = [text_of(last_of(each, 2, memoryview(b"")), 1) for sig in all_of(graph, 5) for each in _outputs(sig)]
+    for collection in all_of(graph, 4):
+        if "init" in text_of(collection, 1) or "main_op" in text_of(collection, 1):
+            listed = last_of(last_of(collection, 2, memoryview(b"")), 1, memoryview(b""))
+            ends += [bytes(name).decode() for name in all_of(listed, 1)]
+    called = (nodes.keys() - saved - restored) | _behind(nodes, ends)
+    found = {text_of(nodes[name], 2) for name in called}
+    found |= {text_of(nodes[name], 2) for name in restored - called} - {"RestoreV2"}
+    waiting = [function for name in called | restored for function in _functions_in(nodes[name])]
+    return frozenset(found) | _in_functions(graph, waiting)
+
+
+def _outputs(signature: memoryview) -> list[memoryview]:
+    return all_of(last_of(signature, 2, memoryview(b"")), 2)
+
+
+def _behind(nodes: dict[str, memoryview], ends: list[str]) -> set[str]:
+    """The nodes that some tensors or nodes are computed from, these among them."""
+    waiting, found = list(ends), set[str]()
+    while waiting:
+        name = waiting.pop().removeprefix("^").partition(":")[0]
+        if name in nodes and name not in found:
+            found.add(name)
+            waiting += [bytes(each).decode() for each in all_of(nodes[name], 3)]
+    return found
+
+
+def _in_functions(graph: memoryview, waiting: list[str]) -> frozenset[str]:
+    """The operations in some functions, and in those that these call."""
     library = last_of(last_of(graph, 2, memoryview(b"")), 2, memoryview(b""))
     functions = {text_of(last_of(each, 1, memoryview(b"")), 1): all_of(each, 3) for each in all_of(library, 1)}
-    waiting = [text_of(entry, 1) for entry in all_of(objects, 2)]
     seen: set[str] = set()
     found: set[str] = set()
     while waiting:

@@ -16,7 +16,7 @@ from typing import Any
 from ..errors import ExportError
 from .checkpoint import Checkpoint
 from .config_tree import Entry, decode, is_entry
-from .graph_safety import called_operations
+from .graph_safety import called_operations, called_operations_1
 from .hdf5_weights import Stored
 from .protobuf_wire import all_of, fields, last_of, text_of
 
@@ -50,14 +50,11 @@ class KerasSavedModel:
             raise ExportError("its saved_model.pb holds no graph")
         objects = last_of(graphs[0], 7, memoryview(b""))
         self._objects = all_of(objects, 1)
-        if not self._objects:
-            raise ExportError(
-                "TensorFlow 1 wrote it: it has one graph, and no objects. Load it with TensorFlow 2 where it was "
-                "written, tf.saved_model.load(path), and save it: tf.saved_model.save(loaded, path, loaded.signatures)"
-            )
         self.described = dict(_described(folder, self._objects))
         self.tensorflow = text_of(last_of(graphs[0], 1, memoryview(b"")), 5)
-        self.operations = called_operations(graphs[0], objects)
+        # TensorFlow 1 wrote a graph, and no objects.
+        called = called_operations(graphs[0], objects) if self._objects else called_operations_1(graphs[0])
+        self.operations = called
 
     def config(self) -> Entry:
         """The config of the model.

@@ -139,7 +139,7 @@ REFUSED = {
     ),
     "weights alone": (weights, "it holds weights without a model"),
     "SavedModel without a graph": (no_graph, "its saved_model.pb holds no graph"),
-    "SavedModel of TensorFlow 1": (of_tensorflow_1, "TensorFlow 1 wrote it: it has one graph, and no objects"),
+    "SavedModel of an empty graph": (of_tensorflow_1, "it has no signature|TensorFlow does not load it"),
     "subclassed SavedModel": (
         subclassed,
         "subclassed model, 'Subclassed': Python code calls .*--signature on the command",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from keras_norms.export import ExportError, load, to_onnx, to_tflite
-from keras_norms.export.loading.graph_safety import check_operations
+from keras_norms.export.loading.graph_safety import called_operations_1, check_operations
 from keras_norms.export.loading.keras_saved_model import KerasSavedModel
 from keras_norms.export.loading.protobuf_wire import fields, varint
 
@@ -120,9 +120,11 @@ def test_truncated_parts_are_refused_in_one_line(file, part, of_keras, tmp_path)
 def test_missing_weights_are_named(of_keras, tmp_path):
     folder = copied(of_keras[0], tmp_path)
     data = folder / "variables/variables.data-00000-of-00001"
-    data.write_bytes(data.read_bytes()[:40])
-    with pytest.raises(ExportError, match="variables.data-00000-of-00001' does not hold all of"):
-        load(folder, prove=False)
+    whole = data.read_bytes()
+    for left in (len(whole) - 1, 40, 0):  # the object graph is the last there
+        data.write_bytes(whole[:left])
+        with pytest.raises(ExportError, match="variables.data-00000-of-00001' does not hold all of"):
+            load(folder, prove=False)
     (folder / "variables/variables.index").unlink()
     with pytest.raises(ExportError, match="no 'variables/variables.index', where its weights are listed"):
         load(folder, prove=False)
@@ -268,3 +270,58 @@ def test_damaged_messages_are_refused():
     with pytest.raises(ExportError, match="a field in it is longer than the file"):
         list(fields(memoryview(b"\x0a\x05ab")))
     assert list(fields(memoryview(b"\x08\x96\x01\x12\x02ab"))) == [(1, 150), (2, b"ab")]
+
+
+def of_tensorflow_1(folder, make):
+    """A SavedModel as TensorFlow 1 wrote it: a graph with a saver, and a signature."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        x = v1.placeholder(tf.float32, [None, 5], name="x")
+        kernel = v1.get_variable("kernel", initializer=np.full((5, 2), 0.25, "float32"), use_resource=False)
+        y = make(tf.matmul(x, kernel))
+        session.run(v1.global_variables_initializer())
+        v1.saved_model.simple_save(session, str(folder), {"x": x}, {"y": y})
+    return folder
+
+
+def test_a_graph_of_tensorflow_1_is_a_signature_too(tmp_path):
+    model = load(of_tensorflow_1(tmp_path / "saved", tf.identity)).model
+    np.testing.assert_allclose(model({"x": X})["y"], X @ np.full((5, 2), 0.25), rtol=1e-5)
+
+
+@pytest.mark.parametrize("where", ["output", "main_op", "restore"])
+def test_what_only_seems_to_save_is_checked_where_it_runs(where):
+    """A node that writes, called the end of saving, and behind what is called or runs at loading too."""
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    graph = meta_graph_pb2.MetaGraphDef()
+    for name, operation, inputs in (("evil", "SaveV2", []), ("y", "Identity", ["^evil"]), ("good", "RestoreV2", [])):
+        graph.graph_def.node.add(name=name, op=operation, input=inputs)
+    graph.saver_def.save_tensor_name = "evil:0"
+    graph.saver_def.restore_op_name = "y" if where == "restore" else "good"
+    if where == "output":
+        graph.signature_def["serve"].outputs["y"].name = "y:0"
+    if where == "main_op":
+        graph.collection_def["saved_model_main_op"].node_list.value.append("y")
+    assert "SaveV2" in called_operations_1(memoryview(graph.SerializeToString()))
+    graph.graph_def.node[1].input[:] = []
+    graph.saver_def.restore_op_name = "good"
+    assert not {"SaveV2", "RestoreV2"} & called_operations_1(memoryview(graph.SerializeToString()))
+
+
+@pytest.mark.parametrize("operation", ["WriteFile", "ReadFile", "SaveV2"])
+def test_a_graph_of_tensorflow_1_that_touches_files_is_not_run(operation, tmp_path):
+    target = str(tmp_path / "target")
+
+    def make(y):
+        made = {
+            "WriteFile": lambda: tf.io.write_file(target, "written"),
+            "ReadFile": lambda: tf.io.read_file(target),
+            "SaveV2": lambda: tf.raw_ops.SaveV2(prefix=target, tensor_names=["a"], shape_and_slices=[""], tensors=[y]),
+        }[operation]()
+        with tf.control_dependencies([made]):
+            return tf.identity(y)
+
+    with pytest.raises(ExportError, match=f"calls '{operation}', which may do more than compute"):
+        load(of_tensorflow_1(tmp_path / "saved", make))
+    assert not list(tmp_path.glob("target*"))
