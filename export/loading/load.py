@@ -124,7 +124,11 @@ def _read_pair(architecture: Path, weights: Path, custom: dict[str, Any]) -> _Re
 def _read_folder(folder: Path, custom: dict[str, Any], signature: str | None) -> _Read:
     found = KerasSavedModel(folder)
     if found.described and signature is None:
-        return _translated(read_saved_model(folder, found), custom)
+        old = read_saved_model(folder, found)
+        try:
+            return _translated(old, custom)
+        except ExportError as error:
+            raise ExportError(f"{error}. Or take one of its functions as it is: signature= (--signature)") from error
     model, name = signature_model(folder, found, signature)
     proof = Proof(f"none is needed: the model is the signature '{name}' itself, which TensorFlow runs")
     return _Read(model, f"TensorFlow {found.tensorflow}", None, proof)

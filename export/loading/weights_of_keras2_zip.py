@@ -16,10 +16,11 @@ import keras
 
 from ..errors import ExportError
 from ..model.keras_graph import own_weights
-from .config_tree import Entry, is_entry, is_model, name_of, walk
+from .config_tree import Entry, is_entry, is_model, name_of
 from .hdf5_weights import member
 
 _Found = Iterator[tuple[Any, list[h5py.Dataset]]]
+_Places = dict[str, list[str]]  # the groups of the layers by their names
 
 
 def stored_variables(entry: Entry, layer: Any, file: h5py.File) -> _Found:
@@ -28,16 +29,10 @@ def stored_variables(entry: Entry, layer: Any, file: h5py.File) -> _Found:
     Raises:
         ExportError: If the file has no weights for a layer.
     """
-    for each in walk(entry):
-        if "shared_object_id" in each:
-            raise ExportError(
-                f"layer '{name_of(each)}' is shared by several models, and a .keras file of Keras 2 then does not say "
-                "whose weights are whose (tf_keras cannot read it either). Save the model as .h5 where it was written"
-            )
-    yield from _below(entry, layer, file, "")
+    yield from _below(entry, layer, file, "", {})
 
 
-def _below(entry: Entry, layer: Any, file: h5py.File, path: str) -> _Found:
+def _below(entry: Entry, layer: Any, file: h5py.File, path: str, places: _Places) -> _Found:
     if "stands_for" in entry:
         inner = layer.get_layer(entry["stands_for"])
         yield inner, _own(file, path, len(own_weights(inner)), layer.name)
@@ -47,32 +42,51 @@ def _below(entry: Entry, layer: Any, file: h5py.File, path: str) -> _Found:
     if own_weights(layer):
         yield layer, _own(file, path, len(own_weights(layer)), layer.name)
     if is_model(entry):
-        yield from _of_model(entry, layer, file, path)
+        yield from _of_model(entry, layer, file, path, places)
         return
     group = file.get(path, {})
     for key in group:
         part = getattr(layer, key, None)
         inner = _entry_of(entry, key)
         if isinstance(part, keras.Layer):
-            yield from _below(inner, part, file, f"{path}/{key}")
+            yield from _below(inner, part, file, f"{path}/{key}", places)
         elif isinstance(part, (list, tuple)) and key != "vars":
             parts = [each for each in part if isinstance(each, keras.Layer)]
             names = _numbered([type(each).__name__ for each in parts])
             for name, each in zip(names, parts, strict=True):
-                yield from _below({"class_name": "", "config": {}}, each, file, f"{path}/{key}/{name}")
+                yield from _below({"class_name": "", "config": {}}, each, file, f"{path}/{key}/{name}", places)
 
 
-def _of_model(entry: Entry, model: Any, file: h5py.File, path: str) -> _Found:
+def _of_model(entry: Entry, model: Any, file: h5py.File, path: str, places: _Places) -> _Found:
     entries = [each for each in entry["config"]["layers"] if "file_class" in each]
     seen: Counter[str] = Counter()
     loaded = {each.name: each for each in model.layers}
     if entry["class_name"] == "Sequential":  # its input layer is not among its layers
         entries = [each for each in entries if each["class_name"] != "InputLayer"]
     for each in entries:
-        group = _next_name(each["file_class"], seen)
+        shared = "shared_object_id" in each
+        group = "" if shared else f"{path}/layers/{_next_name(each['file_class'], seen)}".lstrip("/")
+        group = _place(each, group, places)
         layer = loaded.get(each["config"].get("name") or each.get("name"))
         if layer is not None:
-            yield from _below(each, layer, file, f"{path}/layers/{group}".lstrip("/"))
+            yield from _below(each, layer, file, group, places)
+
+
+def _place(entry: Entry, group: str, places: _Places) -> str:
+    """Where the weights of a layer are: those of a layer that several models share stand where it is first.
+
+    It has a number from the second time on, when it counts for no group.
+    """
+    if "shared_object_id" not in entry:
+        places.setdefault(name_of(entry), []).append(group)
+        return group
+    found = places.get(name_of(entry), [])
+    if len(found) != 1:
+        raise ExportError(
+            f"layer '{name_of(entry)}' is shared by several models, and {len(found)} layers of this name stand before "
+            "it, so the file does not say whose weights it has. Save the model as .h5 where it was written"
+        )
+    return found[0]
 
 
 def _own(file: h5py.File, path: str, count: int, name: str) -> list[h5py.Dataset]:

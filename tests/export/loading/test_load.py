@@ -280,12 +280,22 @@ def test_defaults_of_the_time_are_kept(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_layer_of_two_models_loads_from_h5_and_is_refused_from_keras(tmp_path):
+@pytest.mark.parametrize("suffix", [".h5", ".keras", ""])
+def test_a_layer_of_two_models_is_loaded_into_both(suffix, tmp_path):
+    """A .keras file has its weights once, which tf_keras itself cannot read."""
     model = shared_across_models()
-    loaded = load(write(model, tmp_path / "m.h5"), prove=False).model
+    loaded = load(write(model, tmp_path / f"m{suffix}"), prove=False).model
     assert_same(loaded(inputs_of(model)), model(inputs_of(model)))
-    with pytest.raises(ExportError, match="layer 'dense.*' is shared by several models"):
-        load(write(model, tmp_path / "m.keras"), prove=False)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_shared_layer_whose_name_is_not_its_own_is_refused_from_keras(tmp_path):
+    x, dense = tk.Input(FLAT), L.Dense(5, name="d")
+    other = tk.Model(a := tk.Input(FLAT), L.Dense(5, name="d")(a), name="other")
+    first = tk.Model(b := tk.Input(FLAT), dense(b), name="first")
+    path = write(tk.Model(x, dense(first(other(x)))), tmp_path / "m.keras")
+    with pytest.raises(ExportError, match="layer 'd' is shared by several models, and 2 layers of this name"):
+        load(path, prove=False)
 
 
 @pytest.mark.filterwarnings("ignore")

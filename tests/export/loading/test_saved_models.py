@@ -191,6 +191,22 @@ def test_names_with_a_slash_are_kept_in_both_formats(of_tensorflow, tmp_path):
         assert set(report.verification.outputs) == {"projected/rows", "norm"}
 
 
+def test_a_class_that_is_missing_leaves_the_signature(tmp_path):
+    """As in basic-pitch 0.4."""
+
+    class Own(tk.layers.Layer):
+        def call(self, inputs):
+            return inputs * 2.0
+
+    folder = saved(tmp_path, tk.Sequential([tk.Input((5,), name="x"), Own()]))
+    with pytest.raises(
+        ExportError, match=r"it uses 'Own', which is not registered.* as it is: signature= \(--signature"
+    ):
+        load(folder)
+    (got,) = load(folder, signature="serving_default").model({"x": X}).values()
+    np.testing.assert_array_equal(got, X * 2)
+
+
 class Writes(tf.Module):
     """A program that writes a file when it is called."""
 
