@@ -8,6 +8,7 @@ from ..model.test_inputs import Probe
 from ..quantization.modes import Mode
 from .interface import Artifact, mismatch
 from .metrics import distance
+from .output_scales import OutputScales
 from .reference import Reference
 from .tolerance import ordinary
 
@@ -16,7 +17,7 @@ def advice(
     artifact: Artifact,
     advisers: dict[str, Runner],
     expectations: list[tuple[Probe, Reference]],
-    reached: list[float],
+    scales: OutputScales,
     tolerance: float,
     mode: Mode | None,
 ) -> tuple[str, ...]:
@@ -34,7 +35,7 @@ def advice(
             continue
         for i, (y, other) in enumerate(zip(expected.outputs, got, strict=True)):
             problem = mismatch(y, other, mode)
-            off = distance(y, other, reached[i]).relative
+            off = distance(y, other, scales.on(case)[i]).relative
             if problem or off > tolerance:
                 said = problem or f"is off by {off:.1e} of its scale"
                 lines.append(f"{name}, which decides nothing: output {i} {said} on {case.name} input")

@@ -24,6 +24,7 @@ from .float32_rounding import STEP, Rounding, rounding, rounding_by_steps
 from .interface import Artifact, first_of, fixed_batch, mismatch
 from .metrics import SMALLEST_SCALE, SWAPPED, Distance, distance, is_same_and_not
 from .movement import movements
+from .output_scales import OutputScales
 from .reference import Redraws, Reference, narrowed, references, run_model
 from .tolerance import Tolerance, ordinary, unusable, widened
 
@@ -53,12 +54,12 @@ def compare(
     with in_float32(facts.model):
         expectations, skipped = references(facts, cases)
         floor_db = mode.floor_db if mode and not allowed.given else None
-        comparison = _Comparison(facts, artifact, allowed, floor_db, mode, _reached(expectations))
+        comparison = _Comparison(facts, artifact, allowed, floor_db, mode, OutputScales.among(expectations))
         for case, expected in expectations:
             found, reasons = comparison.checks(case, expected)
             checks += found
             skipped += [f"{case.name}{reason}" for reason in reasons]
-        told = advice(artifact, advisers or {}, expectations, comparison.reached, allowed.share, mode)
+        told = advice(artifact, advisers or {}, expectations, comparison.scales, allowed.share, mode)
     ordinary_ones = {case.name for case in cases if ordinary(case)}
     told_by = {check.output for check in checks if check.case in ordinary_ones and check.judged_for == "numbers"}
     return VerifyReport(
@@ -73,13 +74,6 @@ def compare(
         # zeros or a constant alone prove nothing
         undecided=tuple(name for name in facts.signature.outputs if name not in told_by),
     )
-
-
-def _reached(expectations: list[tuple[Probe, Reference]]) -> list[float]:
-    """The scale of each output on ordinary inputs: where it is far smaller, rounding is judged against this."""
-    of_ordinary = [map(scale, expected.outputs) for case, expected in expectations if ordinary(case)]
-    of_any = [[0.0] * len(expected.outputs) for _, expected in expectations[:1]]
-    return [max(scales) for scales in zip(*of_ordinary, *of_any, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -105,7 +99,7 @@ class _Comparison:
     tolerance: Tolerance
     floor_db: float | None
     mode: Mode | None
-    reached: list[float]
+    scales: OutputScales
 
     def checks(self, case: Probe, expected: Reference) -> tuple[list[Check], list[str]]:
         """What came of one input, and why some outputs, or all, cannot be judged by their numbers on it."""
@@ -114,7 +108,8 @@ class _Comparison:
             return [], [f": {reason}"]
         measured, expected, reasons = self._measure(case, expected)
         rounded = self._rounding(case, expected, measured)
-        useless = self._useless(case, expected, rounded) if rounded else {}
+        exceeded = {found.output for found in measured if found.distance.relative > self.tolerance.share}
+        useless = self._useless(case, expected, rounded, exceeded) if rounded else {}
         found = [self._check(case, expected, one, rounded, one.output in useless) for one in measured]
         if case.name == INFINITE and not case.given:
             found = [check for check, one in zip(found, measured, strict=True) if one.output not in useless]
@@ -123,23 +118,23 @@ class _Comparison:
             return found, [f": {next(iter(useless.values()))}"]
         return found, [*reasons, *(f", output '{names[i]}': {reason}" for i, reason in useless.items())]
 
-    def _useless(self, case: Probe, expected: Reference, rounded: Rounding) -> dict[int, str]:
-        """The outputs whose numbers tell nothing about the artifact, and why: the worst first.
+    def _useless(self, case: Probe, expected: Reference, rounded: Rounding, exceeded: set[int]) -> dict[int, str]:
+        """Those of the outputs in `exceeded` whose numbers tell little about the artifact, and why: the worst first.
 
         On inputs that are made to break norms an output may be nothing but rounding, as that of a norm of equal
         numbers is. So there what the output reaches on ordinary inputs is its scale, where that is more.
         """
         found: dict[int, str] = {}
-        for i in sorted(range(len(rounded.shares)), key=lambda i: -rounded.shares[i]):
-            least, own = self._scales(i, expected)
-            most = own if ordinary(case) else max(own, self.reached[i])
+        for i in sorted(exceeded, key=lambda i: -rounded.shares[i]):
+            least, own = self._scales(i, case, expected)
+            most = own if ordinary(case) else max(own, self.scales.on(case)[i])
             reason = unusable(Rounding([rounded.shares[i] * (max(own, least) / most if most else 1.0)], rounded.how))
             found |= {i: reason} if reason else {}
         return found
 
-    def _scales(self, i: int, expected: Reference) -> tuple[float, float]:
+    def _scales(self, i: int, case: Probe, expected: Reference) -> tuple[float, float]:
         """The least scale that errors of an output are taken relative to, and its own for this input."""
-        return SMALLEST_SCALE * self.reached[i], scale(expected.part(i, expected.outputs[i]))
+        return SMALLEST_SCALE * self.scales.on(case)[i], scale(expected.part(i, expected.outputs[i]))
 
     def _measure(self, case: Probe, expected: Reference) -> tuple[list[_Measured], Reference, list[str]]:
         """What every runtime computes, what the model says in the positions that can be judged, and what cannot."""
@@ -180,12 +175,12 @@ class _Comparison:
         return all(found.problem is None and found.distance.relative <= self.tolerance.share for found in measured)
 
     def _measured(self, runtime: str, case: Probe, expected: Reference, got: Arrays) -> list[_Measured]:
-        names, measured = self.facts.signature.outputs, []
+        names, reached, measured = self.facts.signature.outputs, self.scales.on(case), []
         for i, (y, other) in enumerate(zip(expected.outputs, got, strict=True)):
-            found = distance(expected.part(i, y), expected.part(i, other), self.reached[i])
+            found = distance(expected.part(i, y), expected.part(i, other), reached[i])
             broken = problem = mismatch(y, other, self.mode)
             if problem is None and case.judged_for == "numbers":
-                problem = _swapped(i, names, expected.outputs, other, self.reached[i])
+                problem = _swapped(i, names, expected.outputs, other, reached[i])
             if broken is None and not np.isfinite(other[np.isfinite(y)]).all():
                 broken = "is not finite where the model's is"
             measured.append(_Measured(runtime, i, found, broken if case.judged_for == "finite" else problem, broken))
@@ -198,7 +193,7 @@ class _Comparison:
             return None
 
         def measure(outputs: Arrays, others: Arrays) -> list[float]:
-            return expected.measure(outputs, others, self.reached)
+            return expected.measure(outputs, others, self.scales.on(case))
 
         def explained(rounded: Rounding) -> bool:
             limits = self.tolerance.limits(rounded)
@@ -206,16 +201,16 @@ class _Comparison:
 
         found = rounding(self.facts, run_model, expected.finite, measure)
         if not ordinary(case):
-            found = found.or_by(self._step_of_reach(expected))
+            found = found.or_by(self._step_of_reach(case, expected))
         if not explained(found):
             found = found.or_by(rounding_by_steps(self.facts, run_model, expected.finite, measure))
         return found
 
-    def _step_of_reach(self, expected: Reference) -> Rounding:
+    def _step_of_reach(self, case: Probe, expected: Reference) -> Rounding:
         """A rounding step of what each output reaches on ordinary inputs."""
         shares = []
-        for i, reached in enumerate(self.reached):
-            scales = self._scales(i, expected)
+        for i, reached in enumerate(self.scales.on(case)):
+            scales = self._scales(i, case, expected)
             shares.append(STEP * reached / max(scales) if max(scales) else 0.0)
         return Rounding(shares, "by a step of what it reaches on ordinary inputs")
 
@@ -238,10 +233,10 @@ class _Comparison:
             sqnr_db=sqnr_db,
             allowed=limit,
             floor_db=floor_db,
-            ok=problem is None and (within or judged_for == "finite"),
+            ok=problem is None and (within or case.judged_for == "finite"),
             problem=problem,
             judged_for=judged_for,
-            why=widened(rounded, found.output) if rounded and limit > self.tolerance.share and not useless else None,
+            why=widened(rounded, found.output) if rounded and limit > self.tolerance.share else None,
         )
 
 

@@ -39,6 +39,7 @@ from .recording import takes_statistics
 _DRAWS = 4  # of random steps, and of inputs that are moved a little
 _FEW = 1024  # numbers in all outputs: fewer may be right by luck
 _LITTLE = 2.0**-12
+_ALL_WHOLE = 2.0**23
 STEP = float(np.finfo("float32").eps)  # of 1
 _BOUNDED = {"sigmoid", "tanh", "softmax"}
 BY_STEPS = "by steps of float32 in weights and layers"
@@ -152,8 +153,9 @@ def _either_way(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _one_step(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Every float that is no whole number moved by one rounding step, up or down."""
-    return np.where(x == np.round(x), x, np.nextafter(x, _either_way(x, rng)))
+    """Every float that is no whole number moved by one rounding step, up or down. All are whole from 2^23 on."""
+    whole = (x == np.round(x)) & (np.abs(x) < _ALL_WHOLE)
+    return np.where(whole, x, np.nextafter(x, _either_way(x, rng)))
 
 
 def _moved(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:

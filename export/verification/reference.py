@@ -48,17 +48,17 @@ class Reference:
         return replace(self, judged=judged)
 
     def without_zero_weights(self, got: Arrays, of_file: Redraws) -> tuple[Reference, int]:
-        """The same without positions of the first sample that no finite number changes in the file either; how many.
+        """The same without what is not finite in the first sample and what no finite number changes there; how much.
 
         The infinity comes there with a weight of zero, as in an interpolation, and zero times infinity is NaN. That is
         no leak. It stays one in other samples.
         """
         judged = [mask.copy() for mask in self.judged or []]
-        for k, (mask, y, other) in enumerate(zip(judged, self.outputs, got, strict=True)):
+        for k, (mask, other) in enumerate(zip(judged, got, strict=True)):
             if mask.ndim and mask.shape == other.shape:
                 draws = [of_file.untouched(i)[k] for i in range(_DRAWN_FOR_FILES)]
                 touched = ~np.logical_and.reduce(draws)
-                mask[:1] &= touched[:1] | np.isclose(y[:1], other[:1], _SAME, _SAME)
+                mask[:1] &= touched[:1] | np.isfinite(other[:1])
         left_out = sum(int(mask.sum() - rest.sum()) for mask, rest in zip(self.judged or [], judged, strict=True))
         return replace(self, judged=judged), left_out
 

@@ -13,6 +13,7 @@ from ...model.layer_names import layer_of
 from ...model.parts_below import inner_parts, operations_below
 
 _PATH = re.compile(r"[\w.:;-]+(?:/[\w.:;-]+)+")
+_SOURCE = re.compile(r"\.(cc|cpp|h|py)\b")  # a file of the runtime's own
 
 
 @contextmanager
@@ -30,5 +31,6 @@ def layer_named(model: keras.Model) -> Iterator[None]:
 def _layer_in(text: str, model: keras.Model) -> str | None:
     inner = inner_parts(model)
     known = {op.name: inner.get(id(op), op).name for op in operations_below(model) if not isinstance(op, keras.Model)}
-    found = (layer_of(path, known) for path in _PATH.findall(text))
+    paths = (path for path in _PATH.findall(text) if not _SOURCE.search(path))
+    found = (layer_of(path, known) for path in paths)
     return next((known[name] for name in found if name in known), None)

@@ -7,13 +7,15 @@ step of its inputs does to it, the file's value is handed on: the next layer is 
 and nothing adds up. A result that is not found, because the file merged it or because it is wrong, is handed on as
 computed. An output must then be as near as any other.
 
-Where a result is nothing but rounding, "8 times" may be all of it. That counts only if the step moves the result by
-less than 1e-5 of the inputs' scale, and if all its inputs were found in the file or are the model's own: a layer that
-makes any number of a rounding step (the sine of 1e9 times its input) tells nothing, nor does the zero of a wrong input.
+"8 times" is no more than 1e-3 of a result, unless it is nothing but rounding: then it may be all of it. And it counts
+only if the step moves the result by less than 1e-5 of the inputs' scale, if the opposite step moves it the other way,
+and if all inputs were found in the file or are the model's own. A layer that makes any number of a rounding step (the
+sine of 1e9 times its input) tells nothing, nor does the zero of a wrong input.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any, NamedTuple
@@ -27,12 +29,13 @@ from ...model.patching import patched_calls
 from ...model.precision import in_float64
 from ...model.relative_error import absolute_errors, largest, scale
 from ...model.user_inputs import Arrays
-from ..tolerance import FACTOR
+from ..tolerance import FACTOR, MOST_OFF
 from .found_values import Values
 
 _SAME = 1e-5
 _SMALL = 1e-5  # a step that moves a result by less of its inputs' scale makes no other result of it
 _STEP = float(np.finfo("float32").eps) / 2
+_BENT = 0.1  # of what a step does: how far from linear it may be
 _DRAWS = 2
 
 
@@ -92,12 +95,12 @@ class _Replay:
         return call
 
     def _moved(self, call: Callable[..., Any], args: Any, kwargs: Any) -> list[list[Any]]:
-        """The results for inputs that are moved by a rounding step of their scale."""
+        """The results for inputs that are moved by a rounding step of their scale: each draw, and its opposite."""
         found = []
         self._trying = True
         try:
-            for seed in range(_DRAWS):
-                step = partial(_stepped, rng=np.random.default_rng(seed))
+            for seed, sign in itertools.product(range(_DRAWS), (1.0, -1.0)):
+                step = partial(_stepped, rng=np.random.default_rng(seed), sign=sign)
                 results = call(*keras.tree.map_structure(step, args), **keras.tree.map_structure(step, kwargs))
                 found.append([_numbers(y) for y in keras.tree.flatten(results)])
         finally:
@@ -108,18 +111,32 @@ class _Replay:
         exact = _numbers(y)
         if exact is None or not np.isfinite(exact).all():
             return y
-        reach = max((scale(_numbers(x)) for x in taken), default=0.0)
-        by = max(largest(absolute_errors(exact, results[i])) for results in moved)
-        small = by <= _SMALL * reach and all(id(x) in self._of_file for x in taken)
-        rounding = FACTOR * by if small else 0.0
+        by, rounding = self._rounding(exact, [results[i] for results in moved], taken)
         found = self._values.nearest_within(exact, max(_SAME * scale(exact), rounding))
         tensor = y if found is None else keras.ops.convert_to_tensor(found.astype("float64"), "float64")
         self._kept.append(tensor)
         if found is not None:
-            # What is handed on may be off to one side and what a runtime computes to the other.
-            self.slack[id(tensor)] = max([2 * rounding, *(self.slack.get(id(x), 0.0) for x in taken)])
+            # What is handed on may be off to one side and what a runtime computes to the other. Behind a layer both are
+            # as much larger or smaller as what a step of its inputs makes of its result.
+            before = [self.slack.get(id(x), 0.0) / (_STEP * scale(_numbers(x))) for x in taken if scale(_numbers(x))]
+            self.slack[id(tensor)] = max(2 * rounding, by * max(before, default=0.0))
             self._of_file.add(id(tensor))
         return tensor
+
+    def _rounding(self, exact: np.ndarray, moved: list[np.ndarray], taken: list[Any]) -> tuple[float, float]:
+        """How far a rounding step of its inputs moves a result, and how far off it may be in the file by that."""
+        by = max(largest(absolute_errors(exact, y)) for y in moved)
+        reach = max((scale(_numbers(x)) for x in taken), default=0.0)
+        if not (by <= _SMALL * reach and all(id(x) in self._of_file for x in taken)):
+            return by, 0.0
+        # A step and its opposite move what is linear in them to either side of the result, and a wave to anywhere.
+        bent = max(
+            largest(absolute_errors(2.0 * exact, y + back)) for y, back in zip(moved[::2], moved[1::2], strict=True)
+        )
+        if bent > _BENT * by:
+            return by, 0.0
+        nothing_else = scale(exact) <= FACTOR * by
+        return by, FACTOR * by if nothing_else else min(FACTOR * by, MOST_OFF * scale(exact))
 
 
 def _numbers(x: Any) -> Any:
@@ -132,9 +149,9 @@ def _numbers(x: Any) -> Any:
         return None
 
 
-def _stepped(x: Any, rng: np.random.Generator) -> Any:
+def _stepped(x: Any, rng: np.random.Generator, sign: float) -> Any:
     numbers = _numbers(x)
     if numbers is None:
         return x
-    steps = rng.choice([-1.0, 1.0], numbers.shape) * scale(numbers) * _STEP
+    steps = sign * rng.choice([-1.0, 1.0], numbers.shape) * scale(numbers) * _STEP
     return keras.ops.convert_to_tensor(numbers + np.where(numbers == np.round(numbers), 0.0, steps), numbers.dtype.name)
