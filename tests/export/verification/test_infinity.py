@@ -46,6 +46,15 @@ def test_an_infinity_times_zero_in_its_own_sample_is_no_leak():
     assert left_out(added(0.0, (0, 2))) == [(0, 2)]
 
 
+def test_a_finite_number_is_none():
+    def half(x):
+        y = x.copy()
+        y[0, 2] = 0.5
+        return y
+
+    assert left_out(half) == []
+
+
 def test_in_another_sample_it_is_one():
     assert left_out(added(0.0, (1, 2))) == []
 

@@ -1,0 +1,100 @@
+"""Files that are wrong where rounding alone moves the model, or where one kind of input is far larger than another."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from keras_norms.export import verify
+from keras_norms.export.formats import format_of
+from keras_norms.export.model.facts import ModelFacts
+from keras_norms.export.verification.cases import cases_to_try
+from keras_norms.export.verification.inside.found_values import Values
+from keras_norms.export.verification.inside.layer_by_layer import layer_by_layer
+from keras_norms.export.verification.judge_artifact import judge_artifact
+from norm_mutants import export_unverified, verified_here
+
+L = keras.layers
+RNG = np.random.default_rng(1)
+
+
+def of(*functions, width=50):
+    x = y = keras.Input((width,), name="x")
+    for i, function in enumerate(functions):
+        y = L.Lambda(function, name=f"layer_{i}")(y)
+    return keras.Model(x, y)
+
+
+def judged(right, wrong, path, **given):
+    export_unverified(wrong, path)
+    with verified_here():
+        return verify(right, path, **given)
+
+
+def logistic(turns=17):
+    """Rounding moves its outputs by 4e-2."""
+    x = keras.Input((6,))
+    y = of(*[lambda t: 4.0 * t * (1.0 - t)] * turns, width=6)(L.Activation("sigmoid")(x))
+    return keras.Model(x, L.Dense(2, use_bias=False, kernel_initializer="ones")(y))
+
+
+class Elsewhere:
+    """A runtime that answers 7 everywhere."""
+
+    def __init__(self, runner):
+        self.runner, self.inputs, self.outputs = runner, runner.inputs, runner.outputs
+
+    def run(self, arrays):
+        return {name: np.full_like(y, 7.0) for name, y in self.runner.run(arrays).items()}
+
+
+@pytest.mark.runtime
+def test_each_runtime_is_held_to_what_rounding_explains(tmp_path):
+    model, path = logistic(), tmp_path / "m.onnx"
+    export_unverified(model, path)
+    form, facts = format_of(path), ModelFacts.of(model)
+    sound = form.runners(path)
+    assert judge_artifact(facts, form, path, sound, cases_to_try(facts, sound, path)).ok
+    for name, runner in list(sound.items())[:2]:
+        runners = {**sound, name: Elsewhere(runner)}
+        report = judge_artifact(facts, form, path, runners, cases_to_try(facts, runners, path))
+        assert not report.ok
+        assert name in report.failure()
+
+
+@pytest.mark.runtime
+@pytest.mark.parametrize("wave", [ops.cos, lambda t: 0.0 * t, lambda t: 0.5 * ops.sin(t)])
+def test_another_wave_behind_large_numbers_is_refused(wave, tmp_path):
+    bias = RNG.uniform(2e6, 4e6, 50).astype("float32")
+    right, wrong = (of(lambda t: t * 5e5 + bias, function, lambda t: t * 1.0001) for function in (ops.sin, wave))
+    assert not judged(right, wrong, tmp_path / "m.onnx").ok
+
+
+@pytest.mark.runtime
+def test_large_inputs_of_the_user_hide_nothing_on_random_ones(tmp_path):
+    right, wrong = (of(lambda t, eps=eps: t + t / ops.sqrt(t * t + eps)) for eps in (1e-3, 1e-2))
+    large = (3e6 * RNG.normal(size=(4, 50))).astype("float32")
+    assert not judged(right, wrong, tmp_path / "m.onnx").ok
+    assert not verify(right, tmp_path / "m.onnx", inputs=large).ok
+
+
+@pytest.mark.runtime
+def test_small_inputs_of_the_user_are_judged_by_what_they_give(tmp_path):
+    right, wrong = of(lambda t: t * 2.0), of(lambda t: ops.where(ops.abs(t) < 1e-6, 0.0, t * 2.0))
+    small = (1e-8 * RNG.normal(size=(4, 50))).astype("float32")
+    assert judged(right, wrong, tmp_path / "m.onnx").ok
+    report = verify(right, tmp_path / "m.onnx", inputs=small)
+    assert not report.ok
+    assert {check.case for check in report.checks if not check.ok} == {"given"}
+
+
+def replayed(model, x, values):
+    return layer_by_layer(ModelFacts.of(model), [x], Values(values))[0]
+
+
+def test_what_may_be_off_behind_a_layer_is_as_much_smaller_as_its_result():
+    data = (1e4 * np.random.default_rng(0).normal(size=(2, 50))).astype("float32")
+    bare, scaled = of(lambda t: t - ops.mean(t)), of(lambda t: t - ops.mean(t), lambda t: t * 0.003)
+    first = ops.convert_to_numpy(bare(data))
+    before, behind = replayed(bare, data, [first]), replayed(scaled, data, [first, 0.003 * first])
+    assert before.slack > 0
+    assert behind.slack == pytest.approx(0.003 * before.slack, rel=0.5)
