@@ -50,7 +50,10 @@ class KerasSavedModel:
             raise ExportError("its saved_model.pb holds no graph")
         objects = last_of(graphs[0], 7, memoryview(b""))
         self._objects = all_of(objects, 1)
-        self.described = dict(_described(folder, self._objects))
+        described = list(_described(folder, self._objects))
+        self.described = dict(described)
+        if len(self.described) < len(described):
+            raise ExportError("it is damaged: it says twice what one object of Keras is")
         self.tensorflow = text_of(last_of(graphs[0], 1, memoryview(b"")), 5)
         # TensorFlow 1 wrote a graph, and no objects.
         called = called_operations(graphs[0], objects) if self._objects else called_operations_1(graphs[0])
