@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 
 from ..errors import ExportError
-from .protobuf_wire import all_of, last_of, varint
+from .protobuf_wire import all_of, last_of, message_of, varint
 
 _MAGIC, _FOOTER = 0xDB4775248B80FB57, 48
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -67,7 +67,7 @@ class Checkpoint:
             raise ExportError(f"its checkpoint has no '{key}'")
         if all_of(entry, 7):
             raise ExportError(f"its weight '{key}' is kept in slices, for which there is no reader")
-        shape = tuple(last_of(size, 1, 0) for size in all_of(last_of(entry, 2, memoryview(b"")), 2))
+        shape = tuple(last_of(size, 1, 0) for size in all_of(message_of(entry, 2), 2))
         shard, at, size = (last_of(entry, number, 0) for number in (3, 4, 5))
         file = self._prefix.with_name(f"{self._prefix.name}.data-{shard:05}-of-{self._shards:05}")
         if not file.is_file() or at + size > file.stat().st_size:

@@ -25,7 +25,8 @@ def run(path: str, architecture: str | None, inputs: str, outputs: str, layers: 
     import tf_keras
 
     if Path(path).is_dir():  # its functions are run as they are read
-        check_operations(KerasSavedModel(Path(path)).operations)
+        read = KerasSavedModel(Path(path))
+        check_operations(read.operations, read.functions)
     with np.load(inputs) as arrays:
         given = [arrays[key] for key in arrays]
     if architecture:
