@@ -262,6 +262,11 @@ def test_the_reason_is_the_last_word():
         "deserializing class 'Dense' using config={...}.\n\nException encountered: a name must not contain '/'"
     )
     assert explain(error) == "a name must not contain '/' (TypeError)."
+    layers = ValueError(
+        "A total of 1 objects could not be loaded. Example error message for object <Dense name=d, built=True>:\n\n"
+        "Layer 'd' expected 2 variables, but received 1 variables during loading.\n\nList of objects: [...]"
+    )
+    assert explain(layers) == "Layer 'd' expected 2 variables, but received 1 variables during loading."
     assert "damaged" in explain(OSError("Unable to synchronously open file (truncated file: eof = 100)"))
     assert "nested too deeply" in explain(RecursionError("maximum recursion depth exceeded"))
 
@@ -317,3 +322,44 @@ def test_what_stands_beside_the_items_of_a_tuple_is_checked():
     hiding = decode('{"class_name": "__tuple__", "items": [1], "x": {"class_name": "Lambda", "config": {}}}')
     assert what_runs_code(hiding) is not None
     assert what_runs_code({"__passive_serialization__": True}) == "a __passive_serialization__"
+
+
+@pytest.mark.parametrize("kind", ["link", "external"])
+def test_weights_of_keras_3_that_are_kept_elsewhere_are_not_read(kind, tmp_path):
+    path, other, weights = (tmp_path / name for name in ("m.keras", "other", "w.h5"))
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(path)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    weights.write_bytes(files["model.weights.h5"])
+    with h5py.File(weights, "r+") as file:
+        group = file["layers/dense/vars"]
+        del group["0"]
+        if kind == "link":
+            group["0"] = h5py.ExternalLink(str(linked_to(other)), "/0")
+        else:
+            other.write_bytes(bytes(24))
+            group.create_dataset("0", (3, 2), "float32", external=[(str(other), 0, 24)])
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in {**files, "model.weights.h5": weights.read_bytes()}.items():
+            archive.writestr(name, data)
+    with pytest.raises(
+        ExportError, match="is a link, which is not followed|is kept in another file, which is not read"
+    ):
+        load(path)
+
+
+def linked_to(path):
+    with h5py.File(path, "w") as file:
+        file["0"] = np.zeros((3, 2), "float32")
+    return path
+
+
+def test_a_zip_file_of_a_saved_model_with_a_bad_byte_is_refused_in_one_line(tmp_path):
+    path = tmp_path / "m.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("saved_model.pb", np.random.default_rng(0).integers(0, 9, 5000).tobytes())
+    data = bytearray(path.read_bytes())
+    data[200:400] = b"\xff" * 200
+    path.write_bytes(data)
+    with pytest.raises(ExportError, match="Cannot load .*The file is damaged or truncated"):
+        load(path)

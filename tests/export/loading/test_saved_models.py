@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from keras_norms.export import ExportError, load, to_onnx, to_tflite
+from keras_norms.export.loading.crc32c import masked_crc32c
 from keras_norms.export.loading.graph_safety import called_operations_1, check_operations
 from keras_norms.export.loading.keras_saved_model import KerasSavedModel
 from keras_norms.export.loading.protobuf_wire import fields, message_of, varint
@@ -437,3 +438,24 @@ def test_the_parts_of_a_message_are_joined():
     assert list(fields(joined)) == [(1, 1), (2, 2)]
     with pytest.raises(ExportError, match="a number stands where a message should"):
         message_of(memoryview(b"\x08\x01"), 1)
+
+
+@pytest.mark.parametrize("part", ["weight", "owners", "list"])
+def test_a_bit_that_changed_is_found(part, of_keras, tmp_path):
+    folder = copied(of_keras[0], tmp_path)
+    file = folder / ("variables/variables.index" if part == "list" else "variables/variables.data-00000-of-00001")
+    data = bytearray(file.read_bytes())
+    data[{"weight": 3, "owners": len(data) - 40, "list": 40}[part]] ^= 4
+    file.write_bytes(data)
+    with pytest.raises(ExportError, match="it is damaged: the checksum of"):
+        load(folder, prove=False)
+
+
+def test_checksums_are_those_of_crc32c():
+    assert masked_crc32c(b"123456789") == ((0xE3069283 >> 15 | 0xE3069283 << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    data = np.random.default_rng(0).integers(0, 256, 4_300_001, dtype=np.uint8).tobytes()
+    known = [(0, 0xA282EAD8), (1023, None), (1024, None), (1025, None), (300_000, None), (len(data), None)]
+    for size, want in known:
+        whole = masked_crc32c(data[:size])
+        assert want in (None, whole)
+        assert whole == masked_crc32c(*(data[at : min(at + 700, size)] for at in range(0, size, 700)))  # byte by byte
