@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 
@@ -56,7 +56,7 @@ def read_architecture(path: Path) -> dict[str, Any]:
     return dict(config)
 
 
-def refuse_links(path: Path) -> None:
+def refuse_links(path: Path | IO[bytes]) -> None:
     """Refuse a file of weights that keeps some of them in another file.
 
     Raises:

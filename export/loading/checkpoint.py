@@ -15,7 +15,8 @@ import ml_dtypes
 import numpy as np
 
 from ..errors import ExportError
-from .protobuf_wire import all_of, last_of, varint
+from .crc32c import masked_crc32c
+from .protobuf_wire import all_of, last_of, message_of, varint
 
 _MAGIC, _FOOTER = 0xDB4775248B80FB57, 48
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -40,40 +41,53 @@ class Checkpoint:
 
     def object_graph(self) -> memoryview:
         """The message that says which object holds which tensor (TrackableObjectGraph)."""
-        kind, _, raw = self._raw(_GRAPH)
+        kind, _, raw, checksum = self._raw(_GRAPH)
         size, at = varint(raw, 0)
-        at += _CHECKSUM
-        if kind != _STRING or at + size != len(raw):
+        of_size, text = raw[at : at + _CHECKSUM], raw[at + _CHECKSUM :]
+        if kind != _STRING or size != len(text):
             raise ExportError("it is damaged: its checkpoint does not say whose weights are whose")
-        return raw[at:]
+        _check(checksum, "the list of whose weights are whose", size.to_bytes(4, "little"), of_size, text)
+        return text
 
     def tensor(self, key: str) -> np.ndarray:
         """A tensor, read where it is used.
 
         Raises:
-            ExportError: If there is none of this key, or if it is no tensor of numbers.
+            ExportError: If there is none of this key, if it is no tensor of numbers, or if it is damaged.
         """
-        kind, shape, raw = self._raw(key)
+        kind, shape, raw, checksum = self._raw(key)
         if kind not in _NUMBERS:
             raise ExportError(f"its weight '{key}' is of type {kind}, which is none of a layer's weights")
         dtype = np.dtype(_NUMBERS[kind])
         if math.prod(shape) * dtype.itemsize != len(raw):
             raise ExportError(f"it is damaged: its weight '{key}' of shape {shape} takes {len(raw)} bytes")
+        _check(checksum, f"its weight '{key}'", raw)
         return np.frombuffer(raw, dtype).reshape(shape)
 
-    def _raw(self, key: str) -> tuple[int, tuple[int, ...], memoryview]:
+    def _raw(self, key: str) -> tuple[int, tuple[int, ...], memoryview, int]:
+        """The type, the shape, the bytes and the checksum of a tensor."""
         entry = self._entries.get(key.encode())
         if entry is None:
             raise ExportError(f"its checkpoint has no '{key}'")
         if all_of(entry, 7):
             raise ExportError(f"its weight '{key}' is kept in slices, for which there is no reader")
-        shape = tuple(last_of(size, 1, 0) for size in all_of(last_of(entry, 2, memoryview(b"")), 2))
+        shape = tuple(last_of(size, 1, 0) for size in all_of(message_of(entry, 2), 2))
         shard, at, size = (last_of(entry, number, 0) for number in (3, 4, 5))
         file = self._prefix.with_name(f"{self._prefix.name}.data-{shard:05}-of-{self._shards:05}")
         if not file.is_file() or at + size > file.stat().st_size:
             raise ExportError(f"it is truncated or damaged: '{file.name}' does not hold all of '{key}'")
         data: Any = np.memmap(file, np.uint8, mode="r", offset=at, shape=(size,)) if size else b""
-        return last_of(entry, 1, 0), shape, memoryview(data)
+        return last_of(entry, 1, 0), shape, memoryview(data), last_of(entry, 6, 0)
+
+
+def _check(checksum: int, what: str, *pieces: Any) -> None:
+    """Refuse bytes that are not those that were written.
+
+    Raises:
+        ExportError: If their checksum is another.
+    """
+    if masked_crc32c(*pieces) != checksum:
+        raise ExportError(f"it is damaged: the checksum of {what} is not that of its bytes")
 
 
 def _table(data: memoryview) -> Iterator[tuple[bytes, memoryview]]:
@@ -100,6 +114,8 @@ def _block(data: memoryview, handle: tuple[int, int]) -> Iterator[tuple[bytes, m
         raise ExportError("it is truncated or damaged: a part of the list of its weights is missing")
     if data[offset + size] != 0:
         raise ExportError("its list of weights is compressed, for which there is no reader")
+    checksum = int.from_bytes(data[offset + size + 1 : offset + size + 5], "little")  # of the block and its kind
+    _check(checksum, "the list of its weights", data[offset : offset + size + 1])
     block = data[offset : offset + size]
     end = size - 4 - 4 * int.from_bytes(block[-4:], "little")  # then places where reading may begin
     at, key = 0, b""

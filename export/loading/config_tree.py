@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from ..errors import ExportError
+
 Entry = dict[str, Any]
 
 MODELS = ("Functional", "Model", "Sequential")
@@ -18,12 +20,26 @@ _BELOW = ("layers", "layer", "backward_layer", "cell", "cells")
 
 
 def decode(text: str | bytes) -> Any:
-    """The config in a JSON text, with tuples, shapes and NumPy numbers as plain lists and numbers."""
-    return json.loads(text, object_hook=_plain)
+    """The config in a JSON text, with tuples, shapes and NumPy numbers as plain lists and numbers.
+
+    Nothing of the text is lost: what is checked here is all that another reader of the same text can find in it.
+
+    Raises:
+        ExportError: If a key stands twice in an object: readers differ in which of them they take.
+    """
+    plain = text.decode("utf-8-sig") if isinstance(text, bytes) else text
+    return json.loads(plain, object_pairs_hook=_plain)
 
 
-def _plain(node: dict[str, Any]) -> Any:
-    if node.get("class_name") in ("__tuple__", "TensorShape") and "items" in node:
+def _plain(pairs: list[tuple[str, Any]]) -> Any:
+    node = dict(pairs)
+    if len(node) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ExportError(
+            f"its config has the key '{twice[:80]}' twice in one object, so it does not say what is meant"
+        )
+    if node.keys() == {"class_name", "items"} and node["class_name"] in ("__tuple__", "TensorShape"):
         return node["items"]
     return node["value"] if node.keys() == {"type", "value"} and node["type"] == "ndarray" else node
 

@@ -18,7 +18,7 @@ from .checkpoint import Checkpoint
 from .config_tree import Entry, decode, is_entry
 from .graph_safety import called_operations, called_operations_1
 from .hdf5_weights import Stored
-from .protobuf_wire import all_of, fields, last_of, text_of
+from .protobuf_wire import all_of, fields, last_of, message_of, text_of
 
 METADATA, GRAPH = "keras_metadata.pb", "saved_model.pb"
 _OF_KERAS = "_tf_keras_"
@@ -40,6 +40,7 @@ class KerasSavedModel:
     Attributes:
         described: what Keras says of each object, by its number; 0 is the model. Empty where TensorFlow alone wrote it.
         operations: what its functions call of TensorFlow.
+        functions: the names of its functions.
         tensorflow: the version of TensorFlow that wrote it.
     """
 
@@ -48,13 +49,16 @@ class KerasSavedModel:
         graphs = all_of(memoryview((folder / GRAPH).read_bytes()), 2)
         if not graphs:
             raise ExportError("its saved_model.pb holds no graph")
-        objects = last_of(graphs[0], 7, memoryview(b""))
+        objects = message_of(graphs[0], 7)
         self._objects = all_of(objects, 1)
-        self.described = dict(_described(folder, self._objects))
-        self.tensorflow = text_of(last_of(graphs[0], 1, memoryview(b"")), 5)
+        described = list(_described(folder, self._objects))
+        self.described = dict(described)
+        if len(self.described) < len(described):
+            raise ExportError("it is damaged: it says twice what one object of Keras is")
+        self.tensorflow = text_of(message_of(graphs[0], 1), 5)
         # TensorFlow 1 wrote a graph, and no objects.
         called = called_operations(graphs[0], objects) if self._objects else called_operations_1(graphs[0])
-        self.operations = called
+        self.operations, self.functions = called.operations, called.functions
 
     def config(self) -> Entry:
         """The config of the model.
@@ -114,8 +118,8 @@ def _described(folder: Path, objects: list[memoryview]) -> Iterator[tuple[int, t
             yield last_of(node, 2, 0), (text_of(node, 4), _decoded(text_of(node, 5)))
         return
     for number, data in enumerate(objects):
-        user_object = last_of(data, 4)
-        if user_object is not None and text_of(user_object, 1).startswith(_OF_KERAS) and text_of(user_object, 3):
+        user_object = message_of(data, 4)
+        if text_of(user_object, 1).startswith(_OF_KERAS) and text_of(user_object, 3):
             yield number, (text_of(user_object, 1), _decoded(text_of(user_object, 3)))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,7 +66,7 @@ def load(
     path = Path(path)
     custom = dict(custom_objects or {})
     pair = architecture_and_weights(path)
-    with saved_model_folder(path) as folder:
+    with _folder(path) as folder:
         if folder is None:
             if pair is None:
                 check_file(path)
@@ -86,6 +88,19 @@ def load(
     return LoadResult(read.model, report)
 
 
+@contextmanager
+def _folder(path: Path) -> Iterator[Path | None]:
+    """The folder of a SavedModel; what is wrong with a zip file of one becomes one line."""
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(saved_model_folder(path))
+        except ExportError:
+            raise
+        except Exception as error:  # whatever zipfile and zlib raise of a damaged file
+            raise ExportError(f"Cannot load '{path}': {explain(error)}") from error
+        yield folder
+
+
 class _Read(NamedTuple):
     model: Any
     writer: str
@@ -101,6 +116,9 @@ def _read(path: Path, folder: Path | None, custom: dict[str, Any], signature: st
     with zipfile.ZipFile(path) as archive:
         version = str(json.loads(archive.read("metadata.json")).get("keras_version", "3"))
         config = json.loads(archive.read("config.json"))
+        if "model.weights.h5" in archive.namelist():
+            with archive.open("model.weights.h5") as weights:
+                refuse_links(weights)
     if version.startswith("2."):
         return _translated(read_keras2_zip(path, version), custom)
     model = keras.models.load_model(path, custom_objects=custom, compile=False)

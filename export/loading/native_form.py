@@ -23,6 +23,7 @@ _MODULES = {
     "StochasticDepth": "keras.src.applications.convnext",
     "CustomScaleLayer": "keras.src.applications.inception_resnet_v2",
 }
+_OF_KERAS = ("None", "keras", "tf_keras")  # the modules of stock classes; files before Keras 2.12 name none
 # Layers of Keras 2 that Keras 3 has no more.
 _GONE = (
     *("DenseFeatures", "AbstractRNNCell"),
@@ -61,7 +62,8 @@ def _find_class(entry: Entry, custom: dict[str, Any]) -> None:
     stated = entry.get("registered_name") or name
     for candidate in dict.fromkeys((stated, name, f"Custom>{name}", name.rpartition(">")[2])):
         found = keras.saving.get_registered_object(candidate, custom_objects=custom)
-        if found is not None and (candidate in custom or not hasattr(keras.layers, name)):
+        stated_so = candidate == stated != name  # in a package of its own
+        if found is not None and (candidate in custom or stated_so or not hasattr(keras.layers, name)):
             entry.update(module=None, class_name=getattr(found, "__name__", name), registered_name=candidate)
             return
     if name == "Lambda":
@@ -71,15 +73,16 @@ def _find_class(entry: Entry, custom: dict[str, Any]) -> None:
             "put a layer of a class of yours in its place, and save it again"
         )
     plain = name.removeprefix("Custom>")  # as Keras 2 registers classes without a package, also its own
-    if plain in _MODULES:
+    of_keras = str(module).split(".")[0] in _OF_KERAS
+    if plain in _MODULES and of_keras:
         entry.update(class_name=plain, module=_MODULES[plain], registered_name=plain)
-    elif isinstance(getattr(keras.layers, name, None), type):
+    elif isinstance(getattr(keras.layers, name, None), type) and of_keras and stated in (name, entry.get("file_class")):
         entry.update(module="keras.layers", registered_name=None)
     elif name in _GONE:
         raise ExportError(
             f"layer '{name_of(entry)}' is a {name}, which Keras 3 has no more and for which there is no translation"
         )
-    elif module is not None and module.split(".")[0] == "keras":
+    elif module is not None and module.split(".")[0] == "keras" and ">" not in stated:
         entry.setdefault("registered_name", None)
     else:
         raise ExportError(

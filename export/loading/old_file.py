@@ -25,6 +25,7 @@ from .keras1_arguments import refuse_keras_1
 from .keras1_weights import as_keras_2, backend_of, check_outputs
 from .keras_saved_model import KerasSavedModel
 from .native_form import to_native
+from .stock_classes import refuse_classes_of_the_user, refuse_other_resizing, refuse_padding_of_theano
 from .translations import translate
 from .translations.batch_norm_axes import SHAPE, needs_shape
 from .translations.norms_of_others import OF_USER
@@ -73,6 +74,8 @@ class OldFile:
                 entry[SHAPE] = self._shape(entry)
         self.translated += translate(tree, self.writer)
         for entry in walk(tree):
+            refuse_classes_of_the_user(entry, self.writer)
+            refuse_other_resizing(entry, self.writer)
             refuse_keras_1(entry)
         native = copy.deepcopy(tree)
         to_native(native, custom)
@@ -87,6 +90,8 @@ class OldFile:
             with self._found(tree, model) as found:
                 turned = give_weights(model, found, of_theano=self.writer.backend == "theano")
             check_outputs(tree, model)
+            for entry in walk(tree) if self.writer.backend == "theano" else ():
+                refuse_padding_of_theano(entry)
             self.translated += [Translated(layer, "Theano kernels", _TURNED, "exact") for layer in turned]
         return model
 

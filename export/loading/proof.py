@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import tempfile
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import keras
 import numpy as np
 
 from ..errors import ExportError, reason_of
+from ..model.keras_graph import layers_of
 from ..model.signature import Signature, signature
 from ..model.size_search import concrete_shape
 from ..model.test_inputs import probes
@@ -51,7 +53,7 @@ def prove_with_tf_keras(old: OldFile, model: keras.Model, name: Path) -> Proof:
     if code:
         return Proof(f"none: the file holds {code}, which tf_keras was not given, since it might run code from it")
     try:
-        sig = signature(model)
+        sig = _with_stated_batch(model)
         inputs = _inputs(model, sig)
         ours = _computed(model, sig, inputs)
     except Exception as error:  # a model that takes strings, or that does not run on random numbers
@@ -69,7 +71,16 @@ def prove_with_tf_keras(old: OldFile, model: keras.Model, name: Path) -> Proof:
                 f"Cannot load '{name}': Keras {keras.__version__} computes something else from it than tf_keras "
                 f"{version} does, {worst:.1e} of scale{_first_layer(old, model, inputs, Path(folder))}."
             )
-    return Proof(f"as tf_keras {version} computes it, {worst:.1e}", f"tf_keras {version}", worst)
+    text = f"as tf_keras {version} computes it, {worst:.1e}"
+    if old.writer.version != version:
+        text += f"; {old.writer.name} wrote it, and what only that version did tf_keras does not show"
+    return Proof(text, f"tf_keras {version}", worst)
+
+
+def _with_stated_batch(model: keras.Model) -> Signature:
+    """The signature with the batch that the inputs state, also those of a Sequential: its states are so many."""
+    batches = {x.shape[0] for x in model.inputs if x.shape}
+    return signature(model, batches.pop() if len(batches) == 1 else None)
 
 
 def _inputs(model: keras.Model, sig: Signature) -> Arrays:
@@ -86,16 +97,26 @@ def _inputs(model: keras.Model, sig: Signature) -> Arrays:
 
 
 def _computed(model: keras.Model, sig: Signature, inputs: Arrays) -> Arrays:
-    return [np.asarray(keras.ops.convert_to_numpy(y)) for y in sig.call(model, inputs)]
+    """The outputs from the first states of the layers, which have them afterwards too."""
+    try:
+        return [np.asarray(keras.ops.convert_to_numpy(y)) for y in sig.call(model, inputs)]
+    finally:
+        for layer in layers_of(model):
+            if getattr(layer, "stateful", False) and hasattr(layer, "reset_state"):
+                layer.reset_state()
 
 
 def _theirs(old: OldFile, inputs: Arrays, folder: Path, layers: bool) -> tuple[str, Any]:
     given, computed = folder / "inputs.npz", folder / "outputs.npz"
     np.savez(given, *inputs)
+    architecture = None
+    if old.architecture:  # what was checked, not the text
+        architecture = folder / "architecture.json"
+        architecture.write_text(json.dumps(old.config))
     answer = run_job(
         "loading.tf_keras_run:run",
         path=old.path,
-        architecture=old.architecture,
+        architecture=architecture,
         inputs=given,
         outputs=computed,
         layers=layers,

@@ -60,9 +60,21 @@ def all_of(data: memoryview, number: int) -> list[Any]:
 
 
 def last_of(data: memoryview, number: int, default: Any = None) -> Any:
-    """The value of a field: the last, as protocol buffers read a field that stands there twice."""
+    """The number, text or bytes in a field: the last, as protocol buffers read a field that stands there twice."""
     found = all_of(data, number)
     return found[-1] if found else default
+
+
+def message_of(data: memoryview, number: int) -> memoryview:
+    """The message in a field: the parts joined where the field stands there several times, since these are merged.
+
+    Raises:
+        ExportError: If a number stands there.
+    """
+    found = all_of(data, number)
+    if any(isinstance(part, int) for part in found):
+        raise ExportError("it is damaged: a number stands where a message should")
+    return found[0] if len(found) == 1 else memoryview(b"".join(found))
 
 
 def text_of(data: memoryview, number: int) -> str:

@@ -11,7 +11,10 @@ _CODE = (
     "If you trust it, load it in Python with keras.models.load_model(path, safe_mode=False)."
 )
 # Keras wraps an error into others and repeats the config of the layer on the way.
-_LAST_WORDS = re.compile(r"Exception encountered:\s*|Error encountered during deserialization:\s*")
+_LAST_WORDS = re.compile(
+    r"Exception encountered:\s*|Error encountered during deserialization:\s*|"
+    r"Example error message for object <[^\n]*>:\s*"
+)
 # What HDF5, zip and JSON say of bytes that are not as they should be; nothing else is called damage.
 _DAMAGE = re.compile(
     r"unable to (synchronously )?(open|read|get)|truncated|bad (symbol|object|magic|crc)|file signature|"

@@ -63,7 +63,7 @@ def signature_model(folder: Path, read: KerasSavedModel, wanted: str | None) -> 
         )
     import tensorflow as tf
 
-    check_operations(read.operations)
+    check_operations(read.operations, read.functions)
     try:
         loaded = tf.saved_model.load(str(folder))
     except Exception as error:  # whatever is wrong with a graph

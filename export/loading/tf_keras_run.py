@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from .keras_saved_model import KerasSavedModel
 def run(path: str, architecture: str | None, inputs: str, outputs: str, layers: bool) -> dict[str, Any]:
     """Write what tf_keras computes to `outputs`: the model's outputs, or those of each layer.
 
+    `architecture` is a file of the config, of the weights in `path`, as it was checked.
+
     Returns:
         The version of tf_keras, and the names of the layers whose outputs were written.
     """
@@ -22,11 +25,13 @@ def run(path: str, architecture: str | None, inputs: str, outputs: str, layers: 
     import tf_keras
 
     if Path(path).is_dir():  # its functions are run as they are read
-        check_operations(KerasSavedModel(Path(path)).operations)
+        read = KerasSavedModel(Path(path))
+        check_operations(read.operations, read.functions)
     with np.load(inputs) as arrays:
         given = [arrays[key] for key in arrays]
     if architecture:
-        model = tf_keras.models.model_from_json(Path(architecture).read_text())
+        # Not its reader of JSON, which makes objects, and knows no safe mode, as it reads the text.
+        model = tf_keras.layers.deserialize(json.loads(Path(architecture).read_text(), object_hook=_ellipsis))
         model.load_weights(path)
     else:
         model = tf_keras.models.load_model(path, compile=False, safe_mode=True)
@@ -40,6 +45,10 @@ def run(path: str, architecture: str | None, inputs: str, outputs: str, layers: 
     flat = _flat(computed)
     np.savez(outputs, *[np.asarray(each, dtype=_plain(each)) for each in flat])
     return {"version": tf_keras.__version__, "layers": names}
+
+
+def _ellipsis(node: dict[str, Any]) -> Any:
+    return ... if node.get("class_name") == "__ellipsis__" else node
 
 
 def _flat(structure: Any) -> list[Any]:

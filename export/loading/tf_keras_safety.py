@@ -31,6 +31,8 @@ def what_runs_code(config: Any) -> str | None:
             stack += node
         if not isinstance(node, dict):
             continue
+        if "__passive_serialization__" in node:  # an object that some readers make as they read the text
+            return "a __passive_serialization__"
         name = str(node.get("class_name", ""))
         if (name in _CALLERS or name.startswith("__")) and name != "__ellipsis__" and not _harmless(node):
             return f"a {name}"

@@ -20,6 +20,14 @@ class Writer:
         return int(found[0]) if found else 1
 
     @property
+    def standalone(self) -> bool:
+        """Whether it is the package Keras of its own, up to 2.3, not tf.keras within TensorFlow."""
+        if self.major != 2:
+            return self.major == 1
+        numbers = [int(number) for number in re.findall(r"\d+", str(self.version))[:2]]
+        return len(numbers) == 2 and numbers < [2, 4] and "-tf" not in str(self.version)
+
+    @property
     def name(self) -> str:
         """The library with its version, as in "tf_keras 2.21.0"."""
         if self.version is None:

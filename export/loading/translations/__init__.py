@@ -66,9 +66,16 @@ TRANSLATIONS: tuple[Translation, ...] = (
     Translation(
         "norms of others",
         (1, 2),
-        "TensorFlow Addons' and keras_contrib's norms, told by their arguments, have arithmetic of their own",
+        "TensorFlow Addons' norms have arithmetic of their own",
         _SAME,
-        norms_of_others.apply,
+        norms_of_others.of_addons,
+    ),
+    Translation(
+        "norms of others",
+        (1, 2),
+        "the file does not say whose this norm is; by its arguments it is taken to be keras_contrib's",
+        "exact if it is keras_contrib's",
+        norms_of_others.of_contrib,
     ),
     Translation("input shapes", _OLD, "in Keras 3 only an InputLayer states a shape", _SAME, input_shapes.apply),
     Translation("names with '/'", _OLD, "Keras 3 refuses '/' in names", _SAME, slash_names.apply),

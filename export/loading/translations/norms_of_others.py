@@ -1,7 +1,8 @@
 """Norms of TensorFlow Addons and of keras_contrib, each with its own arithmetic.
 
-Addons registered its classes, so the file says whose they are. keras_contrib did not: a GroupNormalization that was
-written before Keras 2.11 had one, or an InstanceNormalization, is its own if its config has exactly its arguments.
+Addons registered its classes, so the file says whose they are. keras_contrib did not, and ran on standalone Keras,
+which had no such norms: in its files a GroupNormalization or an InstanceNormalization with exactly keras_contrib's
+arguments is taken to be keras_contrib's.
 """
 
 from __future__ import annotations
@@ -15,21 +16,41 @@ from ..config_tree import Entry, name_of
 from ..writer import Writer
 
 _ADDONS = "Addons>"
-_OF_KERAS = [2, 11]  # the first version with a GroupNormalization of its own
+_NORMS = ("GroupNormalization", "InstanceNormalization", "FilterResponseNormalization")
 _IN_TRAINING = re.compile(r"\w+_(initializer|regularizer|constraint)")
 _OF_LAYERS = {"name", "trainable", "dtype", "batch_input_shape", "axis", "epsilon", "center", "scale"}
 OF_USER = "of_user"  # in an entry: the user gives the class
 
 
-def apply(entry: Entry, writer: Writer) -> bool:
-    """Name the registered layer that computes as the writer's did."""
+def of_addons(entry: Entry, writer: Writer) -> bool:
+    """Name the registered layer that computes as TensorFlow Addons' did."""
     kind = str(entry.get("registered_name") or entry["class_name"])
-    bare = kind.removeprefix(_ADDONS)
-    if entry.get(OF_USER) or bare not in ("GroupNormalization", "InstanceNormalization", "FilterResponseNormalization"):
+    if not kind.startswith(_ADDONS) or kind.removeprefix(_ADDONS) not in _NORMS or entry.get(OF_USER):
         return False
-    taken = _of_addons(entry, bare) if kind.startswith(_ADDONS) else _of_contrib(entry, bare, writer)
-    if taken is None:
+    return _named(entry, _of_addons(entry, kind.removeprefix(_ADDONS)))
+
+
+def of_contrib(entry: Entry, writer: Writer) -> bool:
+    """Name the registered layer that computes as keras_contrib's did."""
+    kind = str(entry.get("registered_name") or entry["class_name"])
+    if kind not in ("GroupNormalization", "InstanceNormalization") or entry.get(OF_USER):
         return False
+    own = _OF_LAYERS | ({"groups"} if kind == "GroupNormalization" else set())
+    keys = {key for key in entry["config"] if not _IN_TRAINING.fullmatch(key)}
+    if not {"axis", "epsilon", "center", "scale"} <= keys <= own:
+        return False
+    if writer.standalone:
+        return _named(entry, f"keras_norms>Contrib{kind}")
+    if kind == "InstanceNormalization":
+        raise ExportError(
+            f"layer '{name_of(entry)}' is an {kind}, and the file does not say whose: keras_contrib's divides by "
+            "sqrt(variance) + epsilon, the paper's by sqrt(variance + epsilon), and other classes have the same "
+            f"arguments. Pass its class, custom_objects={{'{kind}': the class}} (--import FILE.py on the command)"
+        )
+    return False
+
+
+def _named(entry: Entry, taken: str) -> bool:
     config = entry["config"]
     for key in [key for key in config if _IN_TRAINING.fullmatch(key)]:
         del config[key]
@@ -49,14 +70,3 @@ def _of_addons(entry: Entry, kind: str) -> str:
     if kind == "InstanceNormalization":
         entry["config"].pop("groups", None)
     return f"keras_norms>{kind}"
-
-
-def _of_contrib(entry: Entry, kind: str, writer: Writer) -> str | None:
-    found = [int(number) for number in re.findall(r"\d+", writer.version or "1")[:2]]
-    if kind == "GroupNormalization" and found >= _OF_KERAS:
-        return None
-    own = _OF_LAYERS | ({"groups"} if kind == "GroupNormalization" else set())
-    keys = {key for key in entry["config"] if not _IN_TRAINING.fullmatch(key)}
-    if not {"axis", "epsilon", "center", "scale"} <= keys <= own or kind == "FilterResponseNormalization":
-        return None
-    return f"keras_norms>Contrib{kind}"

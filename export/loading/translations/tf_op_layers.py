@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import ExportError
 from ..config_tree import Entry
-from ..protobuf_wire import all_of, last_of, text_of
+from ..protobuf_wire import all_of, last_of, message_of, text_of
 from ..tf_function_table import FUNCTIONS, OPERATIONS
 from ..writer import Writer
 
@@ -95,7 +95,7 @@ def _node(definition: Any) -> tuple[str, dict[str, Any]]:
     """The operation of a node and its attributes, from JSON or from the bytes of the message as text."""
     if isinstance(definition, str):
         data = memoryview(definition.encode())
-        values = {text_of(each, 1): last_of(each, 2, memoryview(b"")) for each in all_of(data, 5)}
+        values = {text_of(each, 1): message_of(each, 2) for each in all_of(data, 5)}
         found = {key: _attribute(value) for key, value in values.items()}
         return text_of(data, 2), found
     attributes = definition.get("attr", {})
@@ -103,9 +103,8 @@ def _node(definition: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _attribute(value: memoryview) -> Any:
-    several = last_of(value, 1)
-    if several is not None:
-        packed = all_of(several, 3)
+    if all_of(value, 1):
+        packed = all_of(message_of(value, 1), 3)
         return [number for each in packed for number in (each if isinstance(each, memoryview) else [each])]
     return last_of(value, 3, last_of(value, 5))
 

@@ -435,3 +435,28 @@ def test_the_command_writes_a_file_of_keras_3(tmp_path):
     x = inputs_of(model)
     assert_same(keras.models.load_model(new)(x), model(x))
     assert CliRunner().invoke(cli, ["upgrade", str(old), str(tmp_path / "new.h5")]).exit_code == 2
+
+
+@pytest.mark.runtime
+@pytest.mark.parametrize("sequential", [True, False])
+def test_a_layer_with_states_is_proved_with_its_batch_and_keeps_its_first_states(sequential, tmp_path):
+    layer = L.LSTM(3, stateful=True, batch_input_shape=(2, 4, 6))
+    if sequential:
+        old = tk.Sequential([layer])
+    else:
+        x = tk.Input(batch_shape=(2, 4, 6))
+        old = tk.Model(x, layer(x))
+    path = write(old, tmp_path / "m.h5")
+    model, report = load(path)
+    assert report.oracle == f"tf_keras {tk.__version__}"
+    assert all(not np.asarray(state).any() for layer in model.layers for state in getattr(layer, "states", []))
+
+
+@pytest.mark.runtime
+def test_a_proof_says_that_tf_keras_is_another_version(tmp_path):
+    path = write(tk.Sequential([tk.Input((3,)), L.Dense(2)]), tmp_path / "m.h5")
+    with h5py.File(path, "r+") as file:
+        file.attrs["keras_version"] = "2.2.4"
+    assert load(path).report.proof.endswith(
+        "; Keras 2.2.4 wrote it, and what only that version did tf_keras does not show"
+    )

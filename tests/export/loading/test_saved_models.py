@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from keras_norms.export import ExportError, load, to_onnx, to_tflite
+from keras_norms.export.loading.crc32c import masked_crc32c
 from keras_norms.export.loading.graph_safety import called_operations_1, check_operations
 from keras_norms.export.loading.keras_saved_model import KerasSavedModel
-from keras_norms.export.loading.protobuf_wire import fields, varint
+from keras_norms.export.loading.protobuf_wire import fields, message_of, varint
 
 tk = pytest.importorskip("tf_keras")
 tf = pytest.importorskip("tensorflow")
@@ -319,10 +320,10 @@ def test_what_only_seems_to_save_is_checked_where_it_runs(where):
         graph.signature_def["serve"].outputs["y"].name = "y:0"
     if where == "main_op":
         graph.collection_def["saved_model_main_op"].node_list.value.append("y")
-    assert "SaveV2" in called_operations_1(memoryview(graph.SerializeToString()))
+    assert "SaveV2" in called_operations_1(memoryview(graph.SerializeToString())).operations
     graph.graph_def.node[1].input[:] = []
     graph.saver_def.restore_op_name = "good"
-    assert not {"SaveV2", "RestoreV2"} & called_operations_1(memoryview(graph.SerializeToString()))
+    assert not {"SaveV2", "RestoreV2"} & called_operations_1(memoryview(graph.SerializeToString())).operations
 
 
 @pytest.mark.parametrize("operation", ["WriteFile", "ReadFile", "SaveV2"])
@@ -341,3 +342,120 @@ def test_a_graph_of_tensorflow_1_that_touches_files_is_not_run(operation, tmp_pa
     with pytest.raises(ExportError, match=f"calls '{operation}', which may do more than compute"):
         load(of_tensorflow_1(tmp_path / "saved", make))
     assert not list(tmp_path.glob("target*"))
+
+
+def rewritten(folder, change, path="saved_model.pb"):
+    """A SavedModel with its message changed: `change` gets the message, and may return the bytes to write."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    message = saved_model_pb2.SavedModel.FromString((folder / path).read_bytes())
+    (folder / path).write_bytes(change(message) or message.SerializeToString())
+    return folder
+
+
+def of_writes(tmp_path, change):
+    module = Writes(tmp_path / "target")
+    tf.saved_model.save(module, tmp_path / "saved", signatures={"serve": module.serve})
+    return rewritten(tmp_path / "saved", change)
+
+
+def graph_twice(message):
+    """The graph stands there twice, the second time empty: TensorFlow joins both."""
+    content = message.meta_graphs[0].SerializeToString() + b"\x12\x00"
+    return (
+        b"\x08\x01\x12" + bytes([len(content) & 127 | 128, len(content) >> 7 & 127 | 128, len(content) >> 14]) + content
+    )
+
+
+def called_relu6(message):
+    """The function that writes is called like an operation, and stands where one would."""
+    graph = message.meta_graphs[0]
+    functions = graph.graph_def.library.function
+    evil = next(each for each in functions if any(node.op == "WriteFile" for node in each.node_def))
+    old, evil.signature.name = evil.signature.name, "Relu6"
+    for node in [node for each in functions for node in each.node_def]:
+        if node.op == "StatefulPartitionedCall" and node.attr["f"].func.name == old:
+            node.op = "Relu6"
+            node.ClearField("attr")
+    del graph.object_graph_def.concrete_functions[old]
+
+
+def in_the_place_of_another(message):
+    """The function that writes is no object's, and says that it computes the same as one that is called."""
+    graph = message.meta_graphs[0]
+    evil = next(each for each in graph.graph_def.library.function if any(n.op == "WriteFile" for n in each.node_def))
+    evil.attr["api_implements"].s = b"same"
+    for name in list(graph.object_graph_def.concrete_functions):
+        del graph.object_graph_def.concrete_functions[name]
+
+
+HIDING = {
+    "graph twice": (graph_twice, "calls 'WriteFile', which may do more than compute"),
+    "named like an operation": (called_relu6, "a function of its own that is called 'Relu6' like an operation"),
+    "in the place of another": (in_the_place_of_another, "calls 'WriteFile', which may do more than compute"),
+}
+
+
+@pytest.mark.parametrize("case", HIDING)
+def test_a_program_that_touches_files_cannot_hide(case, tmp_path):
+    change, reason = HIDING[case]
+    with pytest.raises(ExportError, match=reason):
+        load(of_writes(tmp_path, change), signature="serve")
+    assert not (tmp_path / "target").exists()
+
+
+def test_functions_in_the_attributes_of_a_named_function_are_followed():
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    graph = meta_graph_pb2.MetaGraphDef()
+    node = graph.graph_def.node.add(name="y", op="PartitionedCall")
+    node.attr["f"].func.name = "outer"
+    node.attr["f"].func.attr["g"].func.name = "inner"
+    for name, operation in (("outer", "Identity"), ("inner", "CallMe"), ("CallMe", "WriteFile")):
+        function = graph.graph_def.library.function.add()
+        function.signature.name = name
+        function.node_def.add(name="n", op=operation)
+    called = called_operations_1(memoryview(graph.SerializeToString()))
+    assert called.operations == {"PartitionedCall", "Identity", "WriteFile"}
+    assert called.functions == {"outer", "inner", "CallMe"}
+    graph.graph_def.node.add(name="y", op="Identity")
+    with pytest.raises(ExportError, match="two of its nodes or functions have one name"):
+        called_operations_1(memoryview(graph.SerializeToString()))
+
+
+@pytest.mark.parametrize("encoding", ["coo_sparse", "composite_tensor"])
+def test_tensors_of_several_parts_are_refused_in_graphs_of_tensorflow_1(encoding):
+    from tensorflow.core.protobuf import meta_graph_pb2
+
+    graph = meta_graph_pb2.MetaGraphDef()
+    getattr(graph.signature_def["serve"].outputs["y"], encoding).SetInParent()
+    with pytest.raises(ExportError, match="signature 'serve' has 'y', which is made of several tensors"):
+        called_operations_1(memoryview(graph.SerializeToString()))
+
+
+def test_the_parts_of_a_message_are_joined():
+    joined = message_of(memoryview(b"\x0a\x02\x08\x01\x0a\x02\x10\x02"), 1)
+    assert list(fields(joined)) == [(1, 1), (2, 2)]
+    with pytest.raises(ExportError, match="a number stands where a message should"):
+        message_of(memoryview(b"\x08\x01"), 1)
+
+
+@pytest.mark.parametrize("part", ["weight", "owners", "list"])
+def test_a_bit_that_changed_is_found(part, of_keras, tmp_path):
+    folder = copied(of_keras[0], tmp_path)
+    file = folder / ("variables/variables.index" if part == "list" else "variables/variables.data-00000-of-00001")
+    data = bytearray(file.read_bytes())
+    data[{"weight": 3, "owners": len(data) - 40, "list": 40}[part]] ^= 4
+    file.write_bytes(data)
+    with pytest.raises(ExportError, match="it is damaged: the checksum of"):
+        load(folder, prove=False)
+
+
+def test_checksums_are_those_of_crc32c():
+    assert masked_crc32c(b"123456789") == ((0xE3069283 >> 15 | 0xE3069283 << 17) + 0xA282EAD8) & 0xFFFFFFFF
+    data = np.random.default_rng(0).integers(0, 256, 4_300_001, dtype=np.uint8).tobytes()
+    known = [(0, 0xA282EAD8), (1023, None), (1024, None), (1025, None), (300_000, None), (len(data), None)]
+    for size, want in known:
+        whole = masked_crc32c(data[:size])
+        assert want in (None, whole)
+        assert whole == masked_crc32c(*(data[at : min(at + 700, size)] for at in range(0, size, 700)))  # byte by byte

@@ -1,0 +1,110 @@
+"""Which classes the writer of a file had of its own: a layer of another class is the user's, whatever its name.
+
+A class of the user's called `LayerNormalization` in a file of Keras 2.2 has arithmetic of its own. Neither Keras 3 nor
+tf_keras would notice: both have a class of this name.
+"""
+
+from __future__ import annotations
+
+import re
+
+from ..errors import ExportError
+from .config_tree import Entry, name_of
+from .translations.norms_of_others import OF_USER
+from .writer import Writer
+
+# Class: the first version of tf.keras that had it, or an earlier one where that is not known. Standalone Keras, up to
+# 2.3, had none of these.
+_SINCE: dict[str, tuple[int, int]] = {
+    **dict.fromkeys(("LayerNormalization", "Attention", "AdditiveAttention"), (2, 2)),
+    **dict.fromkeys(("TextVectorization", "Normalization", "Discretization", "CategoryEncoding", "Hashing"), (2, 2)),
+    **dict.fromkeys(("StringLookup", "IntegerLookup", "HashedCrossing", "Rescaling", "Resizing", "CenterCrop"), (2, 2)),
+    **dict.fromkeys(("MultiHeadAttention", "EinsumDense", "Conv1DTranspose"), (2, 3)),
+    **dict.fromkeys(("ConvLSTM1D", "ConvLSTM3D", "DepthwiseConv1D"), (2, 5)),
+    **{
+        "UnitNormalization": (2, 8),
+        "Identity": (2, 8),
+        "GroupNormalization": (2, 11),
+        "SpectralNormalization": (2, 12),
+    },
+    **dict.fromkeys(("RMSNormalization", "GroupQueryAttention", "ReversibleEmbedding", "MelSpectrogram"), (3, 0)),
+    **dict.fromkeys(("STFTSpectrogram", "Equalization", "Solarization", "AutoContrast", "Pipeline"), (3, 0)),
+    **{f"Adaptive{kind}Pooling{n}D": (3, 0) for kind in ("Average", "Max") for n in (1, 2, 3)},
+}
+# What the class of Keras 2 always writes into its config; a class of the user's without get_config does not.
+_WRITES: dict[str, frozenset[str]] = {
+    "BatchNormalization": frozenset(("axis", "momentum", "epsilon", "center", "scale")),
+    "LayerNormalization": frozenset(("axis", "epsilon", "center", "scale")),
+    "GroupNormalization": frozenset(("groups", "axis", "epsilon", "center", "scale")),
+    "UnitNormalization": frozenset(("axis",)),
+    "Attention": frozenset(("use_scale",)),
+    "AdditiveAttention": frozenset(("use_scale",)),
+    "MultiHeadAttention": frozenset(("num_heads", "key_dim")),
+}
+
+
+def refuse_classes_of_the_user(entry: Entry, writer: Writer) -> None:
+    """Refuse a layer that only has the name of a stock class, unless the user gives its class.
+
+    Raises:
+        ExportError: If its writer had no such class, or if its config lacks what the stock class always writes.
+    """
+    name = entry["class_name"]
+    if entry.get(OF_USER) or name != entry.get("file_class"):
+        return
+    since = _SINCE.get(name)
+    missing = sorted(_WRITES.get(name, frozenset()) - set(entry["config"])) if writer.major == 2 else []
+    if since is not None and _older(writer, since):
+        why = f"{writer.name} had no class of this name"
+    elif missing:
+        why = f"its config has no {missing[0]}, which that of Keras' own always has"
+    else:
+        return
+    raise ExportError(
+        f"layer '{name_of(entry)}' is a {name} of the writer's own: {why}, and the file does not say what it computes. "
+        f"Pass its class, custom_objects={{'{name}': the class}} (--import FILE.py on the command)"
+    )
+
+
+def _older(writer: Writer, since: tuple[int, int]) -> bool:
+    if writer.standalone:
+        return True
+    numbers = tuple(int(number) for number in re.findall(r"\d+", str(writer.version))[:2])
+    return numbers < since if len(numbers) == 2 else numbers < since[:1]
+
+
+def refuse_other_resizing(entry: Entry, writer: Writer) -> None:
+    """Refuse bilinear UpSampling2D of standalone Keras.
+
+    Raises:
+        ExportError: If it is one: it took other points than every later Keras.
+    """
+    bilinear = isinstance(entry["config"], dict) and entry["config"].get("interpolation") == "bilinear"
+    if writer.standalone and bilinear and entry["class_name"] == "UpSampling2D":
+        raise ExportError(
+            f"layer '{name_of(entry)}' is a bilinear UpSampling2D of {writer.name}: up to 2.2 it took its points from "
+            "the corners of pixels, not from their centres as every later Keras does, and 2.3 as the TensorFlow under "
+            "it did, which the file does not say"
+        )
+
+
+def refuse_padding_of_theano(entry: Entry) -> None:
+    """Refuse what Theano pads otherwise than TensorFlow.
+
+    Raises:
+        ExportError: If a layer pads to the same size in steps, with an even kernel, or to pool.
+    """
+    config = entry["config"]
+    if not isinstance(config, dict) or config.get("padding") != "same":
+        return
+    strides, sizes = (_numbers(config.get(key)) for key in ("strides", "kernel_size"))
+    if "pool_size" in config or any(step != 1 for step in strides) or any(size % 2 == 0 for size in sizes):
+        raise ExportError(
+            f"layer '{name_of(entry)}' pads with 'same' on Theano, which pads both sides alike and crops: in steps, "
+            "even kernels and pooling it computes something else than every other backend, for which there is no "
+            "translation"
+        )
+
+
+def _numbers(value: object) -> list[int]:
+    return [each for each in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(each, int)]
