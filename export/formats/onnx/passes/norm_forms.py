@@ -115,8 +115,10 @@ def _write_group(core: NormCore, before: ir.Node, after: ir.Node, options: PassO
     per_channel = [None if a is None else _per_channel(a, channels) for a in (gamma, beta)]
     norm = GroupNorm(groups, channels, core.epsilon, per_channel[0], per_channel[1], options.norms_in_either_layout)
     if not options.standard_norms or rank == 2:
-        shapes = input_of(before, 1), input_of(after, 1)
-        take_place(insert_group_norm(last, input_of(before, 0), shapes, norm, str(core.last.name)), last)
+        shapes, x, name = (input_of(before, 1), input_of(after, 1)), input_of(before, 0), str(core.last.name)
+        if len(x.shape or ()) != rank:  # a Flatten that the Reshape to groups has taken in
+            x = insert(last, "Reshape", [x, shapes[1]], f"{name}/Reshape", after.outputs[0].shape)
+        take_place(insert_group_norm(last, x, shapes, norm, name), last)
     else:
         _write_standard_group(core, norm, (before, after), last)
 

@@ -4,6 +4,7 @@ import keras
 import pytest
 from keras_norms.export import ExportError, to_onnx
 from keras_norms.export.formats.onnx import runtime, runtime_abilities
+from models import randomize
 from onnx_files import chain, counted, opset_of
 
 import keras_norms
@@ -70,6 +71,15 @@ def test_each_norm_takes_its_form(case, tmp_path):
     asked = "ONNX's reference evaluator" in runtime.advisers(tmp_path / "m.onnx")
     assert asked == (opset > 13 and "GroupNormalization" not in expected)
     assert report.verification.advice == ()
+
+
+@pytest.mark.parametrize("scale", [True, False])
+def test_groups_of_what_was_flattened(scale, tmp_path):
+    """The Reshape to groups takes the Flatten in; gamma or beta alone have the shape of what was flattened."""
+    inputs = keras.Input((6, 4))
+    norm = keras_norms.GroupNormalization(3, scale=scale, center=not scale)
+    model = randomize(keras.Model(inputs, norm(L.Flatten()(inputs))))
+    assert to_onnx(model, tmp_path / "m.onnx").verification.ok
 
 
 def test_what_an_opset_does_not_have_is_refused(tmp_path):
