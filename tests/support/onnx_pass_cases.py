@@ -34,6 +34,8 @@ RESHAPES = Case(
     """(float[2, 6] x) => (float[2, 3, 2] y) <int64[2] a = {2, 6}, int64[3] b = {0, 3, 2}>
     { u = Relu(x)  v = Transpose <perm = [1, 0]> (u)  w = Reshape(v, a)  z = Reshape(w, b)  y = Tanh(z) }""",
 )
+RESIZED = """(float[batch, 3, 3, 8] x) => (float[batch, 5, 4, 8] y) <{size}>
+    {{ y = Resize <mode = "linear", axes = {axes}> (x, , , s) }}"""
 LAYER_NORM = """(float[2, 5, 8] x, float[8] w) => (float[2, 5, 8] y) <int64[1] last = {{-1}}, float e = {{0.001}}>
     {{ m = ReduceMean(x, last)  c = Sub(x, m)  q = Mul(c, {squared})  v = ReduceMean(q, last)  a = Add(v, e)
       s = Sqrt(a)  i = Reciprocal(s)  n = Mul(c, i)  y = Mul(n, w) }}"""
@@ -198,6 +200,11 @@ CASES = {
     "mean_as_pool": Case(MEAN.format(axes="2, 3"), "GlobalAveragePool", MEAN.format(axes="1, 2")),
     "reduce_in_stages": Case(
         LONG.format(n=9000, op="ReduceMean"), "Reshape ReduceMean ReduceMean", LONG.format(n=4096, op="ReduceMean")
+    ),
+    "whole_resize_sizes": Case(
+        RESIZED.format(axes="[1, 2, 3]", size="int64[3] s = {5, 4, 8}"),
+        "Shape Concat Resize",
+        RESIZED.format(axes="[1, 2]", size="int64[2] s = {5, 4}"),
     ),
     "forget_shapes": Case(
         "(float[2, 3] x) => (float[2, 3] y) { a = Relu(x)  y = Tanh(a) }",

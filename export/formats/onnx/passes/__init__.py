@@ -34,6 +34,7 @@ from .reduce_in_stages import reduce_in_stages
 from .reduce_without_reshape import reduce_without_reshape
 from .simplify_where import simplify_where
 from .transpose_as_reshape import transpose_as_reshape
+from .whole_resize_sizes import whole_resize_sizes
 
 __all__ = ["PASSES"]
 
@@ -95,5 +96,6 @@ PASSES: tuple[Pass, ...] = (
     Pass("conv1d_as_conv2d", _U, conv1d_as_conv2d, "behind biases and padding, which it would have to lift too"),
     Pass("mean_as_pool", _U, mean_as_pool, "asks for channels first; a pool could not be turned", then_clean=True),
     Pass("reduce_in_stages", _U, reduce_in_stages, "behind every pass that knows a mean by its one operation"),
+    Pass("whole_resize_sizes", _U, whole_resize_sizes, "behind the layout, which permutes sizes that are constant"),
     Pass("forget_shapes", _U, forget_shapes, "last: no pass asks for shapes any more"),
 )

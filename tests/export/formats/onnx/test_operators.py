@@ -104,3 +104,10 @@ def test_one_tensor_may_be_two_outputs_and_an_input_too(tmp_path):
     model = randomize(keras.Model(x, [y, y, L.Identity(name="same")(x), L.ReLU(name="z")(y)]))
     report = to_onnx(model, tmp_path / "m.onnx")
     assert list(report.verification.outputs) == ["y", "y_1", "same", "z"]
+
+
+def test_a_free_batch_of_images_resized_by_a_ratio_that_rounds_down(tmp_path):
+    """5 / 3 in float32, times 3, is less than 5: the file has sizes then, which every level must keep."""
+    inputs = keras.Input((3, 3, 2))
+    model = keras.Model(inputs, keras.layers.Resizing(5, 4)(inputs))
+    assert to_onnx(model, tmp_path / "m.onnx").verification.ok
