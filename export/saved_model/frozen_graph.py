@@ -1,4 +1,4 @@
-"""A recorded function as one graph with its weights as constants: written and read in a quarter of a SavedModel's time.
+"""A recorded function as one graph with its weights as constants: there is less to write and to read than a SavedModel.
 
 A function that is marked for XLA (Keras marks each grouped convolution so) is a call in that graph, which nobody
 inlines: such a model is written as a SavedModel, in whose file the marks can be dropped.
