@@ -117,7 +117,7 @@ def zipped(folder, config):
 
 REFUSED = {
     "class of the user's": (
-        lambda f: saved(Own(), f / "m.h5"),
+        lambda f: saved(Own(name="own"), f / "m.h5"),
         r"it uses 'Mine>Own', which is not registered, for layer 'own'",
     ),
     "class of the user's, .keras": (lambda f: saved(Own(), f / "m.keras"), "it uses 'Mine>Own'"),
