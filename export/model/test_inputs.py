@@ -1,17 +1,19 @@
 """Inputs that an artifact is tried on whatever the user gives: random ones, and those that break norms.
 
 Random inputs alone miss what breaks norms: a constant input has no variance, an offset cancels, a tiny variance shows a
-wrong epsilon, and one infinity shows what leaks from a group or a sample into the others. All are of moderate size: of
-larger numbers float32 keeps too little for a verdict. Of a constant nothing but rounding is left by a norm, and "steps"
-are far from zero: there an artifact must only be finite, which shows a missing epsilon and a negative variance. How far
-from zero it holds its tolerance is measured in `verification.reach`.
+wrong epsilon, and one infinity shows what leaks from a group or a sample into the others. Wide ones reach where kernels
+approximate functions less well than Keras does: rarely, so there are many of them where the inputs are small. All are
+of moderate size: of larger numbers float32 keeps too little for a verdict. Of a constant nothing but rounding is left
+by a norm, and "steps" are far from zero: there an artifact must only be finite, which shows a missing epsilon and a
+negative variance. How far from zero it holds its tolerance is measured in `verification.reach`.
 """
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import keras
@@ -28,7 +30,9 @@ OFFSET = 100.0
 CONSTANT = 12.34
 TINY = 1e-3
 INFINITE = "one infinity"
+WIDE = "wide"
 _FREE_BATCHES = (1, 3)
+_WIDE_NUMBERS, _WIDE_ROWS = 1024, 16
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ _Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 # How the floats of each input are drawn. Random comes first: it sets the scale that tiny outputs are judged against.
 _FORMULAS: dict[str, tuple[str, _Draw]] = {
     "random": ("N(0, 1)", lambda rng, shape: rng.normal(size=shape)),
+    WIDE: ("1 + 3 * N(0, 1)", lambda rng, shape: 1.0 + 3.0 * rng.normal(size=shape)),
     "constant": (f"{CONSTANT}", lambda _, shape: np.full(shape, CONSTANT)),
     "constant rows": ("N(0, 1), the same along the last axis", _rows),
     "offset": (f"{OFFSET} + N(0, 1)", lambda rng, shape: OFFSET + rng.normal(size=shape)),
@@ -96,7 +101,18 @@ def probes(model: keras.Model, sig: Signature, like: Arrays | None = None) -> li
         cases.append(("random", "random, again", large))
     if floats:
         cases.append((INFINITE, INFINITE, large))
-    return [_draw(kind, name, sig, batch, ids, scaled) for kind, name, batch in cases]
+    return [_draw(kind, name, _with_rows(kind, sig), batch, ids, scaled) for kind, name, batch in cases]
+
+
+def _with_rows(kind: str, sig: Signature) -> Signature:
+    """The signature with as many rows as a kind of input has: a multiple of a batch that all inputs share."""
+    batches = {spec.shape[0] if spec.shape else 0 for spec in sig.inputs}
+    if kind != WIDE or len(batches) != 1 or 0 in batches:
+        return sig
+    batch = batches.pop() or 1
+    numbers = sum(math.prod(concrete_shape(spec, batch)) for spec in sig.inputs)
+    rows = batch * min(_WIDE_ROWS, max(1, _WIDE_NUMBERS // max(numbers, 1)))
+    return replace(sig, inputs=tuple(replace(spec, shape=(rows, *spec.shape[1:])) for spec in sig.inputs))
 
 
 def _draw(kind: str, name: str, sig: Signature, batch: int | None, ids: _Ids, scaled: dict[str, Scaling]) -> Probe:

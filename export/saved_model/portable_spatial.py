@@ -3,7 +3,7 @@
 conv                     of volumes in groups: each group by itself. Keras compiles it for XLA, and converters lose the
                          groups. Of rows and volumes channels first, for TFLite: between two transposes. Of volumes
                          dilated, for TFLite: the operation that TensorFlow itself cannot run. Padded on one side of two
-                         numbers, for TFLite: the padding by itself
+                         numbers, for TFLite: the padding by itself. A dilation of one number: none
 conv_transpose           channels first: between two transposes. Dilated, for TFLite: a convolution
 add                      of a bias to rows or volumes channels first: Keras makes a BiasAdd of it, at which TFLite's
                          converter fails. Where there are as many columns as channels, Keras adds the bias along the
@@ -36,6 +36,7 @@ def conv(for_tflite: bool) -> Callable[[Operation], Operation]:
         ) -> Any:
             first, rank = is_first(data_format), len(inputs.shape)
             groups = (inputs.shape[1 if first else -1] or 0) // kernel.shape[-2]
+            dilation_rate = _moving(kernel, each(dilation_rate, rank - 2))
             dilated = rank == 5 and for_tflite and max(each(dilation_rate, 3)) > 1
             if for_tflite and padding == "same" and _covers_two(inputs, kernel, strides, dilation_rate, first):
                 inputs, padding = _padded_behind(inputs, first), "valid"
@@ -54,6 +55,11 @@ def conv(for_tflite: bool) -> Callable[[Operation], Operation]:
         return call
 
     return form
+
+
+def _moving(kernel: Any, dilation_rate: tuple[int, ...]) -> tuple[int, ...]:
+    """The dilation, without that of single numbers: for it the converter may make a SpaceToBatch that does not run."""
+    return tuple(rate if size > 1 else 1 for size, rate in zip(kernel.shape, dilation_rate, strict=False))
 
 
 def _covers_two(inputs: Any, kernel: Any, strides: Any, dilation_rate: Any, first: bool) -> bool:

@@ -25,8 +25,11 @@ from .interface import Artifact, first_of, fixed_batch, mismatch
 from .metrics import SMALLEST_SCALE, SWAPPED, Distance, distance, is_same_and_not
 from .movement import movements
 from .output_scales import OutputScales
+from .overflow import overflowing_layer
 from .reference import Redraws, Reference, narrowed, references, run_model
-from .tolerance import Tolerance, ordinary, unusable, widened
+from .tolerance import Tolerance, breaks_norms, ordinary, unusable, widened
+
+NOT_FINITE = "is not finite where the model's is"
 
 
 def compare(
@@ -107,6 +110,10 @@ class _Comparison:
         if reason:
             return [], [f": {reason}"]
         measured, expected, reasons = self._measure(case, expected)
+        if case.judged_for == "finite" and not case.given and any(found.broken == NOT_FINITE for found in measured):
+            layer = overflowing_layer(self.facts, case.arrays)
+            if layer:
+                return [], [f": '{layer}' gives infinite numbers on it"]
         rounded = self._rounding(case, expected, measured)
         exceeded = {found.output for found in measured if found.distance.relative > self.tolerance.share}
         useless = self._useless(case, expected, rounded, exceeded) if rounded else {}
@@ -127,7 +134,7 @@ class _Comparison:
         found: dict[int, str] = {}
         for i in sorted(exceeded, key=lambda i: -rounded.shares[i]):
             least, own = self._scales(i, case, expected)
-            most = own if ordinary(case) else max(own, self.scales.on(case)[i])
+            most = max(own, self.scales.on(case)[i]) if breaks_norms(case) else own
             reason = unusable(Rounding([rounded.shares[i] * (max(own, least) / most if most else 1.0)], rounded.how))
             found |= {i: reason} if reason else {}
         return found
@@ -182,7 +189,7 @@ class _Comparison:
             if problem is None and case.judged_for == "numbers":
                 problem = _swapped(i, names, expected.outputs, other, reached[i])
             if broken is None and not np.isfinite(other[np.isfinite(y)]).all():
-                broken = "is not finite where the model's is"
+                broken = NOT_FINITE
             measured.append(_Measured(runtime, i, found, broken if case.judged_for == "finite" else problem, broken))
         return measured
 
@@ -200,10 +207,11 @@ class _Comparison:
             return all(found.distance.relative <= limits[found.output] for found in measured)
 
         found = rounding(self.facts, run_model, expected.finite, measure)
-        if not ordinary(case):
+        if breaks_norms(case):
             found = found.or_by(self._step_of_reach(case, expected))
         if not explained(found):
-            found = found.or_by(rounding_by_steps(self.facts, run_model, expected.finite, measure))
+            steps = partial(rounding_by_steps, bounded=breaks_norms(case))
+            found = found.or_by(steps(self.facts, run_model, expected.finite, measure))
         return found
 
     def _step_of_reach(self, case: Probe, expected: Reference) -> Rounding:

@@ -12,9 +12,10 @@ every weight and every result of a layer is moved by one step, up or down at ran
 they are ids, flags, mask values, or exact. Inputs stay too: the artifact gets the same.
 
 Keras may also be exact where no other kernels are: the mean of equal numbers is their sum times 1 / n, a rounding step
-off, and a norm divides what is left of them by sqrt(epsilon); sigmoid(-100) is 0 to a rounding step of 1. So a result
-that is further off than r explains is measured against these steps too. There what a norm takes is moved as well, and
-sigmoid, tanh and softmax by a step of 1.
+off, and a norm divides what is left of them by sqrt(epsilon). So a result that is further off than r explains is
+measured against these steps too. There what a norm takes is moved as well, and x - tanh(x) by a step of x. On inputs
+that are made to break norms so are sigmoid, tanh and softmax, by a step of 1: sigmoid(-100) is 0 in kernels that are
+exact to such a step.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ _LITTLE = 2.0**-12
 _ALL_WHOLE = 2.0**23
 STEP = float(np.finfo("float32").eps)  # of 1
 _BOUNDED = {"sigmoid", "tanh", "softmax"}
+_DIFFERENCES = {"tanh_shrink"}
 BY_STEPS = "by steps of float32 in weights and layers"
 
 Run = Callable[[ModelFacts, Arrays], Arrays]
@@ -77,11 +79,16 @@ def rounding(facts: ModelFacts, run: Run, arrays: Arrays, measure: Callable[[Arr
 
 
 def rounding_by_steps(
-    facts: ModelFacts, run: Run, arrays: Arrays, measure: Callable[[Arrays, Arrays], list[float]]
+    facts: ModelFacts,
+    run: Run,
+    arrays: Arrays,
+    measure: Callable[[Arrays, Arrays], list[float]],
+    *,
+    bounded: bool = False,
 ) -> Rounding:
-    """The same, by steps of float32 in weights and layers alone."""
+    """The same, by steps of float32 in weights and layers alone; `bounded` functions too, by a step of 1."""
     y32 = run(facts, arrays)
-    found = [measure(y32, _stepped(facts, run, arrays, seed)) for seed in range(_DRAWS)]
+    found = [measure(y32, _stepped(facts, run, arrays, seed, bounded)) for seed in range(_DRAWS)]
     return Rounding(_largest(found), BY_STEPS)
 
 
@@ -95,7 +102,7 @@ def run_in_float64(facts: ModelFacts, run: Run, arrays: Arrays) -> Arrays:
         return run(replace(facts, calls=None), [x.astype("float64") if x.dtype.kind == "f" else x for x in arrays])
 
 
-def _stepped(facts: ModelFacts, run: Run, arrays: Arrays, seed: int) -> Arrays:
+def _stepped(facts: ModelFacts, run: Run, arrays: Arrays, seed: int, bounded: bool) -> Arrays:
     rng = np.random.default_rng(seed)
 
     def result(value: Any) -> Any:
@@ -103,9 +110,6 @@ def _stepped(facts: ModelFacts, run: Run, arrays: Arrays, seed: int) -> Arrays:
 
     def taken(value: Any) -> Any:
         return _changed(value, lambda x: np.nextafter(x, _either_way(x, rng)))
-
-    def bounded(value: Any) -> Any:
-        return _changed(value, lambda x: x + STEP * np.sign(_either_way(x, rng)))
 
     def rounded(layer: Any) -> Callable[..., Any] | None:
         original, norm = layer.call, takes_statistics(layer)
@@ -119,10 +123,19 @@ def _stepped(facts: ModelFacts, run: Run, arrays: Arrays, seed: int) -> Arrays:
 
         return call
 
-    def off_by_a_step_of_one(function: Any) -> Callable[..., Any] | None:
-        if getattr(function, "__name__", None) not in _BOUNDED:
+    def by_its_own_step(function: Any) -> Callable[..., Any] | None:
+        name = getattr(function, "__name__", None)
+        if name not in _DIFFERENCES and not (bounded and name in _BOUNDED):
             return None
-        return lambda *args, **kwargs: keras.tree.map_structure(bounded, function(*args, **kwargs))
+
+        def call(value: Any, *args: Any, **kwargs: Any) -> Any:
+            def moved(y: np.ndarray) -> np.ndarray:
+                of = np.abs(keras.ops.convert_to_numpy(value)) if name in _DIFFERENCES else 1.0
+                return np.asarray(y + STEP * of * np.sign(_either_way(y, rng)))
+
+            return keras.tree.map_structure(lambda y: _changed(y, moved), function(value, *args, **kwargs))
+
+        return call
 
     weights = [v for v in facts.model.variables if v.dtype == "float32"]
     state = [(v, keras.ops.convert_to_tensor(_one_step(keras.ops.convert_to_numpy(v), rng))) for v in weights]
@@ -132,7 +145,7 @@ def _stepped(facts: ModelFacts, run: Run, arrays: Arrays, seed: int) -> Arrays:
         stack.enter_context(patched_calls(layers, rounded))
         for name in ("activation", "recurrent_activation"):
             having = [layer for layer in layers if name in vars(layer)]
-            replacement = lambda layer, name=name: off_by_a_step_of_one(getattr(layer, name))  # noqa: E731
+            replacement = lambda layer, name=name: by_its_own_step(getattr(layer, name))  # noqa: E731
             stack.enter_context(patched_calls(having, replacement, name))
         return run(replace(facts, calls=None), arrays)
 

@@ -57,8 +57,8 @@ class Artifact:
         return dict(zip(self.to_input.values(), arrays, strict=True))
 
     def run_each(self, arrays: Arrays) -> Iterator[tuple[str, Arrays]]:
-        """What `run` gives in each runtime; in two at once if none of them takes more than one thread."""
-        if not all(getattr(runner, "one_thread", False) for runner in self.runners.values()):
+        """What `run` gives in each runtime; in two at once if none of them minds."""
+        if not all(getattr(runner, "at_once", False) for runner in self.runners.values()):
             yield from ((name, self.run(name, arrays)) for name in self.runners)
             return
         with ThreadPoolExecutor(_AT_ONCE) as pool:

@@ -24,7 +24,7 @@ class InKerasLayout:
             for spec in runner.inputs
         )
         self.outputs = runner.outputs
-        self.one_thread = getattr(runner, "one_thread", False)
+        self.at_once = getattr(runner, "at_once", False)
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         found = self._runner.run({name: self._moved(name, x, -1, 1) for name, x in arrays.items()})

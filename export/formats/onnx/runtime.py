@@ -43,7 +43,7 @@ class OnnxRunner:
             raise ExportError(f"'{path}' is no ONNX file that ONNX Runtime can run: {reason_of(error)}") from error
         self.inputs = tuple(Spec(x.name, _shape(x.shape), _dtype(x.type)) for x in self._session.get_inputs())
         self.outputs = tuple(y.name for y in self._session.get_outputs())
-        self.one_thread = threads == 1
+        self.at_once = threads == 1
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return dict(zip(self.outputs, self._session.run(None, arrays), strict=True))

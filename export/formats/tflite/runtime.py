@@ -27,6 +27,8 @@ class TFLiteRunner:
     XNNPACK may answer otherwise: behind shapes that are computed at run time it has read what an earlier run left.
     """
 
+    at_once = True  # beside another runner, in another thread: LiteRT waits for its threads without Python's lock
+
     def __init__(
         self, path: str | os.PathLike[str], *, kernels: Kernels = "xnnpack", threads: int = 1, fresh: bool = False
     ) -> None:
