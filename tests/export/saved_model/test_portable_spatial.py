@@ -209,3 +209,10 @@ def test_a_kernel_as_large_as_an_image_that_is_padded_behind(tmp_path):
     report = to_tflite(randomize(keras.Model(xs, ys)), tmp_path / "m.tflite")
     assert report.ops["PADV2"] == 3
     assert report.verification.relative < 2e-5
+
+
+@pytest.mark.runtime
+def test_a_dilated_kernel_of_one_number_runs_channels_first(tmp_path):
+    x = keras.Input((5, 5, 8), batch_size=1)
+    y = L.Conv2D(4, 1, padding="same", dilation_rate=2, data_format="channels_first")(x)
+    assert to_tflite(keras.Model(x, y), tmp_path / "m.tflite").verification.ok

@@ -108,7 +108,17 @@ def test_where_keras_is_exact_by_luck_steps_show_what_other_kernels_may_do(layer
         return [float(np.abs(y - other).max()) for y, other in zip(outputs, others, strict=True)]
 
     assert rounding(facts, run_model, arrays, absolute).shares[0] < 1e-12
-    assert 5e-8 < rounding_by_steps(facts, run_model, arrays, absolute).shares[0] < 1e-5
+    assert 5e-8 < rounding_by_steps(facts, run_model, arrays, absolute, bounded=True).shares[0] < 1e-5
+    if not isinstance(layer, L.LayerNormalization):  # on ordinary inputs such kernels are off from Keras
+        assert rounding_by_steps(facts, run_model, arrays, absolute).shares[0] < 1e-12
+
+
+def test_small_differences_round_as_what_they_are_taken_of():
+    x = keras.Input((6,))
+    facts, arrays = ModelFacts.of(keras.Model(x, L.Activation("tanh_shrink")(x))), [np.full((1, 6), 0.25, "float32")]
+    exact = 0.25 - np.tanh(0.25)
+    share = rounding_by_steps(facts, run_model, arrays, measure).shares[0]
+    assert share == pytest.approx(2.0**-23 * 0.25 / exact, rel=0.2)
 
 
 def test_steps_leave_the_model_as_it_is():

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from keras_norms.export import verify
+from keras_norms.export import VerificationError, to_onnx, verify
 from keras_norms.export.formats import format_of
 from keras_norms.export.model.facts import ModelFacts
 from keras_norms.export.verification.cases import cases_to_try
@@ -67,6 +67,42 @@ def test_another_wave_behind_large_numbers_is_refused(wave, tmp_path):
     bias = RNG.uniform(2e6, 4e6, 50).astype("float32")
     right, wrong = (of(lambda t: t * 5e5 + bias, function, lambda t: t * 1.0001) for function in (ops.sin, wave))
     assert not judged(right, wrong, tmp_path / "m.onnx").ok
+
+
+@pytest.mark.runtime
+@pytest.mark.parametrize("batch", [None, 1])
+def test_what_kernels_lose_of_a_sigmoid_and_a_norm_brings_back_is_refused(batch, tmp_path):
+    """sigmoid(-20) is 2e-9; to ONNX Runtime it is 1.5e-8, as of every other number below -18."""
+    x = keras.Input((2,), batch_size=batch)
+    gate = L.Activation("sigmoid")(ops.abs(x) * -6.0)
+    y = L.Lambda(lambda t: t / ops.sum(t, -1, keepdims=True))(gate)
+    with pytest.raises(VerificationError, match="on wide input"):
+        to_onnx(keras.Model(x, y), tmp_path / "m.onnx")
+
+
+class NotFiniteOn:
+    """A runtime that answers NaN where an input is as large as `size`."""
+
+    def __init__(self, runner, size):
+        self.runner, self.size, self.inputs, self.outputs = runner, size, runner.inputs, runner.outputs
+
+    def run(self, arrays):
+        bad = any(np.isfinite(x).all() and np.abs(x).max() >= self.size for x in arrays.values())
+        return {name: np.full_like(y, np.nan) if bad else y for name, y in self.runner.run(arrays).items()}
+
+
+@pytest.mark.runtime
+@pytest.mark.parametrize("overflows", [True, False])
+def test_not_finite_tells_nothing_where_the_model_itself_has_infinities_inside(overflows, tmp_path):
+    x = keras.Input((6,))
+    inside = L.Activation("exponential" if overflows else "relu", name="inside")(x)
+    model, path = keras.Model(x, L.Lambda(lambda t: ops.minimum(t, 2.0))(inside)), tmp_path / "m.onnx"
+    export_unverified(model, path)
+    form, facts = format_of(path), ModelFacts.of(model)
+    runners = {name: NotFiniteOn(runner, 30_000) for name, runner in form.runners(path).items()}
+    report = judge_artifact(facts, form, path, runners, cases_to_try(facts, runners, path))
+    assert report.ok is overflows, report
+    assert ("steps: 'inside' gives infinite numbers on it" in report.skipped) is overflows
 
 
 @pytest.mark.runtime
