@@ -21,7 +21,18 @@ import keras_norms
 from ..model.keras_graph import layers_of
 from ..model.layer_names import NORM_SCOPE
 from ..model.patching import patched_calls
-from . import affine_norm, center_crop, dense, group_norm, half_safe, layer_norm, over_time, prelu, rms_norm, upsampling
+from . import (
+    affine_norm,
+    center_crop,
+    dense_of_one,
+    group_norm,
+    half_safe,
+    layer_norm,
+    over_time,
+    prelu,
+    rms_norm,
+    upsampling,
+)
 
 Lowering = Callable[..., Callable[..., Any] | None]
 
@@ -31,7 +42,7 @@ _OTHER_LAYERS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
     (keras.layers.CenterCrop, center_crop.lower),
     (keras.layers.PReLU, prelu.lower),
     (keras.layers.TimeDistributed, over_time.lower),
-    (keras.layers.Dense, dense.lower),
+    (keras.layers.Dense, dense_of_one.lower),
 )
 
 LOWERINGS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (

@@ -6,10 +6,11 @@ An artifact rounds as often as the model does, in another order. So where it is 
 tolerance, r says whether rounding explains that. One result with few numbers can be right by luck: such an input is
 computed again with its numbers moved a little, and the largest r counts.
 
-Where a layer has no float64 (and on backends on which Keras narrows it), r is bounded by backward error: computing a
-layer in float32 is computing it exactly from weights that are off by rounding steps, and then rounding the result. So
-every weight and every result of a layer is moved by one step, up or down at random. Whole numbers stay as they are:
-they are ids, flags, mask values, or exact. Inputs stay too: the artifact gets the same.
+A layer that has no float64 stays in float32 there, and so do all on backends on which Keras narrows it. What they round
+is bounded by backward error: computing a layer in float32 is computing it exactly from weights that are off by rounding
+steps, and then rounding the result. So every weight and every result of a layer is moved by one step, up or down at
+random. Whole numbers stay as they are: they are ids, flags, mask values, or exact. Inputs stay too: the artifact gets
+the same.
 
 Keras may also be exact where no other kernels are: the mean of equal numbers is their sum times 1 / n, a rounding step
 off, and a norm divides what is left of them by sqrt(epsilon). So a result that is further off than r explains is
@@ -33,8 +34,8 @@ import numpy as np
 from ..model.facts import ModelFacts
 from ..model.keras_graph import layers_below
 from ..model.patching import patched_calls
-from ..model.precision import in_float64
 from ..model.user_inputs import Arrays
+from .float64_run import Run, run_where_in_float64
 from .recording import takes_statistics
 
 _DRAWS = 4  # of random steps, and of inputs that are moved a little
@@ -45,8 +46,6 @@ STEP = float(np.finfo("float32").eps)  # of 1
 _BOUNDED = {"sigmoid", "tanh", "softmax"}
 _DIFFERENCES = {"tanh_shrink"}
 BY_STEPS = "by steps of float32 in weights and layers"
-
-Run = Callable[[ModelFacts, Arrays], Arrays]
 
 
 @dataclass(frozen=True)
@@ -67,15 +66,16 @@ def rounding(facts: ModelFacts, run: Run, arrays: Arrays, measure: Callable[[Arr
     """How far rounding moves the outputs for `arrays`; `measure(outputs, others)` takes the share of each output."""
     y32 = run(facts, arrays)
     try:
-        y64 = run_in_float64(facts, run, arrays)
-    except Exception:  # a layer without float64: each backend raises kinds of its own
+        y64, narrow = run_where_in_float64(facts, run, arrays)
+    except Exception:  # a backend without float64: each raises kinds of its own
         return rounding_by_steps(facts, run, arrays, measure)
     found = [measure(y32, y64)]
     if sum(y.size for y in y32) < _FEW:
         for seed in range(1, _DRAWS):
             moved = [_moved(x, np.random.default_rng(seed)) for x in arrays]
-            found.append(measure(run(facts, moved), run_in_float64(facts, run, moved)))
-    return Rounding(_largest(found), "in float64")
+            found.append(measure(run(facts, moved), run_where_in_float64(facts, run, moved)[0]))
+    rounded = Rounding(_largest(found), "in float64")
+    return rounded.or_by(rounding_by_steps(facts, run, arrays, measure)) if narrow else rounded
 
 
 def rounding_by_steps(
@@ -90,16 +90,6 @@ def rounding_by_steps(
     y32 = run(facts, arrays)
     found = [measure(y32, _stepped(facts, run, arrays, seed, bounded)) for seed in range(_DRAWS)]
     return Rounding(_largest(found), BY_STEPS)
-
-
-def run_in_float64(facts: ModelFacts, run: Run, arrays: Arrays) -> Arrays:
-    """What the model computes in float64.
-
-    Raises:
-        Exception: If a layer, or the backend, does not compute in float64.
-    """
-    with in_float64(facts.model):
-        return run(replace(facts, calls=None), [x.astype("float64") if x.dtype.kind == "f" else x for x in arrays])
 
 
 def _stepped(facts: ModelFacts, run: Run, arrays: Arrays, seed: int, bounded: bool) -> Arrays:

@@ -18,7 +18,7 @@ from ..model.precision import in_float32
 from ..model.test_inputs import Probe
 from ..model.user_inputs import Arrays
 from ..report.inside import Reach
-from .float32_rounding import run_in_float64
+from .float64_run import run_in_float64
 from .interface import Artifact
 from .metrics import relative_errors
 from .pieces import in_pieces

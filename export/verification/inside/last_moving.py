@@ -35,6 +35,12 @@ def last_moving(calls: list[Call], others: list[Call], values: Values) -> list[D
     return [Deep(call.layer, _nearest(y, values)) for call in last for y in call.outputs if scale(y)]
 
 
+def first_still(calls: list[Call], others: list[Call]) -> str | None:
+    """The first layer that gives the same for two different inputs."""
+    pairs = zip(calls, others, strict=False)
+    return next((a.layer for a, b in pairs if a.whole and a.outputs and a.layer == b.layer and not _moves(a, b)), None)
+
+
 def _nearest(y: np.ndarray, values: Values) -> Found:
     forms = [form for form in activated(y) if scale(form)]
     return min((values.nearest(form) for form in forms), key=lambda found: found.distance.relative)

@@ -20,7 +20,7 @@ from ..pieces import in_pieces
 from ..recording import Call, has_norms, recording
 from ..tolerance import DEFAULT_TOLERANCE, ordinary
 from .found_values import Values
-from .last_moving import Deep, last_moving
+from .last_moving import Deep, first_still, last_moving
 from .norms import Judged, judge_norms
 
 _ROWS = 3
@@ -52,11 +52,14 @@ def look_inside(
             why = f"output '{still[0]}' does not move, and the file cannot be looked into: {reason_of(error)}"
             return replace(report, inside=Inside(unseen=why))
         judged = judge_norms(calls, values) if norms else []
-        deep = last_moving(calls, _recorded(facts, [_turned(x) for x in arrays]), values) if still else []
-    return replace(report, inside=_inside(judged, deep, still, report))
+        others = _recorded(facts, [_turned(x) for x in arrays]) if still else []
+        deep = last_moving(calls, others, values) if still else []
+    return replace(report, inside=_inside(judged, deep, still, first_still(calls, others), report))
 
 
-def _inside(judged: list[Judged], deep: list[Deep], still: list[str], report: VerifyReport) -> Inside:
+def _inside(
+    judged: list[Judged], deep: list[Deep], still: list[str], first_same: str | None, report: VerifyReport
+) -> Inside:
     floor = min((check.floor_db for check in report.checks if check.floor_db is not None), default=None)
     loose = report.tolerance if report.tolerance > DEFAULT_TOLERANCE else 0.0  # the user's word holds inside too
     wrong = [(n.layer, n.relative) for n in judged if n.relative > max(n.allowed, loose)]
@@ -65,11 +68,9 @@ def _inside(judged: list[Judged], deep: list[Deep], still: list[str], report: Ve
     layer, worst = max(off, key=lambda pair: pair[1], default=(None, 0.0))
     unseen = None
     if still and (not deep or wrong_deep):
-        hidden = (
-            f"; '{wrong_deep[0].layer}', the last layer whose result moves, is not found in the file"
-            if wrong_deep
-            else ""
-        )
+        hidden = f"; the first layer that gives the same for all is '{first_same}'" if first_same else ""
+        if wrong_deep:
+            hidden = f"; '{wrong_deep[0].layer}', the last layer whose result moves, is not found in the file"
         unseen = f"output '{still[0]}' is the same for every input that was tried{hidden}"
     return Inside(
         norms=len(judged),

@@ -133,3 +133,11 @@ def test_how_far_from_zero_a_file_holds_is_told_beside_the_model(tmp_path):
     assert reach.artifact >= 1e3
     assert 30 <= reach.model <= 3e3
     assert "Keras itself up to a mean of" in str(reach)
+
+
+@pytest.mark.runtime
+def test_an_output_that_nothing_moves_is_told_with_the_layer(tmp_path):
+    x = image = keras.Input((6, 6, 1))
+    x = L.Conv2D(2, 3, name="y")(L.LayerNormalization(name="norm")(x))  # of one channel
+    with pytest.raises(VerificationError, match="the first layer that gives the same for all is 'norm'"):
+        to_onnx(keras.Model(image, x), tmp_path / "m.onnx")

@@ -84,8 +84,18 @@ def test_a_layer_without_float64_is_bounded_by_steps_of_the_same_order():
 
     wide = rounded(keras.Model(x, through(y * 0.3)), data)
     bound = rounded(keras.Model(x, through(Narrow()(y))), data)
-    assert bound.how.startswith("by steps of float32")
     assert wide.shares[0] / 3 < bound.shares[0] < 30 * wide.shares[0]
+
+
+def test_a_layer_without_float64_leaves_the_others_theirs():
+    x = keras.Input((64,))
+    far = L.Lambda(lambda t: (t + 1e4) - 1e4)(x)  # steps of its result do not show what it rounds inside
+    model = keras.Model(x, [far, Narrow()(x), Narrow()(L.Dense(3)(far))])
+    found = rounded(model, np.random.default_rng(0).normal(size=(4, 64)))
+    assert 1e-5 < found.shares[0] < 1e-3
+    assert found.shares[1] < 1e-6
+    assert 1e-6 < found.shares[2] < 1e-3
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
 
 
 ZEROS = np.zeros((1, 6))
