@@ -2,7 +2,7 @@
 
 argmax(x)       Keras sets -0.0 below 0.0 by the sign bit; runtimes take them for equal, and the first one counts
 einsum, matmul  of 8-bit integers in floats, which hold their sums exactly: TFLite multiplies no such matrices
-expm1, log1p    exp(x) - 1 and log(1 + x): ONNX has neither
+expm1, log1p    exp(x) - 1 and log(1 + x): neither format has them (`portable_logarithms`)
 one_hot(x)      ONNX counts indices below zero from the back; TensorFlow has no class for them
 matmul          of many dimensions by a kernel: one matrix, between reshapes of constant shapes. Of a free batch
                 TensorFlow computes the shapes, and XNNPACK has given wrong numbers behind such a tensor (LiteRT 2.3)
@@ -27,7 +27,7 @@ from keras.src.backend.tensorflow import nn as backend_nn
 from keras.src.backend.tensorflow import numpy as backend_numpy
 from keras.src.ops import nn
 
-from . import portable_pooling, portable_resizing, portable_spatial
+from . import portable_logarithms, portable_pooling, portable_resizing, portable_spatial
 
 Operation = Callable[..., Any]
 
@@ -145,14 +145,14 @@ _FORMS = (
     (backend_numpy, "argmax", _extreme(tf.argmax)),
     (backend_numpy, "argmin", _extreme(tf.argmin)),
     (nn, "_normalize", _normalize),
+    (backend_numpy, "expm1", _by(portable_logarithms.expm1)),
+    (backend_numpy, "log1p", _by(portable_logarithms.log1p)),
     (backend_numpy, "add", portable_spatial.add_channels_first),
     (backend_nn, "adaptive_average_pool", portable_pooling.adaptive_pool(keras.ops.average_pool)),
     (backend_nn, "adaptive_max_pool", portable_pooling.adaptive_pool(keras.ops.max_pool)),
     (backend_image, "resize", portable_resizing.resize("bicubic", "lanczos3", "lanczos5")),
 )
 _FOR_ONNX = (
-    (backend_numpy, "expm1", _by(lambda x: tf.exp(x) - 1.0)),
-    (backend_numpy, "log1p", _by(lambda x: tf.math.log(x + 1.0))),
     (backend_nn, "one_hot", _one_hot),
     (backend_nn, "conv", portable_spatial.conv(for_tflite=False)),
     (backend_nn, "conv_transpose", portable_spatial.conv_transpose(for_tflite=False)),
