@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ExportError
@@ -20,6 +20,11 @@ class Mode:
     name: str
     floor_db: float
     calibrated: bool = False
+    held: dict[str, float] = field(default_factory=dict)
+
+    def floor_of(self, output: str) -> float:
+        """The least ratio of one output: `floor_db`, unless `held` has another for it."""
+        return self.held.get(output, self.floor_db)
 
 
 MODES = {

@@ -117,7 +117,7 @@ class Certificate:
         return cls(path, data)
 
     def held(self, mode: Mode, artifact: Path) -> Mode:
-        """The mode with the ratio asked on random inputs: what was measured on them less 3 dB, where that is less.
+        """The mode with the ratio asked of each output on random inputs: what it had on them less 3 dB, if less.
 
         Random numbers are clipped by ranges that were taken from data. Without these data they are all there is, and
         the file is the one that was certified on them. Below 0 dB there is more noise than signal: that is never asked.
@@ -125,10 +125,13 @@ class Certificate:
         try:
             if self.data["artifact"]["sha256"] != artifact_sha256(artifact):
                 return mode
-            told = [_decibels(old) for old in self.data["checks"] if old["case"].startswith("random")]
+            told = [(old["output"], _decibels(old)) for old in self.data["checks"] if old["case"].startswith("random")]
         except (KeyError, TypeError, AttributeError):  # `recheck` says what is damaged
             return mode
-        return replace(mode, floor_db=max(0.0, min([mode.floor_db, *(had - _MOST_LOST_DB for had in told)])))
+        floors: dict[str, float] = {}
+        for output, had in told:
+            floors[output] = max(0.0, min(floors.get(output, mode.floor_db), had - _MOST_LOST_DB))
+        return replace(mode, held=floors)
 
     def recheck(self, model: keras.Model, artifact: Path, report: VerifyReport) -> CertificateReport:
         """Compare the certificate with the artifact, the model and the figures measured now.

@@ -45,8 +45,7 @@ def compare(
     checks: list[Check] = []
     with in_float32(facts.model):
         expectations, skipped = references(facts, cases)
-        floor_db = mode.floor_db if mode and not allowed.given else None
-        comparison = Comparison(facts, artifact, allowed, floor_db, mode, OutputScales.among(expectations))
+        comparison = Comparison(facts, artifact, allowed, mode, OutputScales.among(expectations))
         for case, expected in expectations:
             found, reasons = comparison.checks(case, expected)
             checks += found

@@ -46,7 +46,6 @@ class Comparison:
     facts: ModelFacts
     artifact: Artifact
     tolerance: Tolerance
-    floor_db: float | None
     mode: Mode | None
     scales: OutputScales
 
@@ -124,6 +123,10 @@ class Comparison:
         reason = f", {most} numbers of the sample itself: in the file they are an infinity times a weight of zero"
         return found, [reason] if most else []
 
+    def _floor_of(self, output: str) -> float | None:
+        """The ratio asked of an output of a quantized artifact, unless the user asks for a tolerance."""
+        return None if self.mode is None or self.tolerance.given else self.mode.floor_of(output)
+
     def _within(self, measured: list[_Measured]) -> bool:
         return all(found.problem is None and found.distance.relative <= self.tolerance.share for found in measured)
 
@@ -142,7 +145,8 @@ class Comparison:
     def _rounding(self, case: Probe, expected: Reference, measured: list[_Measured]) -> Rounding | None:
         """How far rounding moves the model. It takes more runs of the model only where the tolerance is exceeded."""
         exceeded = any(found.distance.relative > self.tolerance.share for found in measured)
-        if not exceeded or self.floor_db is not None or case.judged_for == "finite" or self.tolerance.is_law(case):
+        by_ratio = self.mode is not None and not self.tolerance.given
+        if not exceeded or by_ratio or case.judged_for == "finite" or self.tolerance.is_law(case):
             return None
 
         def measure(outputs: Arrays, others: Arrays) -> list[float]:
@@ -172,16 +176,17 @@ class Comparison:
         self, case: Probe, expected: Reference, found: _Measured, rounded: Rounding | None, useless: bool
     ) -> Check:
         max_abs, relative, sqnr_db = found.distance
+        name = self.facts.signature.outputs[found.output]
         judged_for = "finite" if useless else case.judged_for
         problem = found.broken if useless else found.problem
         limit = self.tolerance.share if rounded is None else self.tolerance.limits(rounded)[found.output]
-        floor_db = self.floor_db if judged_for == "numbers" else None
+        floor_db = self._floor_of(name) if judged_for == "numbers" else None
         within = relative <= limit if floor_db is None else sqnr_db >= floor_db
         of_no_use = case.judged_for == "finite" or (useless and case.name == WIDE)
         return Check(
             case=case.name,
             runtime=found.runtime,
-            output=self.facts.signature.outputs[found.output],
+            output=name,
             max_abs=max_abs,
             scale=scale(expected.outputs[found.output]),
             relative=relative,

@@ -1,7 +1,7 @@
 """What figures a certificate holds an artifact to: a quantized one to its own signal to noise ratio less 3 dB."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from keras_norms.export import ExportError, to_tflite, verify
 from keras_norms.export.artifact.hashes import artifact_sha256
+from keras_norms.export.quantization.modes import MODES
 from keras_norms.export.report.check import Check
 from keras_norms.export.report.verify_report import Tried, VerifyReport
 from keras_norms.export.verification.certificate import Certificate
@@ -114,6 +115,16 @@ def test_a_certificate_that_says_nothing_is_refused(emptied, tmp_path):
     (tmp_path / "m.onnx.json").write_text(json.dumps(data))
     with pytest.raises(ExportError, match=f"m.onnx.json' says nothing: it has no {emptied}. Export again"):
         Certificate.beside(tmp_path / "m.onnx")
+
+
+def test_each_output_is_held_to_its_own_ratio(tmp_path):
+    path = tmp_path / "m.tflite"
+    path.write_bytes(b"a file")
+    checks = [asdict(replace(figure(had), output=name)) for name, had in (("poor", 5.0), ("good", 40), ("poor", 8))]
+    mode = Certificate(path, {"artifact": {"sha256": artifact_sha256(path)}, "checks": checks}).held(
+        MODES["int8"], path
+    )
+    assert {name: mode.floor_of(name) for name in ("poor", "good", "other")} == {"poor": 2, "good": 10, "other": 10}
 
 
 @pytest.mark.runtime
