@@ -17,6 +17,7 @@ from ..model.keras_graph import layers_below
 from ..progress import Progress, silent
 from ..quantization.calibration import save_batches
 from ..saved_model.remote import record_in_child
+from ..verification.diagnosis.name_in_error import layer_named
 from .ahead import answers
 from .place import Place
 from .prepare import Prepared
@@ -48,7 +49,8 @@ def make(prepared: Prepared, request: Request, place: Place) -> Made:
         )
         request.format.write_metadata(place.artifact, metadata)
         request.say("verifying")
-        runners = request.format.runners(place.artifact)
+        with layer_named(prepared.facts.model):
+            runners = request.format.runners(place.artifact)
     except ExportError as error:
         raise _blame_float64(prepared.facts.model, request.format.name, error) from error
     return Made(runners, metadata, calibration, warnings)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import keras
 
-from ...errors import VerificationError
+from ...errors import ExportError, VerificationError
 from ...model.layer_names import layer_of
 from ...model.parts_below import inner_parts, operations_below
 
@@ -18,14 +18,14 @@ _SOURCE = re.compile(r"\.(cc|cpp|h|py)\b")  # a file of the runtime's own
 
 @contextmanager
 def layer_named(model: keras.Model) -> Iterator[None]:
-    """A VerificationError that leaves the block names the layer of the operation that its text names by a path."""
+    """An error of ours that leaves the block names the layer of the operation that its text names by a path."""
     try:
         yield
-    except VerificationError as error:
+    except (ExportError, VerificationError) as error:
         layer = _layer_in(str(error), model)
         if layer is None:
             raise
-        raise VerificationError(f"{error} (in '{layer}')") from error
+        raise type(error)(f"{error} (in '{layer}')") from error
 
 
 def _layer_in(text: str, model: keras.Model) -> str | None:

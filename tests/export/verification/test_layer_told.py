@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from keras_norms.export import VerificationError
+from keras_norms.export import ExportError, VerificationError
 from keras_norms.export.report.check import Check
 from keras_norms.export.report.verify_report import VerifyReport
 from keras_norms.export.verification.diagnosis.match_tensors import _first_wrong, _Ruler
@@ -62,6 +62,11 @@ def test_the_operation_that_a_runtime_names_is_told_as_its_layer(model, path, la
         layer_named(model),
     ):
         raise VerificationError(f"'m.onnx' does not run: Name:'{path}' /src/core/min.h:563")
+
+
+def test_a_file_that_a_runtime_does_not_open_is_told_with_the_layer(model):
+    with pytest.raises(ExportError, match=r"cannot run: Node:net_1/gru_1/add \(in 'gru'\)"), layer_named(model):
+        raise ExportError("cannot run: Node:net_1/gru_1/add")
 
 
 def test_what_names_no_layer_stays_as_it_is(model):
