@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **found}
 
 
+@cache  # read from a file, and for every export again
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -74,19 +75,36 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
     """
     if standalone not in (None, "depthwise"):
         raise FoldError(f'standalone must be None or "depthwise"; received {standalone!r}.')
+    return _traced_and_folded(model, standalone, inputs)
+
+
+def fold_or_same(model: keras.Model, *, inputs: Any = None) -> FoldResult:
+    """As `fold`; but where no batch norm folds, the model itself, without building a copy and comparing the two.
+
+    Raises:
+        FoldError: As `fold`.
+    """
+    return _traced_and_folded(model, None, inputs, same=True)
+
+
+def _traced_and_folded(model: keras.Model, standalone: str | None, inputs: Any, same: bool = False) -> FoldResult:
     traced_layers = trace_python_calls(model, inputs)
     try:
-        return _fold(model, traced_layers, standalone, inputs)
+        return _fold(model, traced_layers, standalone, inputs, same)
     except TracedWrong as error:
         if functional(model) is None:
             raise
         # Then no custom layer in it is traced.
         refused = dict.fromkeys(traced_layers.cores, str(error))
-        return _fold(model, TracedLayers(refused={**traced_layers.refused, **refused}), standalone, inputs)
+        return _fold(model, TracedLayers(refused={**traced_layers.refused, **refused}), standalone, inputs, same)
 
 
-def _fold(model: keras.Model, traced_layers: TracedLayers, standalone: str | None, inputs: Any) -> FoldResult:
+def _fold(
+    model: keras.Model, traced_layers: TracedLayers, standalone: str | None, inputs: Any, same: bool
+) -> FoldResult:
     planned, traced_layers = _plan(model, traced_layers, standalone)
+    if same and len(planned.tails) == len(planned.folds):
+        return FoldResult(model, replace(_report(model, planned, {}, model, traced_layers), tails=[]))
     try:
         folded, tensors = apply(model, planned, traced_layers)
     except ValueError as error:

@@ -11,7 +11,7 @@ from ..artifact.metadata import check_labels, last_sizes
 from ..errors import ExportError, FoldError
 from ..folding.batch_norms import is_batch_norm
 from ..folding.equivalence import NoInputFits
-from ..folding.fold import FoldResult, fold
+from ..folding.fold import FoldResult, fold_or_same
 from ..loading.load_model import load_model
 from ..loading.signature_model import is_signature
 from ..model.facts import ModelFacts
@@ -87,8 +87,8 @@ def _fold(facts: ModelFacts, given: list[NamedArrays]) -> tuple[ModelFacts, Fold
         folded, report = _folded(facts, given)
     except FoldError as error:
         return facts, None, (f"nothing was folded: {error}",) if missed else ()
-    if not report.folded:
-        return facts, report, ()  # a copy would only take memory
+    if folded is facts.model:
+        return facts, report, ()
     # Its outputs may be called otherwise: the artifact has the names of the model as given.
     return replace(ModelFacts.of(folded), signature=facts.signature), report, ()
 
@@ -96,12 +96,12 @@ def _fold(facts: ModelFacts, given: list[NamedArrays]) -> tuple[ModelFacts, Fold
 def _folded(facts: ModelFacts, given: list[NamedArrays]) -> FoldResult:
     """The fold, compared on random inputs, or on the user's where the model takes no random ones."""
     try:
-        return fold(facts.model)
+        return fold_or_same(facts.model)
     except NoInputFits:
         if not given:
             raise
         piece, _ = next(in_pieces(given[0][1], facts.declared.batch, rows=2))
-        return fold(facts.model, inputs=keras.tree.pack_sequence_as(facts.declared.structure, piece))
+        return fold_or_same(facts.model, inputs=keras.tree.pack_sequence_as(facts.declared.structure, piece))
 
 
 def _precision_warning(facts: ModelFacts) -> tuple[str, ...]:

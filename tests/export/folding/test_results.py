@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from fold_checks import assert_close, assert_folds, random_batch, randomize, run, structure
 from fold_models import bn, conv, encoder, image, model
-from keras_norms.export.folding.fold import fold, fold_plan
+from keras_norms.export.folding.fold import fold, fold_or_same, fold_plan
 
 L = keras.layers
 
@@ -23,6 +23,26 @@ def test_the_result_saves_and_loads(build, tmp_path):
     before, after = structure(m), structure(loaded)
     assert [before[k] for k in ("outputs", "output_names")] == [after[k] for k in ("outputs", "output_names")]
     assert fold(loaded).report.folded == []
+
+
+def test_where_no_batch_norm_folds_an_export_takes_the_model_itself():
+    """Gamma and beta of a norm that stays are left in it too, and the report says so."""
+    x = image()
+    stays = bn("stays")(L.ReLU()(keras.layers.GroupNormalization(3, name="tail")(x)))
+    m = model(x, conv("conv", padding="same")(L.ReLU()(stays)))
+    copy, report = fold(m)
+    assert copy is not m
+    same, other = fold_or_same(m)
+    assert same is m
+    assert other.kept == report.kept != []
+    assert (other.folded, other.tails, other.parameters_after) == ([], [], m.count_params())
+    tail = keras.Sequential([keras.Input((4,)), L.LayerNormalization(), L.Dense(2)])
+    assert fold(tail).report.tails
+    assert fold_or_same(tail).model is tail
+    assert not fold_or_same(tail).report.tails
+    folds = keras.Sequential([image(), conv("conv"), bn("last")])
+    assert fold_or_same(folds).report.folded == fold(folds).report.folded
+    assert len(fold_or_same(folds).model.layers) == 1
 
 
 def test_the_result_trains_and_keeps_the_compilation():
