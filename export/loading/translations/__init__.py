@@ -51,6 +51,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
         known_classes.apply,
     ),
     Translation(
+        "layers of keras.applications",
+        (2,),
+        "the file does not say whose this class is; its config is that of Keras' own",
+        "exact if it is Keras' own",
+        known_classes.of_applications,
+    ),
+    Translation(
         "names of Keras 1",
         (1,),
         "classes, arguments and weights had other names, kernels another layout",
