@@ -14,6 +14,8 @@ import h5py
 import keras
 
 from ..errors import ExportError
+from ..model.keras_graph import automatic_names_beside
+from ..model.original_names import remember_original_names
 from ..report.load_report import Translated
 from .architecture import read_architecture
 from .config_tree import EXTENDS, Entry, decode, is_entry, name_of, walk
@@ -25,10 +27,13 @@ from .keras1_arguments import refuse_keras_1
 from .keras1_weights import as_keras_2, backend_of, check_outputs
 from .keras_saved_model import KerasSavedModel
 from .native_form import to_native
-from .stock_classes import refuse_classes_of_the_user, refuse_other_resizing, refuse_padding_of_theano
+from .other_arithmetic import refuse_other_resizing, refuse_padding_of_theano, resizes_at_centres
+from .stock_classes import refuse_classes_of_the_user
 from .translations import translate
 from .translations.batch_norm_axes import SHAPE, needs_shape
+from .translations.masks import MAKES_MASKS
 from .translations.norms_of_others import OF_USER
+from .translations.slash_names import RENAMED
 from .weight_norm_weights import without_weight_norm
 from .weights_of_keras2_zip import stored_variables
 from .writer import Writer
@@ -70,17 +75,20 @@ class OldFile:
             if given is not None:
                 entry[OF_USER] = True
                 entry[EXTENDS] = _stock_base(given)
+                entry[MAKES_MASKS] = getattr(given, "compute_mask", None) is not keras.Layer.compute_mask
             if needs_shape(entry):
                 entry[SHAPE] = self._shape(entry)
+        centred = resizes_at_centres(tree, self.writer, self.folder.tensorflow if self.folder else "")
         self.translated += translate(tree, self.writer)
         for entry in walk(tree):
             refuse_classes_of_the_user(entry, self.writer)
-            refuse_other_resizing(entry, self.writer)
+            refuse_other_resizing(entry, self.writer, centred)
             refuse_keras_1(entry)
         native = copy.deepcopy(tree)
         to_native(native, custom)
         _check_content(native)
-        with keras.saving.custom_object_scope(custom):
+        names = [name_of(entry) for entry in walk(tree)]
+        with keras.saving.custom_object_scope(custom), automatic_names_beside(names):
             model = keras.saving.deserialize_keras_object(native, custom_objects=custom, safe_mode=True)
         if isinstance(model, keras.Layer):
             compare_configs(tree, model, custom)
@@ -90,6 +98,7 @@ class OldFile:
             with self._found(tree, model) as found:
                 turned = give_weights(model, found, of_theano=self.writer.backend == "theano")
             check_outputs(tree, model)
+            remember_original_names(model, tree.get(RENAMED, {}))
             for entry in walk(tree) if self.writer.backend == "theano" else ():
                 refuse_padding_of_theano(entry)
             self.translated += [Translated(layer, "Theano kernels", _TURNED, "exact") for layer in turned]

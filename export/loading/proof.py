@@ -28,6 +28,7 @@ from .tf_keras_safety import what_runs_code
 _TOLERANCE, _ROUNDINGS = 1e-5, 16
 _LONG, _LARGEST_INPUT = 12_000, 2**20
 _HALF = 5e-3  # where a layer computes in half precision
+_MASKED = 0.3  # the share of the steps of an input that are masked, where the model masks any
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,18 @@ def _with_stated_batch(model: keras.Model) -> Signature:
 
 
 def _inputs(model: keras.Model, sig: Signature) -> Arrays:
+    """Random inputs that the model takes; some steps are such that its Masking layers mask them."""
+    drawn = _random_inputs(model, sig)
+    values = [layer.mask_value for layer in layers_of(model) if isinstance(layer, keras.layers.Masking)]
+    return [_masked_in_part(x, values[0]) if values and x.dtype.kind == "f" and x.ndim > 2 else x for x in drawn]
+
+
+def _masked_in_part(x: np.ndarray, value: float) -> np.ndarray:
+    steps = np.random.default_rng(1).random(x.shape[:-1]) < _MASKED
+    return np.where(steps[..., None], np.asarray(value, x.dtype), x)
+
+
+def _random_inputs(model: keras.Model, sig: Signature) -> Arrays:
     """Random inputs that the model takes; sequences that are very long where it crops its own contexts off."""
     try:
         return [probe for probe in probes(model, sig) if probe.name.startswith("random")][-1].arrays

@@ -286,3 +286,15 @@ def automatic_names_apart() -> Iterator[None]:
         yield
     finally:
         global_state.set_global_attribute(_COUNTERS, before)
+
+
+@contextmanager
+def automatic_names_beside(names: Iterable[str]) -> Iterator[None]:
+    """The same, and no automatic name is one of these; operations that compute masks of a model take such names."""
+    with automatic_names_apart():
+        counters = global_state.get_global_attribute(_COUNTERS)
+        for name in names:
+            prefix, _, number = name.rpartition("_")
+            prefix, next_number = (prefix, int(number) + 1) if prefix and number.isdecimal() else (name, 1)
+            counters[prefix] = max(counters[prefix], next_number)
+        yield

@@ -14,6 +14,7 @@ import keras
 from ..errors import ExportError, reason_of
 from .keras_graph import layers_of, maker
 from .layer_names import names_apart
+from .original_names import original_names
 from .patching import patched_calls
 from .precision import in_float32
 from .recorded_shapes import is_shape, recorded_shapes
@@ -63,7 +64,7 @@ def signature(model: keras.Model, batch_size: int | None = None) -> Signature:
     """Read the signature of a built model; `batch_size` fixes the first dimension of every input.
 
     Outputs of a dict are named by its keys, others by the layers that make them, as Keras does. Two outputs of one
-    layer get `_1`, `_2`, ... after the first.
+    layer get `_1`, `_2`, ... after the first. Layers of a loaded file are called as they are there.
 
     Raises:
         ExportError: If `batch_size` is not positive or contradicts the model, or if the input shapes of a subclassed
@@ -80,6 +81,10 @@ def signature(model: keras.Model, batch_size: int | None = None) -> Signature:
     else:
         inputs, structure = _recorded_inputs(model)
         outputs = _output_names(model, inputs, structure)
+    if names := original_names(model):
+        inputs = tuple(replace(spec, name=names.get(spec.name, spec.name)) for spec in inputs)
+        by_layers = isinstance(model, keras.Sequential) or not isinstance(model.output, dict)
+        outputs = tuple(names.get(name, name) for name in outputs) if by_layers else outputs
     _check_unique([spec.name for spec in inputs])
     return Signature(inputs, outputs, structure).with_batch(batch_size)
 

@@ -17,6 +17,7 @@ from . import (
     kinds_of_batch_norm,
     known_classes,
     locally_connected,
+    masks,
     multi_gpu,
     norms_of_others,
     recurrent,
@@ -48,6 +49,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
         "FixedDropout and BatchNorm are stock layers in inference",
         "exact in inference",
         known_classes.apply,
+    ),
+    Translation(
+        "layers of keras.applications",
+        (2,),
+        "the file does not say whose this class is; its config is that of Keras' own",
+        "exact if it is Keras' own",
+        known_classes.of_applications,
     ),
     Translation(
         "names of Keras 1",
@@ -126,6 +134,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
         "Keras 3 has them no more; registered layers of keras_norms take their place",
         _SAME,
         locally_connected.apply,
+    ),
+    Translation(
+        "masks",
+        _OLD,
+        "masks were joined by 'and', now by 'or', and some layers dropped them; registered layers do as Keras 2 did",
+        _SAME,
+        masks.apply,
     ),
     Translation("activation layers", _OLD, "the same functions have other names", _SAME, activations.apply),
     Translation(

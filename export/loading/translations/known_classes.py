@@ -11,6 +11,12 @@ _KNOWN: dict[str, tuple[str, tuple[str, ...]]] = {
     "FixedDropout": ("Dropout", ("noise_shape", "seed")),  # efficientnet, segmentation_models
     "BatchNorm": ("BatchNormalization", ()),  # Mask R-CNN: it can be called in training, and is not by default
 }
+_OF_APPLICATIONS = ("LayerScale", "StochasticDepth", "CustomScaleLayer")
+
+
+def of_applications(entry: Entry, writer: Writer) -> bool:
+    """Say that a layer is taken to be one of keras.applications: a file without modules does not tell."""
+    return entry["class_name"] in _OF_APPLICATIONS and not entry.get("module") and not entry.get(OF_USER)
 
 
 def apply(entry: Entry, writer: Writer) -> bool:

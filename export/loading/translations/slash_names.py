@@ -7,6 +7,8 @@ from typing import Any
 from ..config_tree import Entry, is_model, name_of
 from ..writer import Writer
 
+RENAMED = "renamed"  # in the entry of a model: the names in the file of its layers, by the new ones
+
 
 def apply(entry: Entry, writer: Writer) -> bool:
     """Write '_' for '/' in the names of the layers of one model, and wherever its calls name them."""
@@ -29,6 +31,7 @@ def apply(entry: Entry, writer: Writer) -> bool:
             new[name] = plain
     if not new:
         return found
+    entry[RENAMED] = {plain: name for name, plain in new.items()}
     for layer in config["layers"]:
         inner = layer["config"]
         if isinstance(inner, dict) and inner.get("name") in new:

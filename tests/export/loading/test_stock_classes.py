@@ -14,7 +14,18 @@ L = tk.layers
 X = np.random.default_rng(0).normal(size=(2, 6, 6, 4)).astype("float32")
 
 
-def saved(path, layer, version, backend="tensorflow", without=(), class_name=None):
+class Scale(L.Layer):
+    """A layer whose config the cases below change."""
+
+    def call(self, inputs):
+        return inputs
+
+
+def bilinear():
+    return L.UpSampling2D(2, interpolation="bilinear", name="n")
+
+
+def saved(path, layer, version, backend="tensorflow", without=(), class_name=None, ragged=True, **more):
     """A model of one layer as another version wrote it."""
     tk.Sequential([tk.Input((6, 6, 4)), layer]).save(path)
     with h5py.File(path, "r+") as file:
@@ -23,6 +34,9 @@ def saved(path, layer, version, backend="tensorflow", without=(), class_name=Non
         entry["class_name"] = class_name or entry["class_name"]
         for key in without:
             del entry["config"][key]
+        entry["config"] |= more
+        if not ragged:
+            del config["config"]["layers"][0]["config"]["ragged"]
         file.attrs["model_config"] = json.dumps(config)
         for group in (file, file["model_weights"]):
             group.attrs["keras_version"], group.attrs["backend"] = version, backend
@@ -56,9 +70,48 @@ REFUSED = {
         r"does not say whose: keras_contrib's divides by sqrt\(variance\) \+ epsilon, the paper's by sqrt\(variance \+",
     ),
     "bilinear in standalone Keras": (
-        lambda: L.UpSampling2D(2, interpolation="bilinear", name="n"),
+        bilinear,
         {"version": "2.2.4"},
         "'n' is a bilinear UpSampling2D of Keras 2.2.4: .* from the corners of pixels",
+    ),
+    "bilinear in what may be TensorFlow 1.13": (
+        bilinear,
+        {"version": "2.2.4-tf", "ragged": False},
+        "'n' is a bilinear UpSampling2D of tf.keras 2.2.4-tf: that of TensorFlow 1.13 took its points from the corners",
+    ),
+    "bilinear beside an initializer of TensorFlow 1": (
+        bilinear,
+        {
+            "version": "2.2.4-tf",
+            "ragged": False,
+            "gamma_initializer": {"class_name": "Ones", "config": {"dtype": "float32"}},
+        },
+        "nothing in the file shows that TensorFlow 1.15 or later wrote it",
+    ),
+    "resizing that is gone": (
+        lambda: L.Resizing(4, 4, interpolation="gaussian", name="n"),
+        {"version": "2.15.0"},
+        "'n' resizes with interpolation='gaussian', which Keras 3 has no more",
+    ),
+    "layer scale before Keras had one": (
+        lambda: Scale(name="n"),
+        {"version": "2.6.0", "class_name": "LayerScale", "init_values": 1.0, "projection_dim": 4},
+        "'n' is a LayerScale of the writer's own: .* had no class of this name",
+    ),
+    "layer scale of other arguments": (
+        lambda: Scale(name="n"),
+        {"version": "2.15.0", "class_name": "LayerScale", "init_value": 1.0},
+        "its config has no init_values, which that of Keras' own always has",
+    ),
+    "scale layer with another argument": (
+        lambda: Scale(name="n"),
+        {"version": "2.15.0", "class_name": "CustomScaleLayer", "scale": 1.0, "offset": 2.0},
+        "its config has offset, which that of Keras' own never has",
+    ),
+    "rescaling of somebody": (
+        lambda: Scale(name="n"),
+        {"version": "2.6.0", "class_name": "Rescaling", "scale": 1.0},
+        "its config has no offset, which that of Keras' own always has",
     ),
     "strides on Theano": (
         lambda: L.Conv2D(2, 3, strides=2, padding="same", name="n"),
@@ -80,6 +133,11 @@ READ = {
     "layer norm of tf.keras": (lambda: L.LayerNormalization(), {"version": "2.2.4-tf"}),
     "group norm": (lambda: L.GroupNormalization(2), {"version": "2.11.0"}),
     "bilinear": (lambda: L.UpSampling2D(2, interpolation="bilinear"), {"version": "2.4.0"}),
+    "bilinear of TensorFlow 2.0": (bilinear, {"version": "2.2.4-tf"}),
+    "bilinear beside an initializer of TensorFlow 2": (
+        lambda: tk.Sequential([bilinear(), L.Dense(2)]),
+        {"version": "2.2.4-tf", "ragged": False},
+    ),
     "nearest": (lambda: L.UpSampling2D(2), {"version": "2.2.4"}),
     "odd kernel on Theano": (lambda: L.Conv2D(2, 3, padding="same"), {"version": "2.2.4", "backend": "theano"}),
 }
