@@ -1,4 +1,4 @@
-"""Normalization layers for Keras 3."""
+"""Normalization layers for Keras 3, and what is done to the norms of a model in training."""
 
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,8 @@ from keras_norms.batch_renormalization import BatchRenormalization
 from keras_norms.group_normalization import GroupNormalization
 from keras_norms.instance_normalization import InstanceNormalization
 from keras_norms.layer_normalization import LayerNormalization
+from keras_norms.recalibrate_report import RecalibrateReport
+from keras_norms.recalibration import recalibrate
 from keras_norms.renorm_schedule import RenormSchedule
 
 __all__ = [
@@ -17,6 +19,8 @@ __all__ = [
     "InstanceNormalization",
     "LayerNormalization",
     "RenormSchedule",
+    "recalibrate",
+    "RecalibrateReport",
 ]
 
 if TYPE_CHECKING:
