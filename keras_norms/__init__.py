@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 from keras_norms import _hard_sigmoid  # noqa: F401  (registers what files of Keras 2 need)
 from keras_norms.batch_normalization import BatchNormalization
 from keras_norms.batch_renormalization import BatchRenormalization
+from keras_norms.convert_report import ConvertReport
 from keras_norms.group_normalization import GroupNormalization
 from keras_norms.instance_normalization import InstanceNormalization
 from keras_norms.layer_normalization import LayerNormalization
 from keras_norms.recalibrate_report import RecalibrateReport
 from keras_norms.recalibration import recalibrate
 from keras_norms.renorm_schedule import RenormSchedule
+from keras_norms.surgery import ConvertResult, convert_norms, freeze_norms
 
 __all__ = [
     "BatchNormalization",
@@ -21,6 +23,10 @@ __all__ = [
     "RenormSchedule",
     "recalibrate",
     "RecalibrateReport",
+    "convert_norms",
+    "freeze_norms",
+    "ConvertResult",
+    "ConvertReport",
 ]
 
 if TYPE_CHECKING:
