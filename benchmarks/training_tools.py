@@ -60,7 +60,7 @@ class Loop:
         self.x, self.x_test, self.y, self.y_test = (tf.constant(part) for part in data)
         self.averages = [tf.Variable(v.value) for v in model.trainable_variables]
         self.run = tf.function(self._run, reduce_retracing=True)
-        self.predict = tf.function(lambda x: model(x, training=False))
+        self.predict = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
 
     def _run(self, indices, rate):
         variables = self.model.trainable_variables

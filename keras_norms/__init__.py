@@ -13,6 +13,7 @@ from keras_norms.recalibrate_report import RecalibrateReport
 from keras_norms.recalibration import recalibrate
 from keras_norms.renorm_schedule import RenormSchedule
 from keras_norms.surgery import ConvertResult, convert_norms, freeze_norms
+from keras_norms.torch_norms import from_torch_norm
 
 __all__ = [
     "BatchNormalization",
@@ -27,6 +28,7 @@ __all__ = [
     "freeze_norms",
     "ConvertResult",
     "ConvertReport",
+    "from_torch_norm",
 ]
 
 if TYPE_CHECKING:
