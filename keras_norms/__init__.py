@@ -14,6 +14,7 @@ from keras_norms.recalibration import recalibrate
 from keras_norms.renorm_schedule import RenormSchedule
 from keras_norms.surgery import ConvertResult, convert_norms, freeze_norms
 from keras_norms.torch_norms import from_torch_norm
+from keras_norms.weight_standardization import WeightStandardization
 
 __all__ = [
     "BatchNormalization",
@@ -29,6 +30,7 @@ __all__ = [
     "ConvertResult",
     "ConvertReport",
     "from_torch_norm",
+    "WeightStandardization",
 ]
 
 if TYPE_CHECKING:
