@@ -9,6 +9,8 @@ from keras_norms.convert_report import ConvertReport
 from keras_norms.group_normalization import GroupNormalization
 from keras_norms.instance_normalization import InstanceNormalization
 from keras_norms.layer_normalization import LayerNormalization
+from keras_norms.norm_report import NormReport
+from keras_norms.norm_statistics import norm_statistics
 from keras_norms.recalibrate_report import RecalibrateReport
 from keras_norms.recalibration import recalibrate
 from keras_norms.renorm_schedule import RenormSchedule
@@ -29,6 +31,8 @@ __all__ = [
     "freeze_norms",
     "ConvertResult",
     "ConvertReport",
+    "norm_statistics",
+    "NormReport",
     "from_torch_norm",
     "WeightStandardization",
 ]

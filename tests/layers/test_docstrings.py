@@ -20,7 +20,7 @@ FUNCTIONS = [value for value in PUBLIC if inspect.isfunction(value)]
 
 @pytest.mark.parametrize("value", SHOWN, ids=lambda v: v.__name__)
 def test_examples(value):
-    names = {"np": np, "keras": keras, **{v.__name__: v for v in PUBLIC}}
+    names = {"np": np, "keras": keras, "keras_norms": keras_norms, **{v.__name__: v for v in PUBLIC}}
     tests = doctest.DocTestFinder(recurse=False).find(value, value.__name__, globs=names)
     assert tests[0].examples
     results = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(tests[0])
