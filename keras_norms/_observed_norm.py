@@ -76,6 +76,8 @@ class Observed:
             deviation_smallest=None if channels is None else min(channels.deviation),
             deviation_largest=None if channels is None else max(channels.deviation),
             batch_mean_off=None if channels is None else float(np.sqrt(np.mean(np.square(channels.batch_mean_off)))),
+            epsilon=epsilon,
+            variance_quantiles=tuple(map(float, np.quantile(variance, np.linspace(0, 1, 21)))) if len(variance) else (),
             epsilon_share=share,
             largest_input=self.largest or 0.0,
             float16=self.in_float16(variance),

@@ -55,6 +55,8 @@ class NormStatistics:
         deviation_smallest, deviation_largest: of a batch norm, deviation of the data over moving deviation.
         batch_mean_off: of a batch norm, by how many moving deviations the mean of a batch is off, root mean square over
             batches and channels: small batches have large ones.
+        epsilon, variance_quantiles: its epsilon, and every twentieth part of the variances, of channels in a batch
+            norm, else of samples and groups, from the least to the largest.
         epsilon_share: the largest share of epsilon in variance + epsilon.
         largest_input: the largest |x|.
         float16: what half precision would do to it, in words; empty if nothing.
@@ -71,6 +73,8 @@ class NormStatistics:
     deviation_smallest: float | None
     deviation_largest: float | None
     batch_mean_off: float | None
+    epsilon: float
+    variance_quantiles: tuple[float, ...]
     epsilon_share: float
     largest_input: float
     float16: tuple[str, ...] = ()

@@ -77,6 +77,7 @@ def test_a_norm_of_the_sample(norm, moments):
     variance = moments(X.astype("float64"))
     np.testing.assert_allclose(found.epsilon_share, (1e-3 / (variance + 1e-3)).max(), rtol=1e-6)
     assert found.dead_variance == np.sum(variance < 1e-5)
+    np.testing.assert_allclose(np.array(found.variance_quantiles)[[0, 10, 20]], np.quantile(variance, [0, 0.5, 1]))
     assert found.mean_off is found.by_channel is found.clipping is None
 
 
