@@ -1,14 +1,22 @@
-"""Normalization layers for Keras 3."""
+"""Normalization layers for Keras 3, and what is done to the norms of a model in training."""
 
 from typing import TYPE_CHECKING
 
 from keras_norms import _hard_sigmoid  # noqa: F401  (registers what files of Keras 2 need)
 from keras_norms.batch_normalization import BatchNormalization
 from keras_norms.batch_renormalization import BatchRenormalization
+from keras_norms.convert_report import ConvertReport
 from keras_norms.group_normalization import GroupNormalization
 from keras_norms.instance_normalization import InstanceNormalization
 from keras_norms.layer_normalization import LayerNormalization
+from keras_norms.norm_report import NormReport
+from keras_norms.norm_statistics import norm_statistics
+from keras_norms.recalibrate_report import RecalibrateReport
+from keras_norms.recalibration import recalibrate
 from keras_norms.renorm_schedule import RenormSchedule
+from keras_norms.surgery import ConvertResult, convert_norms, freeze_norms
+from keras_norms.torch_norms import from_torch_norm
+from keras_norms.weight_standardization import WeightStandardization
 
 __all__ = [
     "BatchNormalization",
@@ -17,6 +25,16 @@ __all__ = [
     "InstanceNormalization",
     "LayerNormalization",
     "RenormSchedule",
+    "recalibrate",
+    "RecalibrateReport",
+    "convert_norms",
+    "freeze_norms",
+    "ConvertResult",
+    "ConvertReport",
+    "norm_statistics",
+    "NormReport",
+    "from_torch_norm",
+    "WeightStandardization",
 ]
 
 if TYPE_CHECKING:

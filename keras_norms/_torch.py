@@ -6,8 +6,9 @@ input changes neither the output nor the gradient.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -174,3 +175,15 @@ def layer_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, axes: int, 
     if _is_far(mean, inv):
         y, _, _ = torch.native_layer_norm(x - mean.detach(), shape, gamma, beta, epsilon)
     return y
+
+
+@contextlib.contextmanager
+def no_gradients() -> Iterator[None]:
+    """Within the block PyTorch, if it is the backend, records no gradients."""
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    import torch
+
+    with torch.no_grad():
+        yield

@@ -55,6 +55,13 @@ def export_options(
         raise click.UsageError("--opset is for .onnx, and no OUT ends in .onnx.")
 
 
+def with_data(data: Path | None, given: Mapping[str, object]) -> None:
+    """Refuse options that work on `--data` without it. `given` maps each option to its value."""
+    for option, value in given.items():
+        if value is not None and data is None:
+            raise click.UsageError(f"{option} goes with --data FILE.npz only.")
+
+
 def tflite_only(outs: Sequence[Path], given: Mapping[str, object]) -> None:
     """Refuse options for .tflite files where no target is one. `given` maps each option to its value."""
     _only(".tflite", outs, given)

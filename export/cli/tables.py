@@ -10,6 +10,8 @@ from .terminal import Terminal
 if TYPE_CHECKING:  # importing them imports Keras
     from keras_norms.export import DelegateReport, ExportReport, FoldReport, VerifyReport
 
+    from keras_norms import NormReport
+
     from .model_summary import ModelSummary
 
 
@@ -36,6 +38,15 @@ def summary(terminal: Terminal, found: ModelSummary) -> None:
         terminal.table("Would stay", ["norm", "kind", "why"], [[n.norm, n.kind, n.reason] for n in stays])
     for note in found.notes:
         terminal.line(f"  note: {note}")
+
+
+def statistics(terminal: Terminal, report: NormReport) -> None:
+    samples, batches = _count(report.samples, "sample"), _count(report.batches, "batch", "batches")
+    terminal.line()
+    terminal.table(f"On {samples} in {batches}", report.HEADER, [norm.row() for norm in report.norms])
+    for norm in report.norms:
+        for problem in norm.float16:
+            terminal.line(f"  {norm.norm} in float16: {problem}")
 
 
 def fold(terminal: Terminal, report: FoldReport) -> None:
@@ -111,8 +122,8 @@ def _kept(terminal: Terminal, report: FoldReport) -> None:
         terminal.table("Kept", ["norm", "why"], [[k.norm, k.reason] for k in report.kept])
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
+def _count(number: int, what: str, several: str | None = None) -> str:
+    return f"{number:,} {what if number == 1 else several or what + 's'}"
 
 
 def _error(value: float | None) -> str:

@@ -19,6 +19,7 @@ from .plan import Plan
 from .planner import search
 from .rebuild import apply
 from .traced_layers import TracedLayers
+from .unwrapping import unwrap
 
 
 class FoldResult(NamedTuple):
@@ -33,7 +34,8 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
 
     In inference a batch norm is A(z) = s z + t with s = gamma / sqrt(moving_variance + epsilon), t = beta -
     moving_mean s, per channel. A linear layer W before it becomes (s W) x + (s b + t); one behind it takes s in its
-    kernel's input channels and W t in its bias.
+    kernel's input channels and W t in its bias. Wrappers with a constant kernel in inference
+    (`keras_norms.WeightStandardization`, `keras.layers.SpectralNormalization`) become the plain layer with that kernel.
 
     The given model is not changed. The folded one has new layers, of stock classes where a class changes at all;
     inputs, outputs and surviving layers keep names and structure. Before it is returned, it is compared with the
@@ -75,19 +77,30 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
     """
     if standalone not in (None, "depthwise"):
         raise FoldError(f'standalone must be None or "depthwise"; received {standalone!r}.')
-    return _traced_and_folded(model, standalone, inputs)
+    return _unwrapped_and_folded(model, standalone, inputs)
 
 
 def fold_or_same(model: keras.Model, *, inputs: Any = None) -> FoldResult:
-    """As `fold`; but where no batch norm folds, the model itself, without building a copy and comparing the two.
+    """As `fold`; but where nothing folds, the model itself, without building a copy and comparing the two.
 
     Raises:
         FoldError: As `fold`.
     """
-    return _traced_and_folded(model, None, inputs, same=True)
+    return _unwrapped_and_folded(model, None, inputs, same=True)
 
 
-def _traced_and_folded(model: keras.Model, standalone: str | None, inputs: Any, same: bool = False) -> FoldResult:
+def _unwrapped_and_folded(model: keras.Model, standalone: str | None, inputs: Any, same: bool = False) -> FoldResult:
+    plain, notes = unwrap(model, inputs)
+    folded, report = _fold_norms(plain, standalone, inputs, same)
+    return FoldResult(folded, _with_wrappers(report, model, notes))
+
+
+def _with_wrappers(report: FoldReport, model: keras.Model, notes: list[str]) -> FoldReport:
+    """The report, which tells of the wrappers too that were replaced before it began."""
+    return replace(report, notes=[*notes, *report.notes], parameters_before=model.count_params()) if notes else report
+
+
+def _fold_norms(model: keras.Model, standalone: str | None, inputs: Any, same: bool) -> FoldResult:
     traced_layers = trace_python_calls(model, inputs)
     try:
         return _fold(model, traced_layers, standalone, inputs, same)
@@ -138,12 +151,15 @@ def _plan(model: keras.Model, traced_layers: TracedLayers, standalone: str | Non
 def fold_plan(model: keras.Model, *, inputs: Any = None) -> FoldReport:
     """What `fold` would do with each norm, without doing it: nothing is built, run or compared.
 
+    But for wrappers of a constant kernel, which become plain layers first.
+
     Raises:
         FoldError: If the model is no graph of layers and cannot be traced to one.
     """
-    traced_layers = trace_python_calls(model, inputs)
-    planned, traced_layers = _plan(model, traced_layers, None)
-    return _report(model, planned, {}, model, traced_layers)
+    plain, notes = unwrap(model, inputs)
+    traced_layers = trace_python_calls(plain, inputs)
+    planned, traced_layers = _plan(plain, traced_layers, None)
+    return _with_wrappers(_report(plain, planned, {}, plain, traced_layers), model, notes)
 
 
 def _given(graph: Graph, inputs: Any) -> list[Any]:

@@ -12,6 +12,7 @@ from .affine import Affine, float64
 from .call_graph import Key
 from .rules import Absorb
 from .rules.base import Weights
+from .rules.constant_kernel import PlainLayer
 
 
 @dataclass
@@ -34,6 +35,8 @@ class Plan:
     removed: set[Any] = field(default_factory=set)
     # Norms that become 1x1 depthwise convolutions.
     standalone: dict[Any, Affine] = field(default_factory=dict)
+    # Wrappers of a constant kernel that become plain layers.
+    plain: dict[Any, PlainLayer] = field(default_factory=dict)
     folds: list[Fold] = field(default_factory=list)
     # The indices of those folds that took only gamma and beta out of a norm.
     tails: set[int] = field(default_factory=set)

@@ -170,6 +170,9 @@ class _Rebuild:
         if layer in self.plan.standalone:
             return keras.layers.DepthwiseConv2D(1, data_format="channels_last", name=name, dtype=layer.dtype_policy)
         try:
+            if layer in self.plan.plain:
+                inside = self.plan.plain[layer].layer
+                return self._quick(from_config(inside, {**inside.get_config(), "name": name}))
             config = {**layer.get_config(), "name": name}
             if type(layer) is keras.layers.TimeDistributed:
                 del config["layer"]
@@ -217,6 +220,11 @@ class _Rebuild:
                 map_ = self.plan.standalone[old]
                 new.kernel.assign(map_.scale.reshape(1, 1, -1, 1))
                 new.bias.assign(map_.shift)
+            elif old in self.plan.plain:
+                plain = self.plan.plain[old]
+                copy_state(plain.layer, new)
+                if plain.kernel is not None:
+                    new.kernel.assign(plain.kernel)
             elif old in self.plan.edits:
                 self._assign_planned(old, new)
             else:

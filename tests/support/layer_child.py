@@ -19,6 +19,7 @@ IMPORTED = sorted(set(sys.modules) - before)
 import numpy as np  # noqa: E402
 from layer_cases import BN, BRN, CASES, GN, IN, LN, OPEN, Case, inputs, randomize  # noqa: E402
 from layer_replicas import Workers, mirrored, sharded  # noqa: E402
+from tool_results import results as tool_results  # noqa: E402
 
 STEPS = 2
 MASKED = (
@@ -195,6 +196,7 @@ def main(path):
             results[f"{kind} {case.id} {name}"] = value
     for case in TWICE:
         results[f"twice {case.id}"] = keras.ops.convert_to_numpy(second_gradient(case))
+    results |= {f"tools {name}": np.asarray(value) for name, value in tool_results().items()}
     np.savez(path, imported=IMPORTED, **wrong, **results)
 
 

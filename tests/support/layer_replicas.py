@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from layer_cases import BN, BRN, OPEN, inputs, randomize
 
+import keras_norms
+
 LAYERS = ((BN, {}), (BRN, {"schedule": OPEN}))
 SHAPE = (6, 5, 3)
 # How many of the six samples each replica gets; an empty share must not spoil the other's.
@@ -97,6 +99,29 @@ def mirrored():
             for a, b in zip(layer.get_weights(), weights, strict=True):
                 close(a, b, f"{layer_type.__name__} {shares} weights")
     local_statistics(strategy)
+    recalibrated_replicas(strategy)
+
+
+def recalibrated():
+    """A model whose first norm was recalibrated to the pooled moments of its inputs."""
+    model = keras.Sequential([keras.Input(SHAPE[1:]), BN(), keras.layers.Dense(2), keras.layers.BatchNormalization()])
+    x = inputs(SHAPE)
+    keras_norms.recalibrate(model, x, batch_size=4, sequential=True)
+    rows = x.astype("float64").reshape(-1, SHAPE[-1])
+    norm = model.layers[0]
+    close(keras.ops.convert_to_numpy(norm.moving_mean), rows.mean(axis=0), "recalibrated mean", 1e-6)
+    close(keras.ops.convert_to_numpy(norm.moving_variance), rows.var(axis=0), "recalibrated variance", 1e-6)
+    return model
+
+
+def recalibrated_replicas(strategy):
+    """Every replica gets the new statistics, within the scope of the strategy and outside of it."""
+    with strategy.scope():
+        model = recalibrated()
+    report = keras_norms.recalibrate(model, inputs(SHAPE), batch_size=4, sequential=True)
+    assert max(norm.mean_moved for norm in report.norms) < 1e-6
+    first, second = (v.numpy() for v in strategy.experimental_local_results(model.layers[0].moving_mean.value))
+    close(first, second, "replicas")
 
 
 def local_statistics(strategy):
@@ -140,6 +165,7 @@ def sharded():
             model = small_model(layer_type, arguments)
             history = model.fit(x, y, batch_size=6, epochs=2, shuffle=False, verbose=0)
             results.append((history.history["loss"], model.get_weights()))
+        recalibrated()
         close(results[0][0], results[1][0], f"{layer_type.__name__} losses")
         for a, b in zip(results[0][1], results[1][1], strict=True):
             close(a, b, layer_type.__name__)

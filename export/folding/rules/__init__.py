@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .base import Absorb, Pass, Rule, Site, Skip
+from .constant_kernel import ConstantKernel
 from .convolution import Convolution, DepthwiseConvolution, SeparableConvolution, TransposedConvolution
 from .dense import Dense
 from .einsum_dense import EinsumDense
@@ -32,6 +33,7 @@ _PLAIN: tuple[Rule, ...] = (
     Dense(),
     EinsumDense(),
     Embedding(),
+    ConstantKernel(),
     AffineTail(),
     Elementwise(),
     LinearActivation(),

@@ -64,6 +64,24 @@ def test_inspect_json_has_a_reason_for_each_norm_that_stays(files):
     assert all(norms[name]["reason"] and not norms[name]["folds"] for name in ("stays", "grouped"))
 
 
+def test_inspect_shows_what_data_make_of_the_norms(files, tmp_path):
+    page = tmp_path / "norms.html"
+    text = run("inspect", files / "model.keras", "--data", files / "by_name.npz", "--html", page).stdout
+    assert "On 2 samples in 1 batch" in text
+    assert f"Wrote {page}." in text
+    shown = page.read_text()
+    for norm in ("folds", "stays", "grouped"):
+        assert f"<figcaption>{norm}: " in shown
+    found = json.loads(run("inspect", files / "model.keras", "--data", files / "by_name.npz", "--json").stdout)
+    by_name = {norm["norm"]: norm for norm in found["statistics"]["norms"]}
+    assert by_name["stays"]["clipping"]["r_max"] == 1.0
+    assert by_name["grouped"]["mean_off"] is None
+    in_python = keras_norms.norm_statistics(
+        keras.models.load_model(files / "model.keras"), np.load(files / "by_name.npz")["image"]
+    )
+    assert by_name["folds"]["mean_off"] == pytest.approx(in_python.norms[0].mean_off, rel=1e-5)
+
+
 def test_inspect_reads_h5(files):
     assert "1 of 3 norms would fold." in run("inspect", files / "model.h5").stdout
 

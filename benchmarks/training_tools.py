@@ -1,0 +1,297 @@
+"""What the tools for norms in training do on scikit-learn's digits, in tables of mean ± standard deviation over seeds.
+
+    python benchmarks/training_tools.py averaging        SWA and EMA weights before and after recalibrate; fold, int8
+    python benchmarks/training_tools.py conversion       a net trained with BN at 32, fine-tuned at batches of 2
+    python benchmarks/training_tools.py standardization  GN with and without weight standardization at tiny batches
+    python benchmarks/training_tools.py accumulation     gradients of 16 batches of 2 accumulated, against a batch of 32
+
+The net has two convolutions of 16 and 32 channels, a norm behind each; 1,347 images train it by plain SGD, 450 test it.
+Each part takes two to six minutes on two cores; --seeds 1 gives a first look.
+"""
+
+import argparse
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from micro_batches import digits, spread, table
+
+import keras_norms as kn
+
+CHUNK = 100  # steps in one call of the compiled loop
+DECAY = 0.99  # of the exponential average of the weights, per step
+
+
+def norm_layer(name, steps):
+    return {
+        "BN": lambda: kn.BatchNormalization(),
+        "BN, ghosts of 2": lambda: kn.BatchNormalization(virtual_batch_size=2),
+        "BRN": lambda: kn.BatchRenormalization(schedule=kn.RenormSchedule.for_training(steps)),
+        "GN": lambda: kn.GroupNormalization(groups=4),
+    }[name]()
+
+
+def network(norm, steps=1000, wrap=lambda layer: layer):
+    x = image = keras.Input((8, 8, 1))
+    for filters in (16, 32):
+        x = wrap(keras.layers.Conv2D(filters, 3, padding="same", use_bias=False))(x)
+        x = keras.layers.ReLU()(norm_layer(norm, steps)(x))
+        x = keras.layers.MaxPooling2D()(x)
+    x = keras.layers.Dense(10)(keras.layers.Flatten()(x))
+    return keras.Model(image, x)
+
+
+def images():
+    x, x_test, y, y_test = digits()
+    return x.reshape(-1, 8, 8, 1), x_test.reshape(-1, 8, 8, 1), y, y_test
+
+
+class Loop:
+    """Steps of gradient descent on a model, compiled once; of the weights it keeps an exponential average."""
+
+    def __init__(self, model, data):
+        self.model = model
+        self.x, self.x_test, self.y, self.y_test = (tf.constant(part) for part in data)
+        self.averages = [tf.Variable(v.value) for v in model.trainable_variables]
+        self.run = tf.function(self._run, reduce_retracing=True)
+        self.predict = tf.function(lambda x: model(x, training=False), reduce_retracing=True)
+
+    def _run(self, indices, rate):
+        variables = self.model.trainable_variables
+        for i in tf.range(tf.shape(indices)[0]):
+            with tf.GradientTape() as tape:
+                logits = self.model(tf.gather(self.x, indices[i]), training=True)
+                labels = tf.gather(self.y, indices[i])
+                loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+            for variable, average, gradient in zip(
+                variables, self.averages, tape.gradient(loss, variables), strict=True
+            ):
+                variable.assign_sub(rate * gradient)
+                average.assign(DECAY * average + (1 - DECAY) * tf.convert_to_tensor(variable))
+
+    def train(self, steps, batch, rate, seed):
+        """Train; the weights after each chunk of steps."""
+        indices = np.random.default_rng(seed).integers(len(self.y), size=(steps, batch)).astype("int32")
+        snapshots = []
+        for start in range(0, steps, CHUNK):
+            self.run(tf.constant(indices[start : start + CHUNK]), tf.constant(rate, tf.float32))
+            snapshots.append([keras.ops.convert_to_numpy(v) for v in self.model.trainable_variables])
+        return snapshots
+
+    def accuracy(self):
+        right = np.argmax(self.predict(self.x_test), -1) == self.y_test.numpy()
+        return 100 * float(np.mean(right))
+
+
+def trained(data, norm, steps, batch, rate, seed, wrap=lambda layer: layer):
+    keras.utils.set_random_seed(seed)
+    loop = Loop(network(norm, steps, wrap), data)
+    loop.train(steps, batch, rate, seed)
+    return loop
+
+
+# Averaged weights
+
+
+def averaging(data, seeds):
+    """Test accuracy with the statistics of training, and after recalibrate on the training images."""
+    from keras_norms.export import fold
+
+    rows, after = [], []
+    for batch, rate, steps in ((32, 0.5, 1000), (2, 0.1, 2000)):
+        found = {"last step": ([], []), "SWA": ([], []), "EMA": ([], [])}
+        for seed in range(seeds):
+            keras.utils.set_random_seed(seed)
+            loop = Loop(network("BN"), data)
+            loop.train(steps // 2, batch, rate, seed)
+            snapshots = loop.train(steps // 2, batch, rate, seed + 100)
+            means = [np.mean(parts, axis=0) for parts in zip(*snapshots, strict=True)]
+            given = {"last step": snapshots[-1], "SWA": means, "EMA": [a.numpy() for a in loop.averages]}
+            moving = [keras.ops.convert_to_numpy(v) for v in loop.model.non_trainable_variables]
+            for name, (before, then) in found.items():
+                assign(loop.model.trainable_variables, given[name])
+                assign(loop.model.non_trainable_variables, moving)
+                before.append(loop.accuracy())
+                kn.recalibrate(loop.model, data[0], batch_size=256)
+                then.append(loop.accuracy())
+                if name == "SWA":
+                    folded, report = fold(loop.model)
+                    after.append((batch, then[-1], accuracy_of(folded, data), report.error, int8(loop.model, data)))
+        rows += [[batch, rate, name, spread(b), spread(a)] for name, (b, a) in found.items()]
+    print(table(["batch", "rate", "weights", "statistics of training", "recalibrated"], rows), "\n", flush=True)
+    rows = []
+    for batch in (32, 2):
+        _, keras_, folded, error, quantized = zip(*(row for row in after if row[0] == batch), strict=True)
+        rows.append([batch, spread(keras_), spread(folded), f"{max(error):.1e}", spread(quantized)])
+    print(table(["batch", "SWA, recalibrated", "folded", "largest error of a fold", "int8 .tflite"], rows))
+
+
+def assign(variables, values):
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def accuracy_of(model, data):
+    return 100 * float(np.mean(np.argmax(model(data[1]), -1) == data[3]))
+
+
+def int8(model, data):
+    from keras_norms.export import to_tflite
+    from keras_norms.export.formats import format_of
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.tflite"
+        to_tflite(model, path, quantize="int8", calibration=data[0][:256])
+        runner = next(iter(format_of(path).runners(path).values()))
+        name, output = runner.inputs[0].name, runner.outputs[0]
+        logits = [runner.run({name: image[None]})[output][0] for image in data[1]]
+    return 100 * float(np.mean(np.argmax(logits, -1) == data[3]))
+
+
+# Norms converted
+
+
+def conversion(data, seeds):
+    """A net trained with BN at batches of 32, its norms converted, then fine-tuned at batches of 2."""
+    always = kn.RenormSchedule.constant(3.0, 5.0)
+    ways = {
+        "BN": lambda model: model,
+        "BN, frozen": lambda model: kn.convert_norms(model, "frozen").model,
+        "BRN": lambda model: kn.convert_norms(model, "renorm", schedule=always).model,
+        "GN": lambda model: kn.convert_norms(model, "group").model,
+        "LN": lambda model: kn.convert_norms(model, "layer").model,
+        "none": lambda model: kn.convert_norms(model, "none").model,
+        "GN, gamma and beta as they were": with_affine_as_it_was,
+    }
+    x, x_test, y, y_test = data
+    tasks = {"the same images": data, "inverted images": (1 - x, 1 - x_test, y, y_test)}
+    found = {(task, way): ([], []) for task in tasks for way in ways}
+    before = []
+    for seed in range(seeds):
+        loop = trained(data, "BN", 1000, 32, 0.1, seed)
+        before.append(loop.accuracy())
+        for task, given in tasks.items():
+            for way, convert in ways.items():
+                model = convert(loop.model) if way != "BN" else kn.convert_norms(loop.model, "renorm").model
+                model = model if way != "BN" else kn.convert_norms(model, "batch").model  # a copy
+                tuned = Loop(model, given)
+                found[task, way][0].append(tuned.accuracy())
+                tuned.train(1000, 2, 0.02, seed + 100)
+                found[task, way][1].append(tuned.accuracy())
+    print(f"Trained with BN: {spread(before)}.\n")
+    rows = [[task, way, spread(a), spread(b)] for (task, way), (a, b) in found.items()]
+    print(table(["fine-tuned on", "norm", "as converted", "after 1,000 steps of 2"], rows))
+
+
+def with_affine_as_it_was(model):
+    converted = kn.convert_norms(model, "group").model
+    for old, new in zip(model.layers, converted.layers, strict=True):
+        if isinstance(new, kn.GroupNormalization):
+            new.set_weights(old.get_weights()[:2])
+    return converted
+
+
+# Weight standardization
+
+
+def standardization(data, seeds):
+    """GN with plain, standardized and scaled standardized kernels at tiny batches; as many images in each run."""
+    ways = {
+        "GN": ("GN", lambda layer: layer),
+        "GN + WS": ("GN", kn.WeightStandardization),
+        "GN + scaled WS": ("GN", lambda layer: kn.WeightStandardization(layer, scaled=True)),
+        "BN": ("BN", lambda layer: layer),
+    }
+    rows = []
+    for batch, steps in ((1, 2000), (2, 1500), (4, 1000)):
+        for rate in (0.005, 0.02, 0.08):
+            cells = [
+                spread([trained(data, norm, steps, batch, rate, seed, wrap).accuracy() for seed in range(seeds)])
+                for norm, wrap in ways.values()
+            ]
+            rows.append([batch, steps, rate, *cells])
+    print(table(["batch", "steps", "rate", *ways], rows))
+
+
+# Gradient accumulation
+
+
+class AccumulatingLoop(Loop):
+    """Keras' own accumulation: the optimizer moves the weights at every `every`-th batch."""
+
+    def __init__(self, model, data, rate, every):
+        self.optimizer = keras.optimizers.SGD(rate, gradient_accumulation_steps=every if every > 1 else None)
+        self.optimizer.build(model.trainable_variables)
+        super().__init__(model, data)
+
+    def _run(self, indices, _rate):
+        variables = self.model.trainable_variables
+        for i in tf.range(tf.shape(indices)[0]):
+            with tf.GradientTape() as tape:
+                logits = self.model(tf.gather(self.x, indices[i]), training=True)
+                labels = tf.gather(self.y, indices[i])
+                loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+            self.optimizer.apply(tape.gradient(loss, variables), variables)
+
+
+def accumulation(data, seeds, updates=300):
+    """The same images and the same number of updates: batches of 32, and 16 batches of 2 accumulated."""
+    slow = 0.99 ** (1 / 16)  # of 16 calls keeps what 0.99 keeps of one
+    ways = {
+        "BN, 32": ("BN", 32, 0.99),
+        "BN, 16 x 2": ("BN", 2, 0.99),
+        "BN, 16 x 2, momentum .99937": ("BN", 2, slow),
+        "ghost BN of 2, 32": ("BN, ghosts of 2", 32, 0.99),
+        "BRN, 32": ("BRN", 32, 0.99),
+        "BRN, 16 x 2": ("BRN", 2, 0.99),
+        "BRN, 16 x 2, momentum .99937": ("BRN", 2, slow),
+    }
+    rows = []
+    for name, (norm, batch, momentum) in ways.items():
+        found = []
+        for seed in range(seeds):
+            keras.utils.set_random_seed(seed)
+            every = 32 // batch
+            model = network(norm, updates * every)
+            for layer in model.layers:
+                if hasattr(layer, "momentum"):
+                    layer.momentum = momentum
+            loop = AccumulatingLoop(model, data, 0.1, every)
+            indices = np.random.default_rng(seed).integers(len(data[2]), size=(updates * every, batch)).astype("int32")
+            for start in range(0, len(indices), CHUNK):
+                loop.run(tf.constant(indices[start : start + CHUNK]), tf.constant(0.0))
+            before = loop.accuracy()
+            report = kn.recalibrate(model, data[0], batch_size=449, sequential=True)
+            mean = max(n.mean_moved for n in report.norms)
+            ratio = [r for n in report.norms for r in (n.deviation_smallest, n.deviation_largest)]
+            found.append((before, mean, max(max(ratio), 1 / min(ratio)), loop.accuracy()))
+        before, mean, ratio, after = zip(*found, strict=True)
+        rows.append([name, spread(before), f"{np.mean(mean):.2f}", f"{np.mean(ratio):.2f}", spread(after)])
+    header = ["norm, batches", "accuracy", "mean off by, deviations", "deviation off by, times", "recalibrated"]
+    print(table(header, rows))
+
+
+PARTS = {
+    "averaging": averaging,
+    "conversion": conversion,
+    "standardization": standardization,
+    "accumulation": accumulation,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    PARTS[options.part](images(), options.seeds)
+
+
+if __name__ == "__main__":
+    main()
