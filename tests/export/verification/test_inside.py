@@ -136,6 +136,15 @@ def test_how_far_from_zero_a_file_holds_is_told_beside_the_model(tmp_path):
 
 
 @pytest.mark.runtime
+def test_an_output_that_only_wide_inputs_move_is_compared_on_these(tmp_path):
+    x = keras.Input((4,))
+    net = {far: keras.Model(x, L.ReLU(threshold=far, name="y")(x * 1.0)) for far in (5.0, 5.5)}
+    report = to_onnx(net[5.0], tmp_path / "m.onnx").verification
+    assert report.movement["y"] > 0.1
+    assert not verify(net[5.5], tmp_path / "m.onnx").ok
+
+
+@pytest.mark.runtime
 def test_an_output_that_nothing_moves_is_told_with_the_layer(tmp_path):
     x = image = keras.Input((6, 6, 1))
     x = L.Conv2D(2, 3, name="y")(L.LayerNormalization(name="norm")(x))  # of one channel
