@@ -52,7 +52,8 @@ def compare(
             skipped += [f"{case.name}{reason}" for reason in reasons]
         told = advice(artifact, advisers or {}, expectations, comparison.scales, allowed.share, mode)
     ordinary_ones = {case.name for case in cases if ordinary(case)}
-    told_by = {check.output for check in checks if check.case in ordinary_ones and check.judged_for == "numbers"}
+    compared = {(check.case, check.output) for check in checks if check.judged_for == "numbers"}
+    told_by = {output for case, output in compared if case in ordinary_ones}
     return VerifyReport(
         str(path),
         allowed.share,
@@ -61,7 +62,7 @@ def compare(
         quantized=mode.name if mode else None,
         inputs=tuple(record_of(case, facts.signature) for case in cases),
         advice=told,
-        movement=movements(expectations, facts.signature.outputs),
+        movement=movements(expectations, facts.signature.outputs, compared),
         # zeros or a constant alone prove nothing
         undecided=tuple(name for name in facts.signature.outputs if name not in told_by),
     )

@@ -15,8 +15,8 @@ the same.
 Keras may also be exact where no other kernels are: the mean of equal numbers is their sum times 1 / n, a rounding step
 off, and a norm divides what is left of them by sqrt(epsilon). So a result that is further off than r explains is
 measured against these steps too. There what a norm takes is moved as well, and x - tanh(x) by a step of x. On inputs
-that are made to break norms so are sigmoid, tanh and softmax, by a step of 1: sigmoid(-100) is 0 in kernels that are
-exact to such a step.
+that are made to break norms so are sigmoid, tanh and softmax by a step of 1, and silu, gelu and mish by one of their
+argument: sigmoid(-100) is 0 in kernels that are exact to such a step.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ _LITTLE = 2.0**-12
 _ALL_WHOLE = 2.0**23
 STEP = float(np.finfo("float32").eps)  # of 1
 _BOUNDED = {"sigmoid", "tanh", "softmax"}
+_BOUNDED_PARTS = {"silu", "gelu", "mish"}  # of their argument
 _DIFFERENCES = {"tanh_shrink"}
 BY_STEPS = "by steps of float32 in weights and layers"
 
@@ -115,12 +116,13 @@ def _stepped(facts: ModelFacts, run: Run, arrays: Arrays, seed: int, bounded: bo
 
     def by_its_own_step(function: Any) -> Callable[..., Any] | None:
         name = getattr(function, "__name__", None)
-        if name not in _DIFFERENCES and not (bounded and name in _BOUNDED):
+        of_argument = _DIFFERENCES | (_BOUNDED_PARTS if bounded else set())
+        if name not in of_argument | (_BOUNDED if bounded else set()):
             return None
 
         def call(value: Any, *args: Any, **kwargs: Any) -> Any:
             def moved(y: np.ndarray) -> np.ndarray:
-                of = np.abs(keras.ops.convert_to_numpy(value)) if name in _DIFFERENCES else 1.0
+                of = np.abs(keras.ops.convert_to_numpy(value)) if name in of_argument else 1.0
                 return np.asarray(y + STEP * of * np.sign(_either_way(y, rng)))
 
             return keras.tree.map_structure(lambda y: _changed(y, moved), function(value, *args, **kwargs))

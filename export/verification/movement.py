@@ -1,4 +1,4 @@
-"""How far each output moves from one ordinary input to another: an output that stays the same compares nothing."""
+"""How far each output moves from one input to another: an output that stays the same compares nothing."""
 
 from __future__ import annotations
 
@@ -7,17 +7,24 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..model.relative_error import scale
-from ..model.test_inputs import Probe
+from ..model.test_inputs import WIDE, Probe
 from .reference import Reference
 from .tolerance import ordinary
 
 _ROWS = 64
 
 
-def movements(expectations: list[tuple[Probe, Reference]], outputs: tuple[str, ...]) -> dict[str, float]:
-    """How far each output moves, as a share of its scale; without those of which only one value is known."""
-    told = [(case, expected) for case, expected in expectations if ordinary(case)]
-    found = {name: _moves([row for one in told for row in _rows(i, *one)]) for i, name in enumerate(outputs)}
+def movements(
+    expectations: list[tuple[Probe, Reference]], outputs: tuple[str, ...], compared: set[tuple[str, str]]
+) -> dict[str, float]:
+    """How far each output moves, as a share of its scale; without those of which only one value is known.
+
+    A wide input counts for the outputs whose numbers are `compared` on it: pairs of an input and an output.
+    """
+    found = {}
+    for i, name in enumerate(outputs):
+        told = [one for one in expectations if ordinary(one[0]) or (one[0].name == WIDE and (WIDE, name) in compared)]
+        found[name] = _moves([row for one in told for row in _rows(i, *one)])
     return {name: share for name, share in found.items() if share is not None}
 
 

@@ -17,6 +17,7 @@ from ..model.parts_below import inner_parts
 from ..model.patching import patched_calls
 from ..model.user_inputs import Arrays
 
+_CONSTANT_AFFINE = (keras.layers.Normalization, keras.layers.Rescaling)
 _NORMS = tuple(kind for kind, _ in LOWERINGS if kind.__name__.endswith("Normalization"))
 
 
@@ -35,7 +36,8 @@ class Call:
     """One call of a layer: its float outputs, and which earlier calls made what it takes.
 
     Of a norm that takes statistics also the layer itself and what it takes, unless that is masked. `layer` is the name
-    that a user knows, for a part of one of Keras' layers that of the layer; such parts and models are not `whole`.
+    that a user knows, for a part of one of Keras' layers that of the layer; such parts and models are not `whole`. An
+    `affine` one multiplies and adds constants, into which a converter merges those of a norm before it.
     """
 
     layer: str
@@ -45,6 +47,7 @@ class Call:
     norm: Any = None
     taken: Any = None
     whole: bool = True
+    affine: bool = False
 
 
 @contextmanager
@@ -75,6 +78,7 @@ def recording(model: keras.Model) -> Iterator[list[Call]]:
             floats = [y for y in arrays if y.dtype.kind == "f" and y.size > 1]
             whole = id(layer) not in inner and not isinstance(layer, keras.Model)
             made = Call(inner.get(id(layer), layer).name, isinstance(layer, _NORMS), floats, takes, whole=whole)
+            made.affine = isinstance(layer, _CONSTANT_AFFINE) or is_batch_norm(layer)
             if takes_statistics(layer) and floats and len(args) == 1 and kwargs.get("mask") is None:
                 made.norm, made.taken = layer, keras.ops.convert_to_numpy(args[0])
             calls.append(made)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...model.relative_error import scale
+from ...model.user_inputs import Arrays
 from ...report.inside import MOVES
 from ..recording import Call
 from .found_values import Found, Values
@@ -24,15 +25,20 @@ class Deep(NamedTuple):
     found: Found
 
 
-def last_moving(calls: list[Call], others: list[Call], values: Values) -> list[Deep]:
+def last_moving(calls: list[Call], others: list[Call], values: Values, compared: Arrays) -> list[Deep]:
     """`calls` and `others` are what the layers gave for two different inputs, `values` what is in the artifact for the
-    first of them."""
+    first of them. Outputs of the model that are `compared` themselves are left out."""
     if [call.layer for call in calls] != [call.layer for call in others]:
         return []
-    moving = {i for i, pair in enumerate(zip(calls, others, strict=True)) if _moves(*pair)}
+    moving = {i for i, pair in enumerate(zip(calls, others, strict=True)) if pair[0].whole and _moves(*pair)}
     feeding = {taken for i in moving for taken in calls[i].takes}
     last = [calls[i] for i in sorted(moving - feeding)]
+    last = [call for call in last if not any(_is_one(y, compared) for y in call.outputs)]
     return [Deep(call.layer, _nearest(y, values)) for call in last for y in call.outputs if scale(y)]
+
+
+def _is_one(y: np.ndarray, compared: Arrays) -> bool:
+    return any(y.shape == other.shape and np.array_equal(y, other) for other in compared)
 
 
 def first_still(calls: list[Call], others: list[Call]) -> str | None:

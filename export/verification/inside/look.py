@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from ...errors import reason_of
@@ -40,7 +41,7 @@ def look_inside(
         return report
     arrays, _ = next(in_pieces(probe.arrays, artifact.batch, _ROWS))
     with in_float32(facts.model):
-        calls = _recorded(facts, arrays)
+        calls, outputs = _recorded(facts, arrays)
         norms = report.quantized is None and any(call.norm is not None for call in calls)
         if not (still or norms):
             return report
@@ -52,8 +53,10 @@ def look_inside(
             why = f"output '{still[0]}' does not move, and the file cannot be looked into: {reason_of(error)}"
             return replace(report, inside=Inside(unseen=why))
         judged = judge_norms(calls, values) if norms else []
-        others = _recorded(facts, [_turned(x) for x in arrays]) if still else []
-        deep = last_moving(calls, others, values) if still else []
+        others = _recorded(facts, [_turned(x) for x in arrays])[0] if still else []
+        names = facts.signature.outputs
+        moving = [y for name, y in zip(names, outputs, strict=True) if report.movement.get(name, 0.0) >= MOVES]
+        deep = last_moving(calls, others, values, moving) if still else []
     return replace(report, inside=_inside(judged, deep, still, first_still(calls, others), report))
 
 
@@ -88,10 +91,11 @@ def _right(deep: Deep, tolerance: float, floor: float | None) -> bool:
     return found.relative <= tolerance if floor is None else found.sqnr_db >= floor
 
 
-def _recorded(facts: ModelFacts, arrays: Arrays) -> list[Call]:
+def _recorded(facts: ModelFacts, arrays: Arrays) -> tuple[list[Call], Arrays]:
+    """What the layers gave, and the model."""
     with recording(facts.model) as calls:
-        facts.signature.call(facts.model, arrays)
-    return calls
+        outputs = facts.signature.call(facts.model, arrays)
+    return calls, [keras.ops.convert_to_numpy(y) for y in outputs]
 
 
 def _turned(x: np.ndarray) -> np.ndarray:

@@ -2,8 +2,9 @@
 
 A wrong epsilon or a leak between groups in one norm of many hardly moves the outputs: the next norm takes most of it
 back. So a norm's input is looked for among the values of the artifact, the layer is run on what was found, and its
-result is looked for in turn, also behind the activation that a converter merges. Norms that were merged away are not
-seen, and batch norms, which are constants, are not looked for; the outputs answer for them.
+result is looked for in turn, also behind the activation that a converter merges. Before a layer of constants the
+result may stand without the norm's own. Norms that were merged away are not seen, and batch norms, which are constants,
+are not looked for; the outputs answer for them.
 """
 
 from __future__ import annotations
@@ -39,20 +40,23 @@ class Judged(NamedTuple):
 def judge_norms(calls: list[Call], values: Values) -> list[Judged]:
     """What came of each norm that was found in the artifact."""
     judged = []
-    for call in calls:
+    for i, call in enumerate(calls):
         if call.norm is None:
             continue
+        taken_by = [other for other in calls if i in other.takes]
+        merges = bool(taken_by) and all(other.affine for other in taken_by)
         # Where an input hardly varies, several values are near to it: the norm may have been fed with any of them.
-        tried = [_judged(call, fed, values) for fed in values.within(call.taken, _INPUT)[:_FEW]]
+        tried = [_judged(call, fed, values, merges) for fed in values.within(call.taken, _INPUT)[:_FEW]]
         best = min(tried, key=lambda one: one.relative / one.allowed, default=None)
         if best is not None and best.of_spread <= _OUTPUT:
             judged.append(best)
     return judged
 
 
-def _judged(call: Call, fed: np.ndarray, values: Values) -> Judged:
+def _judged(call: Call, fed: np.ndarray, values: Values, merges: bool) -> Judged:
     exact, own = _computed(call.norm, fed)
-    forms = [y for y in activated(exact) if scale(y)]  # zeros look like any other zeros
+    results = [*activated(exact), *(_without_constants(call.norm, fed) if merges else ())]
+    forms = [y for y in results if scale(y)]  # zeros look like any other zeros
     found = min((values.nearest(y).distance for y in forms), key=lambda d: d.relative, default=NOTHING_ALIKE)
     allowed = max(_ALLOWED, FACTOR * own)
     return Judged(call.layer, found.relative, allowed, found.max_abs / max(float(np.ptp(exact)), 1e-30))
@@ -76,6 +80,17 @@ def _computed(norm: keras.Layer, x: np.ndarray) -> tuple[np.ndarray, float]:
     except Exception:  # each backend raises kinds of its own
         exact, stepped = rounded, _run(norm, (x + steps).astype("float32"))
     return exact, max(distance(exact, other, 0.0).relative for other in (rounded, stepped))
+
+
+def _without_constants(norm: keras.Layer, x: np.ndarray) -> list[np.ndarray]:
+    """What a norm makes of `x` without beta, and without gamma too: the next layer has them where they were merged."""
+    gamma, beta = (getattr(norm, name, None) for name in ("gamma", "beta"))
+    plain = [(v, fill(v.shape)) for v, fill in ((beta, keras.ops.zeros), (gamma, keras.ops.ones)) if v is not None]
+    found = []
+    for n in range(1, len(plain) + 1):
+        with keras.StatelessScope(state_mapping=plain[:n]):
+            found.append(_computed(norm, x)[0])
+    return found
 
 
 def _run(norm: keras.Layer, x: np.ndarray) -> np.ndarray:

@@ -136,6 +136,38 @@ def test_how_far_from_zero_a_file_holds_is_told_beside_the_model(tmp_path):
 
 
 @pytest.mark.runtime
+def test_parts_of_a_layer_and_outputs_that_move_are_not_looked_for_inside(tmp_path):
+    """A runtime may compute all steps at once; and the output itself is compared."""
+    x = keras.Input((4, 6, 3))
+    normed = keras_norms.InstanceNormalization(name="norm", beta_initializer="ones")(L.Activation("tanh")(x))
+    steps = L.TimeDistributed(L.Dense(2))(L.Activation("exponential")(x))
+    report = to_onnx(keras.Model(x, [L.GlobalAveragePooling2D()(normed), steps]), tmp_path / "m.onnx").verification
+    assert report.inside.deepest == ("norm",)
+
+
+@pytest.mark.runtime
+@pytest.mark.parametrize("after", [L.Normalization(mean=0.2, variance=1.5), L.Rescaling(0.7, 0.3)])
+def test_a_norm_whose_constants_merge_with_the_next_ones_is_still_judged(after, tmp_path):
+    x = keras.Input((6, 4))
+    norm = keras_norms.LayerNormalization(axis=1, gamma_initializer="random_normal", beta_initializer="ones")
+    model, path = keras.Model(x, L.Dense(3)(after(norm(L.Activation("tanh")(x))))), tmp_path / "m.onnx"
+    report = to_onnx(model, path).verification
+    assert report.inside.norms == 1
+    assert report.inside.worst < 1e-6
+    norm.epsilon *= 2
+    assert verify(model, path).inside is None or not verify(model, path).ok
+
+
+@pytest.mark.runtime
+def test_an_output_that_only_wide_inputs_move_is_compared_on_these(tmp_path):
+    x = keras.Input((4,))
+    net = {far: keras.Model(x, L.ReLU(threshold=far, name="y")(x * 1.0)) for far in (5.0, 5.5)}
+    report = to_onnx(net[5.0], tmp_path / "m.onnx").verification
+    assert report.movement["y"] > 0.1
+    assert not verify(net[5.5], tmp_path / "m.onnx").ok
+
+
+@pytest.mark.runtime
 def test_an_output_that_nothing_moves_is_told_with_the_layer(tmp_path):
     x = image = keras.Input((6, 6, 1))
     x = L.Conv2D(2, 3, name="y")(L.LayerNormalization(name="norm")(x))  # of one channel

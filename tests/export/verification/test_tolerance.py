@@ -107,8 +107,9 @@ ZEROS = np.zeros((1, 6))
         (L.LayerNormalization(), np.full((256, 4), 1.37)),  # 0; a rounding step of the mean makes 2e-6 of it
         (L.Dense(2, activation="sigmoid", kernel_initializer="ones"), ZEROS - 4.0),  # 1e-11, to a step of 1
         (L.Activation("tanh"), ZEROS),
+        (L.Activation("silu"), ZEROS - 60.0),  # 5e-25, to a step of 60
     ],
-    ids=["norm of equal numbers", "sigmoid", "tanh"],
+    ids=["norm of equal numbers", "sigmoid", "tanh", "silu"],
 )
 def test_where_keras_is_exact_by_luck_steps_show_what_other_kernels_may_do(layer, data):
     x = keras.Input(data.shape[1:])
