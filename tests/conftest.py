@@ -36,16 +36,31 @@ def pytest_unconfigure():
 
 
 def pytest_collection_finish():
-    """What the imports made stays for good: no export need search it for garbage again, which took half a second."""
     if CLIENT in sys.modules:
         sys.modules[CLIENT]._JOBS_PER_CHILD = JOBS_PER_CHILD
+    _keep_what_is_left()
+
+
+def _keep_what_is_left():
+    """What the imports made, or a file of tests has left, stays for good: no export need search it for garbage again.
+
+    That took half a second each time, and what libraries keep of every model would add to it from file to file.
+    """
     gc.collect()
     gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
+def pytest_runtest_protocol(item, nextitem):
     """A test without the marker, and the fixtures that it is the first to ask for, start no process and find none."""
+    try:
+        return (yield from _guarded(item))
+    finally:
+        if nextitem is not None and nextitem.path != item.path:
+            _keep_what_is_left()
+
+
+def _guarded(item):
     global unmarked
     if item.get_closest_marker("runtime"):
         return (yield)

@@ -81,7 +81,10 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
 
 
 def fold_or_same(model: keras.Model, *, inputs: Any = None) -> FoldResult:
-    """As `fold`; but where nothing folds, the model itself, without building a copy and comparing the two.
+    """As `fold`; but of a model without batch norms the model itself, with no copy built and compared.
+
+    Gamma and beta of other norms stay too. Where a batch norm stays, a layer that does not come back from its config
+    may be the reason that a user wants to know: then `fold` does all its work.
 
     Raises:
         FoldError: As `fold`.
@@ -116,7 +119,7 @@ def _fold(
     model: keras.Model, traced_layers: TracedLayers, standalone: str | None, inputs: Any, same: bool
 ) -> FoldResult:
     planned, traced_layers = _plan(model, traced_layers, standalone)
-    if same and len(planned.tails) == len(planned.folds):
+    if same and not planned.kept and len(planned.tails) == len(planned.folds):
         return FoldResult(model, replace(_report(model, planned, {}, model, traced_layers), tails=[]))
     try:
         folded, tensors = apply(model, planned, traced_layers)

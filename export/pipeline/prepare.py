@@ -87,8 +87,8 @@ def _fold(facts: ModelFacts, given: list[NamedArrays]) -> tuple[ModelFacts, Fold
         folded, report = _folded(facts, given)
     except FoldError as error:
         return facts, None, (f"nothing was folded: {error}",) if missed else ()
-    if folded is facts.model:
-        return facts, report, ()
+    if not report.folded:
+        return facts, report, ()  # a copy would only take memory
     # Its outputs may be called otherwise: the artifact has the names of the model as given.
     return replace(ModelFacts.of(folded), signature=facts.signature), report, ()
 

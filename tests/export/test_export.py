@@ -1,5 +1,7 @@
 """Artifacts made for real and run in the real runtimes: names, order, shapes, operations, numbers."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from models import NORMS, image_net, randomize, two_in_two_out
 
 import keras_norms
 
-pytestmark = pytest.mark.runtime
+pytestmark = [pytest.mark.runtime, pytest.mark.usefixtures("read_here")]
 
 EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 SHAPE_PLUMBING = {"SHAPE", "STRIDED_SLICE", "PACK", "GATHER", "Shape", "Concat", "Gather"}
@@ -27,11 +29,23 @@ def outputs_of(path, *arrays):
     return runner.run({spec.name: array for spec, array in zip(runner.inputs, arrays, strict=True)})
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """(norm, suffix) -> model, path and report of a network with that norm, made when a test first asks for it."""
+    folder = tmp_path_factory.mktemp("every_norm")
+
+    @functools.cache
+    def made(norm, suffix):
+        model, path = image_net(NORMS[norm]), folder / f"{norm}{suffix}"
+        return model, path, EXPORTS[suffix](model, path)
+
+    return made
+
+
 @pytest.mark.parametrize("suffix", EXPORTS)
 @pytest.mark.parametrize("norm", NORMS)
-def test_every_norm_in_a_free_batch(norm, suffix, tmp_path):
-    model, path = image_net(NORMS[norm]), tmp_path / f"model{suffix}"
-    report = EXPORTS[suffix](model, path)
+def test_every_norm_in_a_free_batch(norm, suffix, exported):
+    model, path, report = exported(norm, suffix)
     assert report.verification.ok
     assert report.verification.relative < 2e-5
     x = np.random.default_rng(1).normal(size=(5, 12, 12, 3)).astype("float32")
@@ -210,10 +224,8 @@ def test_onnx_opsets(tmp_path):
         to_onnx(model, tmp_path / "m.onnx", opset=12)
 
 
-def test_the_same_model_gives_the_same_bytes(tmp_path):
-    model = image_net(NORMS["GroupNormalization"])
+def test_the_same_model_gives_the_same_bytes(exported, tmp_path):
     for suffix, export in EXPORTS.items():
-        paths = [tmp_path / f"{i}{suffix}" for i in range(2)]
-        for path in paths:
-            export(model, path)
-        assert paths[0].read_bytes() == paths[1].read_bytes()
+        model, path, _ = exported("GroupNormalization", suffix)
+        export(model, tmp_path / f"again{suffix}")
+        assert path.read_bytes() == (tmp_path / f"again{suffix}").read_bytes()

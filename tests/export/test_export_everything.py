@@ -14,7 +14,7 @@ from own_layers import Doubled
 
 import keras_norms
 
-pytestmark = pytest.mark.runtime
+pytestmark = [pytest.mark.runtime, pytest.mark.usefixtures("read_here")]
 
 L = keras.layers
 EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}

@@ -123,8 +123,8 @@ def test_the_split_is_fixed_and_its_halves_are_apart():
 
 
 def test_a_training_can_be_repeated(monkeypatch):
-    """Few test images, as only the training is looked at."""
-    monkeypatch.setattr(training, "residual_cnn", partial(network.residual_cnn, widths=WIDTHS))
+    """Few layers and test images, as only the training is looked at."""
+    monkeypatch.setattr(training, "residual_cnn", partial(network.residual_cnn, widths=WIDTHS[:1]))
     digits = data.Digits(*(part[:64] for part in data.load()))
     recipe = training.Recipe(batch_size=16, learning_rate=1e-3, momentum=0.9, epochs=1)
     first, second = (training.train("batch renorm", recipe, digits) for _ in range(2))

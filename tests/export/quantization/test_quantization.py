@@ -17,6 +17,7 @@ from models import image_net, randomize
 import keras_norms
 
 onnx = pytest.importorskip("onnx")
+pytestmark = pytest.mark.usefixtures("read_here")
 NORMS = {
     "batch": keras.layers.BatchNormalization,
     "group": lambda **kw: keras_norms.GroupNormalization(4, **kw),

@@ -15,6 +15,8 @@ from keras_norms.export.report.verify_report import Tried, VerifyReport
 from keras_norms.export.verification.certificate import Certificate
 from models import randomize
 
+pytestmark = pytest.mark.usefixtures("read_here")
+
 INF = float("inf")
 TRIED = Tried("random", "N(0, 1)", 0, {"x": [1, 4]}, {"x": "aa"})
 

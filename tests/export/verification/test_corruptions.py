@@ -4,7 +4,7 @@ import pytest
 from corruptions import Corruption, corruptions, spread
 from corruptions.trial import Base, verified_here
 
-pytestmark = pytest.mark.runtime
+pytestmark = [pytest.mark.runtime, pytest.mark.usefixtures("answers_kept")]
 FAULTS = 8
 
 

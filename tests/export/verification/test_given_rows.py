@@ -15,6 +15,8 @@ from keras_norms.export.quantization.modes import MODES
 from keras_norms.export.verification.cases import cases_to_try, given_cases
 from models import randomize, two_in_two_out
 
+pytestmark = pytest.mark.usefixtures("read_here")
+
 L = keras.layers
 EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 SUFFIXES = pytest.mark.parametrize("suffix", EXPORTS)

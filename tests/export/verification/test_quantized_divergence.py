@@ -14,6 +14,7 @@ from models import NORMS, image_net
 import keras_norms
 
 onnx = pytest.importorskip("onnx")
+pytestmark = pytest.mark.usefixtures("read_here")
 CASES = [*((to_tflite, ".tflite", mode) for mode in MODES), (to_onnx, ".onnx", "int8")]
 
 

@@ -13,7 +13,7 @@ from models import NORMS, image_net, randomize, two_in_two_out
 import keras_norms
 
 onnx = pytest.importorskip("onnx")
-pytestmark = pytest.mark.runtime
+pytestmark = [pytest.mark.runtime, pytest.mark.usefixtures("read_here", "answers_kept")]
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +225,7 @@ def test_an_artifact_of_another_model_is_refused(net, artifacts):
         verify(net, artifacts / "none.onnx")
 
 
+@pytest.mark.usefixtures("read_apart")
 @pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
 def test_a_damaged_artifact_is_refused(suffix, net, artifacts, tmp_path):
     for name, content in (("empty", b""), ("text", b"hello"), ("cut", (artifacts / f"net{suffix}").read_bytes()[:700])):

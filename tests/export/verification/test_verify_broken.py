@@ -10,7 +10,7 @@ from models import NORMS, image_net, randomize
 import keras_norms
 
 onnx = pytest.importorskip("onnx")
-pytestmark = [pytest.mark.runtime, pytest.mark.usefixtures("read_here")]
+pytestmark = [pytest.mark.runtime, pytest.mark.usefixtures("read_here", "answers_kept")]
 
 EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 SUFFIXES = pytest.mark.parametrize("suffix", EXPORTS)

@@ -11,7 +11,7 @@ from keras_norms.export.formats.onnx import metadata
 from models import NORMS, image_net, randomize
 from onnx_files import chain, counted
 
-pytestmark = pytest.mark.runtime
+pytestmark = [pytest.mark.runtime, pytest.mark.usefixtures("read_here")]
 
 L = keras.layers
 

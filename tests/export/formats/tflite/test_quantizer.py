@@ -12,6 +12,7 @@ from keras_norms.export.formats.tflite.quantize.observer import watch
 from keras_norms.export.formats.tflite.quantize.ranges import Extremes, Histograms
 from keras_norms.export.formats.tflite.runtime import TFLiteRunner
 from models import randomize
+from norm_mutants import export_unverified
 from tflite_files import Op, flatbuffer
 
 import keras_norms
@@ -45,11 +46,14 @@ def run(flatbuffer, x, tmp_path):
 
 @pytest.fixture(scope="module")
 def flatbuffers(tmp_path_factory):
-    """{groups: the float file}; 16 groups of one channel take the exact form of the norm as well."""
+    """{groups: the float file}; 16 groups of one channel take the exact form of the norm as well.
+
+    Nothing judges them: they are compared with what becomes of them.
+    """
     made = {}
     for groups, size in ((4, 12), (16, 12), (4, 40)):
         path = tmp_path_factory.mktemp("float") / "m.tflite"
-        to_tflite(net(groups, size=size), path, batch_size=1)
+        export_unverified(net(groups, size=size), path, batch_size=1)
         made[groups, size] = path.read_bytes()
     return made
 
@@ -72,7 +76,7 @@ def test_a_convolution_that_anything_else_reads_is_left_alone(tmp_path):
     inputs = keras.Input((12, 12, 3), name="x")
     x = keras.layers.Conv2D(8, 3)(inputs)
     model = keras.Model(inputs, keras.layers.Add(name="y")([keras_norms.GroupNormalization(2)(x), x]))
-    to_tflite(randomize(model), tmp_path / "m.tflite", batch_size=1)
+    export_unverified(randomize(model), tmp_path / "m.tflite", batch_size=1)
     assert not equalizing.pairs(Graph((tmp_path / "m.tflite").read_bytes()))
 
 
@@ -89,7 +93,7 @@ def an_output_too(x):
 def test_a_convolution_whose_output_is_shared_is_left_alone(shared, tmp_path):
     inputs = keras.Input((6, 6, 3), name="x")
     model = keras.Model(inputs, shared(keras.layers.Conv2D(8, 3)(inputs)))
-    to_tflite(randomize(model), tmp_path / "m.tflite", batch_size=1)
+    export_unverified(randomize(model), tmp_path / "m.tflite", batch_size=1)
     assert not equalizing.pairs(Graph((tmp_path / "m.tflite").read_bytes()))
 
 
