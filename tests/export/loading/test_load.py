@@ -107,6 +107,14 @@ CASES = {
         L.LocallyConnected2D(3, (3, 2), strides=(1, 2), activation="tanh"), L.LocallyConnected2D(2, 2, use_bias=False)
     ),
     "locally connected rows": lambda: chain(L.LocallyConnected1D(3, 2, strides=2), shape=ROWS),
+    "locally connected, other kernels": lambda: chain(
+        L.LocallyConnected2D(3, (3, 2), strides=(1, 2), implementation=2, padding="same"),
+        L.LocallyConnected2D(2, 2, implementation=3, use_bias=False),
+        L.LocallyConnected2D(2, (2, 4), strides=(2, 1), implementation=3, padding="same"),
+        L.Reshape((-1, 2)),
+        L.LocallyConnected1D(3, 4, strides=3, implementation=2),
+        L.LocallyConnected1D(3, 3, implementation=3, padding="same"),
+    ),
     "embedding": lambda: tk.Sequential([L.Embedding(7, 3, input_length=5), L.Flatten(), L.Dense(2)]),
     "LSTM": lambda: chain(L.LSTM(3), shape=ROWS),
     "LSTM, hard_sigmoid": lambda: chain(L.LSTM(3, recurrent_activation="hard_sigmoid"), shape=ROWS),
@@ -211,7 +219,14 @@ def test_each_translation_has_a_case(tmp_path):
             reported[case, suffix] = {made.translation for made in report.translated}
     # Tested below and in files of their own: tf_keras no longer writes such files.
     by_hand = {"structure", "GRU reset", "names of Keras 1", "cuDNN layers", "operations of TensorFlow"}
-    by_hand |= {"weight norm", "norms of others", "copies on several GPUs", "classes of known packages"}
+    by_hand |= {
+        "weight norm",
+        "spectral norm",
+        "masks",
+        "norms of others",
+        "copies on several GPUs",
+        "classes of known packages",
+    }
     assert {row.name for row in TRANSLATIONS} - by_hand <= set().union(*reported.values())
 
 

@@ -137,9 +137,9 @@ REFUSED = {
         lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: None, class_name="MaxoutDense"),
         "'dense.*' is a MaxoutDense, which Keras 3 has no more",
     ),
-    "locally connected, with padding": (
-        lambda f: saved(L.LocallyConnected1D(2, 2, padding="same", implementation=2), f / "m.h5", (5, 3)),
-        "is a LocallyConnected1D with padding='same', whose kernel has another form",
+    "locally connected, channels first": (
+        lambda f: saved(L.LocallyConnected1D(2, 2, data_format="channels_first"), f / "m.h5", (5, 3)),
+        "is a LocallyConnected1D with data_format='channels_first', for which there is no translation",
     ),
     "weights alone": (weights, "it holds weights without a model"),
     "SavedModel without a graph": (no_graph, "its saved_model.pb holds no graph"),
