@@ -85,7 +85,9 @@ class BilinearUpsampling(L.Layer):
         return {**super().get_config(), **self.own}
 
     def call(self, x):
-        rows, columns = self.own["output_size"] or [n * m for n, m in zip(x.shape[1:3], self.own["upsampling"])]
+        rows, columns = self.own["output_size"] or [
+            n * m for n, m in zip(x.shape[1:3], self.own["upsampling"], strict=True)
+        ]
         return tf.compat.v1.image.resize_bilinear(x, (rows, columns), align_corners=True)
 
 

@@ -167,6 +167,23 @@ def test_what_keras_3_exports_is_a_signature(tmp_path):
         loaded.save(tmp_path / "m.keras")
 
 
+class Rankless(tf.Module):
+    """A function of TensorFlow that does not know the rank of what it makes."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 5), name="rows"), tf.TensorSpec((2,), tf.int32, name="shape")])
+    def reshape(self, rows, shape):
+        return {"y": tf.compat.v1.placeholder_with_default(rows * 2.0, None), "n": tf.shape(rows)[0]}
+
+
+def test_outputs_of_unknown_rank_are_of_the_rank_that_they_show(tmp_path):
+    module = Rankless()
+    tf.saved_model.save(module, tmp_path, signatures={"serve": module.reshape})
+    assert tf.saved_model.load(str(tmp_path)).signatures["serve"].structured_outputs["y"].shape.rank is None
+    model = load(tmp_path).model
+    assert model.output["y"].shape == (None, 5)
+    np.testing.assert_array_equal(model({"rows": X, "shape": np.int32([1, 2])})["y"], X * 2)
+
+
 @pytest.mark.runtime
 def test_signatures_are_exported_and_verified_by_the_command(of_tensorflow, tmp_path):
     from keras_norms_cli.commands import cli
