@@ -51,4 +51,4 @@ class BilinearUpsampling(keras.layers.Layer):
 def _weights(size: int, new: int) -> np.ndarray:
     """What each new point takes of each old one."""
     places = np.arange(new) * ((size - 1) / (new - 1) if new > 1 else 0.0)
-    return np.maximum(0, 1 - np.abs(places[:, None] - np.arange(size))).astype("float32")
+    return np.asarray(np.maximum(0, 1 - np.abs(places[:, None] - np.arange(size))), "float32")

@@ -49,6 +49,7 @@ TENSORFLOW = (
     "saved_model/portable_resizing.py",
     "saved_model/transposed_padding.py",
     "model/repeated_calls.py",
+    "loading/code_in_file.py",
     "loading/signature_model.py",
     "loading/graph_safety.py",
 )

@@ -15,6 +15,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from ..errors import ExportError
+from ..report.load_report import Translated
 from .config_tree import Entry, name_of
 
 _PYTHON = ".".join(str(number) for number in sys.version_info[:2])
@@ -23,6 +24,11 @@ REFUSED = (
     "version of Python that wrote it"
 )
 GIVEN = "function_given"  # in the entry of a Lambda layer: its function is among the custom objects
+
+
+def run_on_your_word(name: str) -> Translated:
+    """What the report says of a layer or model whose code was run."""
+    return Translated(name, "Python code in the file", "it was run, on your word: unsafe=True", "as it runs")
 
 
 def give_function(entry: Entry, custom: dict[str, Any], unsafe: bool) -> bool:
@@ -139,15 +145,17 @@ def _of_this_python(code: CodeType) -> bool:
     return all(code.co_code[each.offset] == 0 for each in caches) and all(_of_this_python(each) for each in within)
 
 
-def check_code(config: Any) -> None:
-    """Check the functions in a config of Keras 3.
+def check_code(config: Any) -> bool:
+    """Check the functions in a config of Keras 3; say whether there are any.
 
     Raises:
         ExportError: If one is not bytecode of this Python.
     """
-    stack = [config]
+    stack, found = [config], False
     while stack:
         node = stack.pop()
         if isinstance(node, dict) and node.get("class_name") == "__lambda__" and isinstance(node.get("config"), dict):
+            found = True
             code_of(str(node["config"].get("code")), "it holds a Lambda layer, whose code")
         stack += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    return found

@@ -15,7 +15,7 @@ import keras
 from ..errors import ExportError
 from ..report.load_report import LoadReport, Translated
 from .architecture import architecture_and_weights, read_architecture, refuse_links
-from .code_in_file import check_code
+from .code_in_file import check_code, run_on_your_word
 from .file_kind import check_file, is_hdf5
 from .guard import compare_configs
 from .keras_saved_model import KerasSavedModel
@@ -89,6 +89,7 @@ def load(
             )
         proof = read.proof or _proof(read, path, prove)
     translated: list[Translated] = read.old.translated if read.old else []
+    translated += [run_on_your_word(read.model.name)] if read.ran else []
     report = LoadReport(str(path), read.writer, translated, proof.text, proof.oracle, proof.error)
     remember(read.model, report)
     return LoadResult(read.model, report)
@@ -119,6 +120,7 @@ class _Read(NamedTuple):
     writer: str
     old: OldFile | None = None
     proof: Proof | None = None
+    ran: bool = False  # whether code of a file of Keras 3 was
 
 
 def _read(path: Path, folder: Path | None, given: _Given, signature: str | None) -> _Read:
@@ -134,12 +136,11 @@ def _read(path: Path, folder: Path | None, given: _Given, signature: str | None)
                 refuse_links(weights)
     if version.startswith("2."):
         return _translated(read_keras2_zip(path, version), given)
-    if given.unsafe:
-        check_code(config)
+    ran = given.unsafe and check_code(config)
     model = keras.models.load_model(path, custom_objects=given.custom, compile=False, safe_mode=not given.unsafe)
     if isinstance(model, keras.Model):
         compare_configs(config, model, given.custom)
-    return _Read(model, str(Writer(version)))
+    return _Read(model, str(Writer(version)), ran=ran)
 
 
 def _read_pair(architecture: Path, weights: Path, given: _Given) -> _Read:
@@ -147,13 +148,12 @@ def _read_pair(architecture: Path, weights: Path, given: _Given) -> _Read:
     if "registered_name" not in config or config.get("keras_version"):
         return _translated(read_pair(architecture, weights), given)
     refuse_links(weights)
-    if given.unsafe:
-        check_code(config)
+    ran = given.unsafe and check_code(config)
     model = keras.saving.deserialize_keras_object(config, custom_objects=given.custom, safe_mode=not given.unsafe)
     if isinstance(model, keras.Model):
         model.load_weights(weights)
         compare_configs(config, model, given.custom)
-    return _Read(model, "Keras 3")
+    return _Read(model, "Keras 3", ran=ran)
 
 
 def _read_folder(folder: Path, given: _Given, signature: str | None) -> _Read:

@@ -34,6 +34,7 @@ def in_form_of_places(layer: Any, kernel: np.ndarray) -> np.ndarray:
     values = made.reshape(made.shape[0], *layer.kernel_size, channels, made.shape[2])
     at = 0
     for number, (place, patch, source) in enumerate(_connected(layer)):
+        index: Any = (number, *patch)
         if kernel.ndim == 1:
             sizes = [part.stop - part.start for part in patch]
             count = int(np.prod(sizes)) * channels * made.shape[2]
@@ -41,9 +42,10 @@ def in_form_of_places(layer: Any, kernel: np.ndarray) -> np.ndarray:
             at += count
             if len(found) < count:
                 raise ExportError(f"the kernel of '{layer.name}' has {len(kernel)} values, fewer than its places take")
-            values[(number, *patch)] = np.moveaxis(found.reshape(made.shape[2], *sizes, channels), 0, -1)
+            values[index] = np.moveaxis(found.reshape(made.shape[2], *sizes, channels), 0, -1)
         else:
-            values[(number, *patch)] = kernel[(*source, slice(None), *place)]
+            stored: Any = (*source, slice(None), *place)
+            values[index] = kernel[stored]
     if kernel.ndim == 1 and at != len(kernel):
         raise ExportError(f"the kernel of '{layer.name}' has {len(kernel)} values, and its places take {at}")
     return made

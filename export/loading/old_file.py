@@ -18,7 +18,7 @@ from ..model.keras_graph import automatic_names_beside
 from ..model.original_names import remember_original_names
 from ..report.load_report import Translated
 from .architecture import read_architecture
-from .code_in_file import give_function
+from .code_in_file import give_function, run_on_your_word
 from .config_tree import EXTENDS, Entry, decode, is_entry, name_of, walk
 from .file_kind import is_hdf5
 from .give_weights import give_weights, weights_by_layer
@@ -44,7 +44,6 @@ WEIGHTS_ALONE = (
     "model.json beside model.h5, or build the model in Python and load the weights into it."
 )
 _TURNED = "Theano's convolutions turn their kernels by 180 degrees, and the file holds them as they stood there"
-_ON_YOUR_WORD = "it was run, on your word: unsafe=True"
 
 
 @dataclass
@@ -88,9 +87,7 @@ class OldFile:
             refuse_other_resizing(entry, self.writer, centred)
             refuse_keras_1(entry)
             if give_function(entry, custom, unsafe):
-                self.translated.append(
-                    Translated(name_of(entry), "Python code in the file", _ON_YOUR_WORD, "as it runs")
-                )
+                self.translated.append(run_on_your_word(name_of(entry)))
         native = copy.deepcopy(tree)
         to_native(native, custom)
         _check_content(native)

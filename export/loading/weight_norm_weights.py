@@ -50,7 +50,7 @@ def _plain(weight: Stored) -> str:
 
 def _made(entry: Entry, weights: list[Stored]) -> Iterator[Stored]:
     name, biased = name_of(entry), entry["config"].get("use_bias", True)
-    yield Stored(f"{name}/kernel", _kernel(name, *weights[:2], weights[3 if biased else 2]))
+    yield Stored(f"{name}/kernel", _kernel(name, weights[0], weights[1], weights[3 if biased else 2]))
     if biased:
         yield Stored(f"{name}/bias", weights[2].data)
 

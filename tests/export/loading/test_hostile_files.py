@@ -127,6 +127,61 @@ def test_weights_of_keras_3_that_are_kept_elsewhere_are_not_read(kind, tmp_path)
         load(path)
 
 
+def external(group, name, other):
+    other.write_bytes(bytes(40))
+    group.create_dataset(name, (5, 2), "float32", external=[(str(other), 0, 40)])
+
+
+def virtual(group, name, other):
+    layout = h5py.VirtualLayout((5, 2), "float32")
+    layout[:] = h5py.VirtualSource(str(other), "0", (5, 2))
+    group.create_virtual_dataset(name, layout)
+
+
+def soft_loop(group, name, other):
+    group[name] = h5py.SoftLink(f"{group.name}/{name}")
+
+
+def to_another_file(group, name, other):
+    group[name] = h5py.ExternalLink(str(other), "/0")
+
+
+@pytest.mark.parametrize("kind", [external, virtual, soft_loop, to_another_file])
+@pytest.mark.parametrize("beside", [False, True], ids=["whole", "beside its model"])
+def test_weights_of_keras_2_that_are_kept_elsewhere_are_not_read(kind, beside, tmp_path):
+    path, other = tmp_path / "m.h5", tmp_path / "other"
+    model = tk.Sequential([tk.Input((5,)), L.Dense(2, name="dense")])
+    if beside:
+        (tmp_path / "m.json").write_text(model.to_json())
+        model.save_weights(path)
+    else:
+        model.save(path)
+    with h5py.File(path, "r+") as file:
+        group = (file if beside else file["model_weights"])["dense/dense"]
+        name = next(name for name in group if "kernel" in name)
+        del group[name]
+        kind(group, name, other)
+    with pytest.raises(ExportError, match="has no '.*kernel.*' of its own|is kept in another file") as caught:
+        load(path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_group_that_holds_itself_is_read_once(tmp_path):
+    """Keras 3 reads such a file: the loop is beside what it looks for."""
+    path, weights = tmp_path / "m.keras", tmp_path / "w.h5"
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(path)
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    weights.write_bytes(files["model.weights.h5"])
+    with h5py.File(weights, "r+") as file:
+        file["layers/again"] = file["layers"]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in {**files, "model.weights.h5": weights.read_bytes()}.items():
+            archive.writestr(name, data)
+    with suppress(ExportError):
+        load(path)
+
+
 def linked_to(path):
     with h5py.File(path, "w") as file:
         file["0"] = np.zeros((3, 2), "float32")
