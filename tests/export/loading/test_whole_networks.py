@@ -36,9 +36,32 @@ def mini_xception():
     return tk.Model(x, L.Activation("softmax", name="predictions")(y))
 
 
+def crnn():
+    """Convolutions, then recurrent layers both ways over the columns: reading of text."""
+    x = tk.Input((8, 12, 1))
+    y = L.MaxPooling2D((2, 1))(normed(x, L.Conv2D(4, 3, padding="same")))
+    y = L.Reshape((12, 16))(L.Permute((2, 1, 3))(y))
+    y = L.Bidirectional(L.LSTM(3, return_sequences=True, recurrent_activation="hard_sigmoid"))(y)
+    y = L.Bidirectional(L.GRU(3, return_sequences=True), merge_mode="sum")(y)
+    return tk.Model(x, L.Dense(5, activation="softmax")(y))
+
+
+def u_net():
+    """Down and up again, with what was there before beside it."""
+    x = tk.Input((16, 16, 3))
+    first = normed(x, L.Conv2D(4, 3, padding="same", name="down/conv"))
+    y = normed(L.MaxPooling2D()(first), L.Conv2D(6, 3, padding="same"))
+    up = L.Conv2DTranspose(4, 2, strides=2, padding="same")(y)
+    smooth = L.UpSampling2D(2, interpolation="bilinear")(y)
+    y = normed(L.concatenate([up, smooth, first]), L.Conv2D(4, 3, padding="same"))
+    return tk.Model(x, L.Conv2D(1, 1, activation="sigmoid", name="mask/out")(y))
+
+
 NETWORKS = {  # the suffix of its file, the batch norms, and those that fold
     "SpliceAI": (splice_ai, ".h5", 4, 2),
     "mini-Xception": (mini_xception, ".keras", 4, 4),
+    "CRNN": (crnn, "", 1, 1),
+    "U-Net": (u_net, ".h5", 3, 3),
 }
 
 
