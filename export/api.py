@@ -38,7 +38,7 @@ def to_tflite(
     outputs keep Keras' names and order.
 
     Args:
-        model: a Keras model, or the path of one (`.keras`, legacy `.h5`). It is not changed.
+        model: a Keras model, or the path of a file that `load` reads. It is not changed.
         path: where to write; must end in `.tflite`. A file that is there is replaced only by a verified one.
         quantize: None for float32; "float16" (weights), "dynamic" (8-bit weights, activations as they come), "int8"
             or "int16x8" (activations too, by calibration). Norms stay in float in "int8"; where they do not fold,
@@ -128,7 +128,7 @@ def to_onnx(
     and the file passes onnx's full check. Weights of more than 1.5 GB go to `path.data` beside it.
 
     Args:
-        model: a Keras model, or the path of one (`.keras`, legacy `.h5`). It is not changed.
+        model: a Keras model, or the path of a file that `load` reads. It is not changed.
         path: where to write; must end in `.onnx`. A file that is there is replaced only by a verified one.
         opset: the version of the ONNX operator set, from 13; if None 18, or what `norms="standard"` needs.
         norms: "fast", the form that ONNX Runtime runs best, or "standard": each norm as the operator of its name
@@ -140,14 +140,10 @@ def to_onnx(
         calibration: typical inputs for "int8"; an array, a list or dict of arrays, an .npz file, or an iterable of
             batches of these, such as a generator or a tf.data dataset, of which the first 512 examples are read. A
             quantized file is judged on all of it, in every mode.
-        inputs: what to compare the file on besides the inputs that are drawn, in any form that `calibration` may have.
-            Every row is compared. Free sizes of the inputs that are drawn are as in these, so it also serves models
-            for which no size is found.
+        inputs: what to compare the file on besides the inputs that are drawn, as in `to_tflite`.
         batch_size: fixes the batch dimension; None leaves it free.
         fold: merge batch norms into their neighbours first.
-        tolerance: the largest error allowed, as a share of each output's max |y|: the law on random and given inputs.
-            If None, 1e-4 in float32, or 8 times what rounding does to the model itself, and in a quantized file the
-            signal to noise ratio of the mode in `quantization.MODES`.
+        tolerance: the largest error allowed, as a share of each output's max |y|, or None, as in `to_tflite`.
         labels: the names of the classes of the only output, or a dict of them by output; kept in the file's metadata.
         certificate: also write `path.json` (as in `model.tflite.json`): what was exported from what, by which versions,
             the inputs that were tried and every error measured. `verify` checks it again.

@@ -2,7 +2,13 @@
 
 from typing import TYPE_CHECKING
 
-from keras_norms import _hard_sigmoid  # noqa: F401  (registers what files of Keras 2 need)
+from keras_norms import (  # noqa: F401  (registers what models from files of Keras 1 and 2 need)
+    _bilinear_upsampling,
+    _hard_sigmoid,
+    _locally_connected,
+    _masks_of_keras2,
+    _norms_of_others,
+)
 from keras_norms.batch_normalization import BatchNormalization
 from keras_norms.batch_renormalization import BatchRenormalization
 from keras_norms.convert_report import ConvertReport

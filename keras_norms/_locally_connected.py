@@ -2,8 +2,9 @@
 
     y[p, f] = activation(sum over k of patch[p, k] * kernel[p, k, f] + bias[p, f])
 
-for every place p of the output: a convolution whose kernel is another one at each place. The layers are registered, so
-that a model with them saves and loads wherever `keras_norms` is imported.
+for every place p of the output: a convolution whose kernel is another one at each place. With padding="same" the patch
+of place p begins at p * stride - kernel_size // 2, and zeros stand where the input has nothing. The layers are
+registered, so that a model with them saves and loads wherever `keras_norms` is imported.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from keras import ops
 
 
 class _LocallyConnected(keras.layers.Layer):
-    """What both have; channels last, no padding."""
+    """What both have; channels last."""
 
     rank = 0
 
@@ -26,6 +27,7 @@ class _LocallyConnected(keras.layers.Layer):
         strides: Any = 1,
         activation: Any = None,
         use_bias: bool = True,
+        padding: str = "valid",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -34,10 +36,12 @@ class _LocallyConnected(keras.layers.Layer):
         self.strides = _sizes(strides, self.rank)
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
+        self.padding = padding
         self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2)
 
     def build(self, input_shape: Any) -> None:
         """Make a kernel for each place of the output."""
+        self.input_sizes = tuple(input_shape[1:-1])
         *places, filters = self.compute_output_shape(input_shape)[1:]
         count, patch = 1, input_shape[-1]
         for number, size in zip(places, self.kernel_size, strict=True):
@@ -55,7 +59,7 @@ class _LocallyConnected(keras.layers.Layer):
     def _patches(self, inputs: Any) -> Any:
         """The input under the kernel at each place, as rows of one axis: (batch, place, number in the patch)."""
         *places, _ = self.compute_output_shape(inputs.shape)[1:]
-        found: list[Any] = [inputs]
+        found: list[Any] = [self._padded(inputs, places)]
         for axis, (number, size, stride) in enumerate(
             zip(places, self.kernel_size, self.strides, strict=True), start=1
         ):
@@ -63,9 +67,18 @@ class _LocallyConnected(keras.layers.Layer):
             found = [_cut(x, axis, at, at + last, stride) for x in found for at in range(size)]
         return ops.reshape(ops.stack(found, axis=-2), (-1, _product(places), len(found) * inputs.shape[-1]))
 
+    def _padded(self, inputs: Any, places: list[int]) -> Any:
+        if self.padding == "valid":
+            return inputs
+        sizes = zip(inputs.shape[1:-1], places, self.kernel_size, self.strides, strict=True)
+        ends = [(size // 2, (number - 1) * step - size // 2 + size - length) for length, number, size, step in sizes]
+        return ops.pad(inputs, [(0, 0), *((before, max(after, 0)) for before, after in ends), (0, 0)])
+
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
-        """The places where the kernel fits."""
+        """The places where the kernel fits, or every step of the input."""
         sizes = zip(input_shape[1:-1], self.kernel_size, self.strides, strict=True)
+        if self.padding == "same":
+            return (input_shape[0], *(-(-length // stride) for length, _, stride in sizes), self.filters)
         return (input_shape[0], *((length - size) // stride + 1 for length, size, stride in sizes), self.filters)
 
     def get_config(self) -> dict[str, Any]:
@@ -77,6 +90,7 @@ class _LocallyConnected(keras.layers.Layer):
             "strides": self.strides,
             "activation": keras.activations.serialize(self.activation),
             "use_bias": self.use_bias,
+            "padding": self.padding,
         }
 
 

@@ -49,6 +49,7 @@ TENSORFLOW = (
     "saved_model/portable_resizing.py",
     "saved_model/transposed_padding.py",
     "model/repeated_calls.py",
+    "loading/code_in_file.py",
     "loading/signature_model.py",
     "loading/graph_safety.py",
 )
@@ -194,3 +195,12 @@ def test_a_test_without_the_marker_starts_no_process():
         subprocess.run([sys.executable, "-c", "pass"])
     with pytest.raises(pytest.fail.Exception, match="mark this test runtime"):
         start_child("formats.onnx.convert.saved_model_to_onnx")  # even where one serves already, of another test
+
+
+def test_what_is_registered_for_old_files_comes_with_the_package():
+    """A model that was upgraded loads wherever keras_norms is imported."""
+    registering = [path.stem for path in (ROOT / "keras_norms").glob("_*.py") if "register_keras" in path.read_text()]
+    nodes = ast.walk(ast.parse((ROOT / "keras_norms/__init__.py").read_text()))
+    imported = {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert "_hard_sigmoid" in registering
+    assert set(registering) <= imported

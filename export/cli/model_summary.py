@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import keras
 from keras_norms.export.errors import FoldError
 from keras_norms.export.folding.fold import fold_plan
-from keras_norms.export.loading.load_model import load_model
 from keras_norms.export.model.keras_graph import children
 from keras_norms.export.model.signature import Spec, signature
 from keras_norms.export.report.fold_report import FoldReport
+
+from .model_file import ModelFile
 
 _PER_INPUT = "takes its statistics from each input"
 
@@ -59,13 +59,13 @@ class ModelSummary:
         }
 
 
-def summarize(path: Path, custom_objects: dict[str, Any] | None = None) -> ModelSummary:
+def summarize(file: ModelFile) -> ModelSummary:
     """Read a model file and plan the folding of its norms; nothing is folded."""
-    model = load_model(path, custom_objects=custom_objects)
+    model = file.load()
     interface = signature(model)
     layers = _paths(model)
     found = ModelSummary(
-        path=str(path),
+        path=str(file.path),
         name=model.name,
         kind=type(model).__name__,
         inputs=tuple(interface.inputs),

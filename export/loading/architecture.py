@@ -64,8 +64,13 @@ def refuse_links(path: Path | IO[bytes]) -> None:
     """
     with h5py.File(path) as file:
         waiting: list[h5py.Group] = [file]
+        seen = set()  # a group may hold itself
         while waiting:
             group = waiting.pop()
+            place = h5py.h5o.get_info(group.id).addr
+            if place in seen:
+                continue
+            seen.add(place)
             for name in group:
                 if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                     raise ExportError(f"its '{group.name}/{name}' is a link, which is not followed")

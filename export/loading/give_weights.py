@@ -13,6 +13,7 @@ from ..errors import ExportError
 from ..model.keras_graph import layers_of, own_weights
 from .cudnn_weights import as_of_cell, of_cudnn
 from .hdf5_weights import Stored, assign, match_weights
+from .locally_connected_weights import in_another_form, in_form_of_places
 from .translations.batch_norm_axes import ONE_AXIS
 
 # Layers whose kernels Keras turned when it read a file of Theano.
@@ -29,6 +30,8 @@ def give_weights(model: keras.Model, found: Iterator[tuple[Any, list[Any]]], *, 
     for layer, stored in found:
         done.add(id(layer))
         turns = of_theano and type(layer).__name__ in TURNED
+        if in_another_form(layer, [data.ndim for data in stored]):
+            stored = [in_form_of_places(layer, np.asarray(stored[0])), *stored[1:]]
         if of_cudnn(layer, [tuple(data.shape) for data in stored]):
             stored = as_of_cell(layer, [np.asarray(data) for data in stored])
         for variable, data in zip(own_weights(layer), stored, strict=True):

@@ -28,6 +28,7 @@ UNCOMPARED: dict[str, str] = {
     "output_layers": "a model that is wired otherwise has other layers or shapes",
     "build_input_shape": "the input layer states it",
     "batch_shape": "an input layer may be renamed, and the signature shows its shape",
+    "function": "of a Lambda layer: the user gives it, or runs what is in the file",
     "seed": "random numbers are drawn in training",
     "ragged": "refused where it is true",
     "sparse": "how an input is fed, or gradients are written",

@@ -15,6 +15,7 @@ import keras
 from ..errors import ExportError
 from ..report.load_report import LoadReport, Translated
 from .architecture import architecture_and_weights, read_architecture, refuse_links
+from .code_in_file import check_code, run_on_your_word
 from .file_kind import check_file, is_hdf5
 from .guard import compare_configs
 from .keras_saved_model import KerasSavedModel
@@ -40,6 +41,7 @@ def load(
     custom_objects: dict[str, Any] | None = None,
     prove: bool = True,
     signature: str | None = None,
+    unsafe: bool = False,
 ) -> LoadResult:
     """Load a model from a file of Keras 1, 2 or 3, of tf_keras or TensorFlow, as its writer meant it, or refuse it.
 
@@ -54,6 +56,9 @@ def load(
             result computes what the writer computed.
         signature: the name of a function in a SavedModel, which becomes the model, without layers of Keras. Where
             TensorFlow alone wrote it, it has nothing else: its one signature, or `serving_default`, is taken.
+        unsafe: run the Python code that the file holds, the functions of its Lambda layers, here and in the process of
+            tf_keras. Only for a file that you trust: such code can do anything. It runs only in the version of Python
+            that wrote it; a function in `custom_objects` by the name of the layer goes before it.
 
     Raises:
         ExportError: If the file is of no use, if it needs something that is missing, or if the loaded model would
@@ -73,7 +78,8 @@ def load(
             if signature is not None:
                 raise ExportError(f"'{path}' has no signatures: only a SavedModel has. Leave signature out.")
         try:
-            read = _read_pair(*pair, custom) if pair else _read(path, folder, custom, signature)
+            given = _Given(custom, unsafe)
+            read = _read_pair(*pair, given) if pair else _read(path, folder, given, signature)
         except Exception as error:  # Keras raises whatever the damaged or foreign part happened to hit
             raise ExportError(f"Cannot load '{path}': {explain(error)}") from error
         if not isinstance(read.model, keras.Model):
@@ -83,6 +89,7 @@ def load(
             )
         proof = read.proof or _proof(read, path, prove)
     translated: list[Translated] = read.old.translated if read.old else []
+    translated += [run_on_your_word(read.model.name)] if read.ran else []
     report = LoadReport(str(path), read.writer, translated, proof.text, proof.oracle, proof.error)
     remember(read.model, report)
     return LoadResult(read.model, report)
@@ -101,18 +108,26 @@ def _folder(path: Path) -> Iterator[Path | None]:
         yield folder
 
 
+class _Given(NamedTuple):
+    """What the user says of the code that a file needs: its own, and whether to run what is in the file."""
+
+    custom: dict[str, Any]
+    unsafe: bool
+
+
 class _Read(NamedTuple):
     model: Any
     writer: str
     old: OldFile | None = None
     proof: Proof | None = None
+    ran: bool = False  # whether code of a file of Keras 3 was
 
 
-def _read(path: Path, folder: Path | None, custom: dict[str, Any], signature: str | None) -> _Read:
+def _read(path: Path, folder: Path | None, given: _Given, signature: str | None) -> _Read:
     if folder is not None:
-        return _read_folder(folder, custom, signature)
+        return _read_folder(folder, given, signature)
     if is_hdf5(path):
-        return _translated(read_hdf5(path), custom)
+        return _translated(read_hdf5(path), given)
     with zipfile.ZipFile(path) as archive:
         version = str(json.loads(archive.read("metadata.json")).get("keras_version", "3"))
         config = json.loads(archive.read("config.json"))
@@ -120,31 +135,33 @@ def _read(path: Path, folder: Path | None, custom: dict[str, Any], signature: st
             with archive.open("model.weights.h5") as weights:
                 refuse_links(weights)
     if version.startswith("2."):
-        return _translated(read_keras2_zip(path, version), custom)
-    model = keras.models.load_model(path, custom_objects=custom, compile=False)
+        return _translated(read_keras2_zip(path, version), given)
+    ran = given.unsafe and check_code(config)
+    model = keras.models.load_model(path, custom_objects=given.custom, compile=False, safe_mode=not given.unsafe)
     if isinstance(model, keras.Model):
-        compare_configs(config, model, custom)
-    return _Read(model, str(Writer(version)))
+        compare_configs(config, model, given.custom)
+    return _Read(model, str(Writer(version)), ran=ran)
 
 
-def _read_pair(architecture: Path, weights: Path, custom: dict[str, Any]) -> _Read:
+def _read_pair(architecture: Path, weights: Path, given: _Given) -> _Read:
     config = json.loads(architecture.read_bytes()) if read_architecture(architecture) else {}
     if "registered_name" not in config or config.get("keras_version"):
-        return _translated(read_pair(architecture, weights), custom)
+        return _translated(read_pair(architecture, weights), given)
     refuse_links(weights)
-    model = keras.saving.deserialize_keras_object(config, custom_objects=custom, safe_mode=True)
+    ran = given.unsafe and check_code(config)
+    model = keras.saving.deserialize_keras_object(config, custom_objects=given.custom, safe_mode=not given.unsafe)
     if isinstance(model, keras.Model):
         model.load_weights(weights)
-        compare_configs(config, model, custom)
-    return _Read(model, "Keras 3")
+        compare_configs(config, model, given.custom)
+    return _Read(model, "Keras 3", ran=ran)
 
 
-def _read_folder(folder: Path, custom: dict[str, Any], signature: str | None) -> _Read:
+def _read_folder(folder: Path, given: _Given, signature: str | None) -> _Read:
     found = KerasSavedModel(folder)
     if found.described and signature is None:
         old = read_saved_model(folder, found)
         try:
-            return _translated(old, custom)
+            return _translated(old, given)
         except ExportError as error:
             raise ExportError(f"{error}. Or take one of its functions as it is: signature= (--signature)") from error
     model, name = signature_model(folder, found, signature)
@@ -152,8 +169,8 @@ def _read_folder(folder: Path, custom: dict[str, Any], signature: str | None) ->
     return _Read(model, f"TensorFlow {found.tensorflow}", None, proof)
 
 
-def _translated(old: OldFile, custom: dict[str, Any]) -> _Read:
-    return _Read(old.model(custom), str(old.writer), old)
+def _translated(old: OldFile, given: _Given) -> _Read:
+    return _Read(old.model(given.custom, given.unsafe), str(old.writer), old)
 
 
 def _proof(read: _Read, path: Path, prove: bool) -> Proof:

@@ -1,6 +1,6 @@
 """A Keras model from a model or from a file, or one clear error that says what is wrong with it.
 
-Files are untrusted: `safe_mode` stays on, so no pickled or marshalled code from a file is run.
+Files are untrusted: no pickled or marshalled code from a file is run, but on the user's word.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ def load_model(
     model: keras.Model | str | os.PathLike[str],
     signature: str | None = None,
     custom_objects: dict[str, Any] | None = None,
+    unsafe: bool = False,
 ) -> keras.Model:
     """Return `model` itself, or the model in the file it names; built, or refused with the reason.
 
@@ -27,6 +28,7 @@ def load_model(
         model: a `keras.Model`, or the path of a file that `load` reads.
         custom_objects: classes and functions that the file names, by their names.
         signature: the function of a SavedModel that is taken as the model; None for its layers.
+        unsafe: let Python code in the file run.
 
     Raises:
         ExportError: If the file is missing, damaged, of another kind, or names something that is not registered; if
@@ -36,7 +38,8 @@ def load_model(
         >>> model = load_model("classifier.keras")  # doctest: +SKIP
     """
     if not isinstance(model, keras.Model):
-        model = load(_path(model), signature=signature, custom_objects=custom_objects).model
+        path = _path(model)
+        model = load(path, signature=signature, custom_objects=custom_objects, unsafe=unsafe).model
     _check_built(model)
     return model
 

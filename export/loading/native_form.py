@@ -66,12 +66,6 @@ def _find_class(entry: Entry, custom: dict[str, Any]) -> None:
         if found is not None and (candidate in custom or stated_so or not hasattr(keras.layers, name)):
             entry.update(module=None, class_name=getattr(found, "__name__", name), registered_name=candidate)
             return
-    if name == "Lambda":
-        raise ExportError(
-            f"layer '{name_of(entry)}' is a Lambda: the file holds its Python code as the Python that wrote it has it, "
-            "which is not run from an untrusted file, and which no other Python can run. Load it where it was written, "
-            "put a layer of a class of yours in its place, and save it again"
-        )
     plain = name.removeprefix("Custom>")  # as Keras 2 registers classes without a package, also its own
     of_keras = str(module).split(".")[0] in _OF_KERAS
     if plain in _MODULES and of_keras:

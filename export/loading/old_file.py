@@ -18,6 +18,7 @@ from ..model.keras_graph import automatic_names_beside
 from ..model.original_names import remember_original_names
 from ..report.load_report import Translated
 from .architecture import read_architecture
+from .code_in_file import give_function, run_on_your_word
 from .config_tree import EXTENDS, Entry, decode, is_entry, name_of, walk
 from .file_kind import is_hdf5
 from .give_weights import give_weights, weights_by_layer
@@ -55,19 +56,20 @@ class OldFile:
     translated: list[Translated] = field(default_factory=list)
     folder: KerasSavedModel | None = None
     architecture: Path | None = None
+    unsafe: bool = False
 
     @property
     def everything(self) -> list[Any]:
         """All that the file says of objects of Keras, beside the config of the model too."""
         return [self.config, *(self.folder.described.values() if self.folder else ())]
 
-    def model(self, custom: dict[str, Any]) -> keras.Model:
-        """The model in the file, with its weights.
+    def model(self, custom: dict[str, Any], unsafe: bool = False) -> keras.Model:
+        """The model in the file, with its weights; `unsafe` lets Python code in the file run.
 
         Raises:
             ExportError: If the file has no weights for it, or if Keras 3 made something else of its config.
         """
-        tree = copy.deepcopy(self.config)
+        tree, custom, self.unsafe = copy.deepcopy(self.config), dict(custom), unsafe
         for entry in walk(tree):
             entry["file_class"] = entry["class_name"]
             names = (entry["class_name"], str(entry["class_name"]).rpartition(">")[2])
@@ -84,11 +86,13 @@ class OldFile:
             refuse_classes_of_the_user(entry, self.writer)
             refuse_other_resizing(entry, self.writer, centred)
             refuse_keras_1(entry)
+            if give_function(entry, custom, unsafe):
+                self.translated.append(run_on_your_word(name_of(entry)))
         native = copy.deepcopy(tree)
         to_native(native, custom)
         _check_content(native)
-        names = [name_of(entry) for entry in walk(tree)]
-        with keras.saving.custom_object_scope(custom), automatic_names_beside(names):
+        of_layers = [name_of(entry) for entry in walk(tree)]
+        with keras.saving.custom_object_scope(custom), automatic_names_beside(of_layers):
             model = keras.saving.deserialize_keras_object(native, custom_objects=custom, safe_mode=True)
         if isinstance(model, keras.Layer):
             compare_configs(tree, model, custom)

@@ -50,7 +50,7 @@ def prove_with_tf_keras(old: OldFile, model: keras.Model, name: Path) -> Proof:
         return Proof("none: tf_keras, the code that wrote it, is not installed (pip install 'keras-norms[legacy]')")
     if old.writer.backend == "theano":
         return Proof("none: tf_keras does not turn Theano's kernels, so it computes something else from this file")
-    code = what_runs_code(old.everything)
+    code = what_runs_code(old.everything, old.unsafe)
     if code:
         return Proof(f"none: the file holds {code}, which tf_keras was not given, since it might run code from it")
     try:
@@ -133,6 +133,7 @@ def _theirs(old: OldFile, inputs: Arrays, folder: Path, layers: bool) -> tuple[s
         inputs=given,
         outputs=computed,
         layers=layers,
+        unsafe=old.unsafe,
     )
     with np.load(computed) as arrays:
         found = [arrays[key] for key in arrays]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 
 from ..errors import ExportError
+from .code_in_file import REFUSED
 
-_CODE = (
-    "it holds a Lambda layer or another piece of Python code, which is not run from an untrusted file. "
-    "If you trust it, load it in Python with keras.models.load_model(path, safe_mode=False)."
-)
+_CODE = f"it holds a Lambda layer or another piece of Python code, {REFUSED}."
 # Keras wraps an error into others and repeats the config of the layer on the way.
 _LAST_WORDS = re.compile(
     r"Exception encountered:\s*|Error encountered during deserialization:\s*|"

@@ -15,6 +15,8 @@ from ..errors import ExportError, reason_of
 from .graph_safety import check_operations
 from .keras_saved_model import KerasSavedModel
 
+_Shape = tuple[int | None, ...]
+_SIZES = (2, 3)  # of free dimensions, where a function is run to see the rank of what it makes
 # What Keras and its exporters call the one that serves, in the order in which it is taken where none is asked for.
 _USUAL = ("serving_default", "serve", "default")
 
@@ -22,14 +24,17 @@ _USUAL = ("serving_default", "serve", "default")
 class SignatureLayer(keras.layers.Layer):
     """A layer that calls a function of TensorFlow with a dict of tensors and returns a dict of tensors."""
 
-    def __init__(self, function: Any, variables: Any, name: str) -> None:
+    def __init__(self, function: Any, variables: Any, shapes: dict[str, _Shape], name: str) -> None:
         super().__init__(name=name, trainable=False, autocast=False)
         self._function = function
+        self._shapes = shapes
         self._variables = variables  # the function itself holds them weakly
 
     def call(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """What the function computes."""
         found: dict[str, Any] = self._function(**inputs)
+        for name, shape in self._shapes.items():
+            found[name].set_shape(shape)
         return found
 
     def get_config(self) -> dict[str, Any]:
@@ -40,8 +45,9 @@ class SignatureLayer(keras.layers.Layer):
         )
 
     def compute_output_spec(self, inputs: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002  (Keras gives them)
-        """The shapes and types that the function states."""
-        return {name: keras.KerasTensor(y.shape, y.dtype.name) for name, y in self._function.structured_outputs.items()}
+        """The shapes and types that the function states, or showed when it was run."""
+        outputs = self._function.structured_outputs.items()
+        return {name: keras.KerasTensor(self._shapes[name], y.dtype.name) for name, y in outputs}
 
 
 def is_signature(model: keras.Model) -> bool:
@@ -93,7 +99,7 @@ def _chosen(names: list[str], wanted: str | None) -> str:
 def _model(function: Any, loaded: Any, name: str) -> keras.Model:
     _, specs = function.structured_input_signature
     for spec in (*specs.values(), *function.structured_outputs.values()):
-        if not hasattr(spec, "dtype") or spec.shape.rank is None:
+        if not hasattr(spec, "dtype") or (spec.shape.rank is None and spec in specs.values()):
             raise ExportError(
                 f"its signature '{name}' has '{getattr(spec, 'name', spec)}', which is no tensor of a known rank"
             )
@@ -101,8 +107,36 @@ def _model(function: Any, loaded: Any, name: str) -> keras.Model:
         key: keras.Input(batch_shape=tuple(spec.shape), dtype=spec.dtype.name, name=_plain(key))
         for key, spec in specs.items()
     }
-    layer = SignatureLayer(function, loaded, _plain(name))
+    layer = SignatureLayer(function, loaded, _output_shapes(function, specs, name), _plain(name))
     return keras.Model(inputs, layer(inputs), name=f"{_plain(name)}_signature")
+
+
+def _output_shapes(function: Any, specs: dict[str, Any], name: str) -> dict[str, _Shape]:
+    """The shapes that a function states; where it states no rank, what it makes of two sizes of its free dimensions."""
+    stated = {key: y.shape for key, y in function.structured_outputs.items()}
+    if all(shape.rank is not None for shape in stated.values()):
+        return {key: tuple(shape) for key, shape in stated.items()}
+    few, more = (_shapes_for(function, specs, size) for size in _SIZES)
+    found = {
+        key: tuple(shape) if shape.rank is not None else _common(few[key], more[key]) for key, shape in stated.items()
+    }
+    unknown = [key for key, shape in found.items() if shape is None]
+    if unknown:
+        raise ExportError(f"its signature '{name}' has '{unknown[0]}', whose rank differs from input to input")
+    return {key: shape for key, shape in found.items() if shape is not None}
+
+
+def _shapes_for(function: Any, specs: dict[str, Any], size: int) -> dict[str, tuple[int, ...]]:
+    import tensorflow as tf
+
+    given = {key: tf.zeros([n or size for n in spec.shape], spec.dtype) for key, spec in specs.items()}
+    return {key: tuple(y.shape) for key, y in function(**given).items()}
+
+
+def _common(few: tuple[int, ...], more: tuple[int, ...]) -> _Shape | None:
+    if len(few) != len(more):
+        return None
+    return tuple(a if a == b else None for a, b in zip(few, more, strict=True))
 
 
 def _plain(name: str) -> str:

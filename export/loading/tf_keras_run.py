@@ -13,10 +13,13 @@ from .graph_safety import check_operations
 from .keras_saved_model import KerasSavedModel
 
 
-def run(path: str, architecture: str | None, inputs: str, outputs: str, layers: bool) -> dict[str, Any]:
+def run(
+    path: str, architecture: str | None, inputs: str, outputs: str, layers: bool, unsafe: bool = False
+) -> dict[str, Any]:
     """Write what tf_keras computes to `outputs`: the model's outputs, or those of each layer.
 
-    `architecture` is a file of the config, of the weights in `path`, as it was checked.
+    `architecture` is a file of the config, of the weights in `path`, as it was checked. `unsafe` is the user's word
+    that Python code in the file may run.
 
     Returns:
         The version of tf_keras, and the names of the layers whose outputs were written.
@@ -34,7 +37,7 @@ def run(path: str, architecture: str | None, inputs: str, outputs: str, layers: 
         model = tf_keras.layers.deserialize(json.loads(Path(architecture).read_text(), object_hook=_ellipsis))
         model.load_weights(path)
     else:
-        model = tf_keras.models.load_model(path, compile=False, safe_mode=True)
+        model = tf_keras.models.load_model(path, compile=False, safe_mode=not unsafe)
     names: list[str] = []
     if layers:
         single = [layer for layer in model.layers if len(layer.inbound_nodes) == 1]

@@ -19,11 +19,15 @@ _CALLERS = (
     "InstanceMethod",
     "InstanceProperty",
 )
+_LAMBDA = ("Lambda", "__lambda__")
 _OWN_MODULES = ("keras", "tf_keras", "builtins", "None")
 
 
-def what_runs_code(config: Any) -> str | None:
-    """In a word, the first thing that is not given to tf_keras; None if there is none."""
+def what_runs_code(config: Any, unsafe: bool = False) -> str | None:
+    """In a word, the first thing that is not given to tf_keras; None if there is none.
+
+    With `unsafe`, the user's word, Lambda layers are given to it.
+    """
     stack = [config]
     while stack:
         node = stack.pop()
@@ -34,7 +38,11 @@ def what_runs_code(config: Any) -> str | None:
         if "__passive_serialization__" in node:  # an object that some readers make as they read the text
             return "a __passive_serialization__"
         name = str(node.get("class_name", ""))
-        if (name in _CALLERS or name.startswith("__")) and name != "__ellipsis__" and not _harmless(node):
+        if (
+            (name in _CALLERS or name.startswith("__"))
+            and name != "__ellipsis__"
+            and not (_harmless(node) or (unsafe and name in _LAMBDA))
+        ):
             return f"a {name}"
         if "class_name" in node and str(node.get("module")).split(".")[0] not in _OWN_MODULES:
             return f"the module '{node['module']}'"

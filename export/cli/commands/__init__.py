@@ -52,7 +52,8 @@ def _visibly() -> Iterator[None]:
 def cli() -> None:
     """Fold the norms of a Keras model; export it to TFLite and ONNX, verified.
 
-    MODEL is a .keras or .h5 file of Keras 2 or 3. It is never changed, and no code in it is run.
+    MODEL is a .keras or .h5 file of any Keras, or a SavedModel. It is never changed, and no code in it is run without
+    --unsafe.
     """
 
 

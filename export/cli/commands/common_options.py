@@ -21,16 +21,6 @@ tolerance_option = click.option(
     metavar="X",
     help="Largest error to accept, relative to the largest value of the output.",
 )
-signature_option = click.option(
-    "--signature", metavar="NAME", help="The function of a SavedModel to take as the model."
-)
-import_option = click.option(
-    "--import",
-    "user_file",
-    type=PATH,
-    metavar="FILE.py",
-    help="Run this file of yours first; its classes and functions serve the model file.",
-)
 inputs_option = click.option(
     "--inputs", type=PATH, metavar="FILE.npz", help="Inputs to compare on, besides the built-in ones."
 )

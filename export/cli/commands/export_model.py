@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from .. import arguments, tables
+from ..model_file import ModelFile, model_options
 from ..session import session
 from ..terminal import Terminal
-from ..user_file import custom_objects
 from .common_options import (
     PATH,
-    import_option,
     inputs_option,
     json_option,
-    signature_option,
     tolerance_option,
     traceback_option,
 )
@@ -29,10 +27,8 @@ if TYPE_CHECKING:  # importing it imports Keras
 
 
 @click.command(short_help="Write .tflite and .onnx files, verified.")
-@click.argument("model", type=PATH)
+@model_options()
 @click.argument("outs", type=PATH, nargs=-1, required=True, metavar="OUT [OUT ...]")
-@signature_option
-@import_option
 @click.option("--quantize", type=click.Choice(arguments.MODES), help="Store weights, or compute, in fewer bits.")
 @click.option("--calibration", type=PATH, metavar="FILE.npz", help="Typical inputs, for a quantized file.")
 @inputs_option
@@ -58,10 +54,8 @@ if TYPE_CHECKING:  # importing it imports Keras
 @json_option
 @traceback_option
 def export(
-    model: Path,
+    model: ModelFile,
     outs: tuple[Path, ...],
-    signature: str | None,
-    user_file: Path | None,
     quantize: Quantize | None,
     calibration: Path | None,
     inputs: Path | None,
@@ -86,8 +80,6 @@ def export(
     request = ExportRequest(
         model=model,
         outs=outs,
-        signature=signature,
-        user_file=user_file,
         quantize=quantize,
         calibration=calibration,
         inputs=inputs,
@@ -113,12 +105,11 @@ def export(
 def _write_all(request: ExportRequest, terminal: Terminal, quiet: bool) -> list[ExportReport]:
     """Load the model once and write every target; show each report as its file is done, unless `quiet`."""
     from keras_norms.export.artifact.atomic_write import check_writable
-    from keras_norms.export.loading.load_model import load_model
 
     for out in request.outs:
         check_writable(out)
-    with terminal.status(f"reading {request.model}"):
-        model = load_model(request.model, request.signature, custom_objects(request.user_file))
+    with terminal.status(f"reading {request.model.path}"):
+        model = request.model.load()
     labels = arguments.lines(request.labels) if request.labels else None
     reports: list[ExportReport] = []
     for out in request.outs:

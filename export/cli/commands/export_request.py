@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from .. import arguments
+from ..model_file import ModelFile
 
 if TYPE_CHECKING:  # importing it imports Keras
     from collections.abc import Callable
@@ -23,10 +24,8 @@ Quantize = Literal["float16", "dynamic", "int8", "int16x8"]
 class ExportRequest:
     """The arguments and options of `keras-norms export`, by the names that click gives them."""
 
-    model: Path
+    model: ModelFile
     outs: tuple[Path, ...]
-    signature: str | None
-    user_file: Path | None
     quantize: Quantize | None
     calibration: Path | None
     inputs: Path | None
@@ -49,7 +48,7 @@ class ExportRequest:
             click.UsageError: If an option has no target to work on, or needs another option.
             click.ClickException: If there is no model file.
         """
-        arguments.export_options(self.model, self.outs, self.quantize, self.calibration, self.opset)
+        arguments.export_options(self.model.path, self.outs, self.quantize, self.calibration, self.opset)
         arguments.onnx_only(self.outs, {"--norms": self.norms, "--layout": self.layout})
         tflite = {"--io-dtype": self.io_dtype, "--target": self.target, "--allow-flex": self.allow_flex}
         arguments.tflite_only(self.outs, tflite)
@@ -57,8 +56,8 @@ class ExportRequest:
             raise click.UsageError("--io-dtype int8 goes with --quantize int8 only.")
         if self.certificate:
             written = [path for out in self.outs for path in (out, out.with_name(f"{out.name}.json"))]
-            arguments.distinct(self.model, written)
-        arguments.present(self.model, "model file")
+            arguments.distinct(self.model.path, written)
+        self.model.check()
         arguments.present(self.calibration, "file")
         arguments.present(self.inputs, "file")
 

@@ -1,4 +1,4 @@
-"""`keras-norms inspect`: what `fold` would do, without doing it, and what data show of the norms."""
+"""`keras-norms inspect`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from .. import arguments, tables
+from ..model_file import ModelFile, model_options
 from ..session import session
-from ..user_file import custom_objects
-from .common_options import PATH, import_option, json_option, traceback_option
+from .common_options import PATH, json_option, traceback_option
 
 if TYPE_CHECKING:  # importing it imports Keras
     from keras_norms import NormReport
 
 
 @click.command(short_help="Show which norms would fold, why others stay, and what data show of them.")
-@click.argument("model", type=PATH)
+@model_options()
 @click.option("--data", type=PATH, metavar="FILE.npz", help="Inputs, to show what each norm makes of them.")
 @click.option(
     "--batch-size", type=click.IntRange(min=1), metavar="N", help="Samples in a batch of --data.  [default: 32]"
@@ -25,15 +25,13 @@ if TYPE_CHECKING:  # importing it imports Keras
 @click.option(
     "--html", "page", type=PATH, metavar="OUT.html", help="Also write what --data shows as a page with plots."
 )
-@import_option
 @json_option
 @traceback_option
 def inspect(
-    model: Path,
+    model: ModelFile,
     data: Path | None,
     batch_size: int | None,
     page: Path | None,
-    user_file: Path | None,
     as_json: bool,
     show_traceback: bool,
 ) -> None:
@@ -42,24 +40,24 @@ def inspect(
     With --data also: dead channels, how far the data and single batches are from the moving statistics, how much batch
     renorm clips, the share of epsilon, and what half precision would do.
     """
-    arguments.present(model, "model file")
+    model.check()
     arguments.with_data(data, {"--batch-size": batch_size, "--html": page})
     arguments.present(data, "file")
     if page is not None:
-        arguments.distinct(model, [page])
+        arguments.distinct(model.path, [page])
     with session(show_traceback) as terminal:
-        with terminal.status(f"reading {model}"):
+        with terminal.status(f"reading {model.path}"):
             from keras_norms.export.artifact.atomic_write import check_writable
 
             from ..model_summary import summarize
 
             if page is not None:
                 check_writable(page)
-            found = summarize(model, custom_objects(user_file))
+            found = summarize(model)
         statistics = None
         if data is not None:
-            with terminal.status(f"running {model} on {data}"):
-                statistics = _statistics(model, data, batch_size, page, user_file)
+            with terminal.status(f"running {model.path} on {data}"):
+                statistics = _statistics(model, data, batch_size, page)
         if as_json:
             told = found.to_dict()
             terminal.json(told if statistics is None else {**told, "statistics": statistics.to_dict()})
@@ -71,18 +69,15 @@ def inspect(
             terminal.line(f"Wrote {page}.")
 
 
-def _statistics(
-    model: Path, data: Path, batch_size: int | None, page: Path | None, user_file: Path | None
-) -> NormReport:
+def _statistics(model: ModelFile, data: Path, batch_size: int | None, page: Path | None) -> NormReport:
     """What the data show, also written as a page."""
     from keras_norms.export.artifact.atomic_write import atomic_write
-    from keras_norms.export.loading.load_model import load_model
     from keras_norms.export.model.signature import signature
     from keras_norms.export.model.user_inputs import as_the_model_takes_them
 
     from keras_norms import norm_statistics
 
-    loaded = load_model(model, custom_objects=custom_objects(user_file))
+    loaded = model.load()
     report = norm_statistics(loaded, as_the_model_takes_them(data, signature(loaded)), batch_size=batch_size or 32)
     if page is not None:
         from keras_norms.export.report.norm_page import norm_page

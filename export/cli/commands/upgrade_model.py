@@ -7,33 +7,31 @@ from pathlib import Path
 import click
 
 from .. import arguments
+from ..model_file import ModelFile, model_options
 from ..session import session
-from ..user_file import custom_objects
-from .common_options import PATH, import_option, json_option, traceback_option
+from .common_options import PATH, json_option, traceback_option
 
 
 @click.command(short_help="Write an old model file as a .keras file of Keras 3.")
-@click.argument("old", type=PATH)
+@model_options("old")
 @click.argument("new", type=PATH, metavar="NEW.keras")
-@import_option
 @json_option
 @traceback_option
-def upgrade(old: Path, new: Path, user_file: Path | None, as_json: bool, show_traceback: bool) -> None:
+def upgrade(old: ModelFile, new: Path, as_json: bool, show_traceback: bool) -> None:
     """Write OLD, a file of any Keras, as NEW.keras of Keras 3, and say how it was read.
 
     Where tf_keras is installed, NEW.keras is written only if it computes what tf_keras computes from OLD.
     """
     if new.suffix != ".keras":
         raise click.BadParameter(f"'{new}' must end in .keras.", param_hint="'NEW.keras'")
-    arguments.distinct(old, [new])
-    arguments.present(old, "model file")
+    arguments.distinct(old.path, [new])
+    old.check()
     with session(show_traceback) as terminal:
-        with terminal.status(f"reading {old}"):
-            from keras_norms.export import load
+        with terminal.status(f"reading {old.path}"):
             from keras_norms.export.artifact.atomic_write import atomic_write, check_writable
 
             check_writable(new)
-            model, report = load(old, custom_objects=custom_objects(user_file))
+            model, report = old.load_with_report()
             with atomic_write(new) as partial:
                 model.save(partial)
         if as_json:

@@ -7,33 +7,27 @@ from pathlib import Path
 import click
 
 from .. import arguments, tables
+from ..model_file import ModelFile, model_options
 from ..session import session
-from ..user_file import custom_objects
 from .common_options import (
     PATH,
-    import_option,
     inputs_option,
     json_option,
-    signature_option,
     tolerance_option,
     traceback_option,
 )
 
 
 @click.command(short_help="Compare a .tflite or .onnx file with its model.")
-@click.argument("model", type=PATH)
+@model_options()
 @click.argument("artifact", type=PATH)
-@signature_option
-@import_option
 @inputs_option
 @tolerance_option
 @json_option
 @traceback_option
 def verify(
-    model: Path,
+    model: ModelFile,
     artifact: Path,
-    signature: str | None,
-    user_file: Path | None,
     inputs: Path | None,
     tolerance: float | None,
     as_json: bool,
@@ -41,16 +35,14 @@ def verify(
 ) -> None:
     """Run ARTIFACT (.tflite or .onnx) in its runtime and compare it with MODEL."""
     arguments.artifact(artifact, "ARTIFACT")
-    arguments.present(model, "model file")
+    model.check()
     arguments.present(artifact, "artifact")
     arguments.present(inputs, "file")
     with session(show_traceback) as terminal:
-        with terminal.status(f"comparing {artifact} with {model}"):
+        with terminal.status(f"comparing {artifact} with {model.path}"):
             from keras_norms.export import verify as verify_artifact
-            from keras_norms.export.loading.load_model import load_model
 
-            named = signature or user_file
-            given = load_model(model, signature, custom_objects(user_file)) if named else model
+            given = model.path if model.as_it_is else model.load()
             report = verify_artifact(given, artifact, inputs=inputs, tolerance=tolerance)
         if as_json:
             terminal.json(report.to_dict())

@@ -9,6 +9,7 @@ from . import (
     activations,
     axes,
     batch_norm_axes,
+    bilinear_upsampling,
     dropped_arguments,
     dtypes,
     hard_sigmoid,
@@ -22,6 +23,7 @@ from . import (
     norms_of_others,
     recurrent,
     slash_names,
+    spectral_norm,
     structure,
     tf_functions,
     tf_op_layers,
@@ -51,6 +53,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
         known_classes.apply,
     ),
     Translation(
+        "DeepLab's upsampling",
+        (1, 2),
+        "its class has no package; by its arguments it is taken to be DeepLab's, which keeps the corners of images",
+        "to rounding, if it is DeepLab's",
+        bilinear_upsampling.apply,
+    ),
+    Translation(
         "layers of keras.applications",
         (2,),
         "the file does not say whose this class is; its config is that of Keras' own",
@@ -70,6 +79,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
         "TensorFlow Addons' wrapper: in inference the layer within, with the kernel g v / |v|",
         "to rounding: the kernel is computed once",
         weight_norm.apply,
+    ),
+    Translation(
+        "spectral norm",
+        (2,),
+        "TensorFlow Addons' wrapper: in inference the layer within, whose kernel training has divided",
+        "exact in inference",
+        spectral_norm.apply,
     ),
     Translation(
         "norms of others",

@@ -10,8 +10,6 @@ from ...errors import ExportError
 from ..config_tree import Entry, name_of
 from ..writer import Writer
 
-# Whether it is as below: the values that need no other form of the kernel.
-_PLAIN = {"padding": ("valid",), "data_format": ("channels_last", None), "implementation": (1,)}
 _IN_TRAINING = re.compile(r"\w+_(initializer|regularizer|constraint)")
 
 
@@ -20,13 +18,12 @@ def apply(entry: Entry, writer: Writer) -> bool:
     if entry["class_name"] not in ("LocallyConnected1D", "LocallyConnected2D"):
         return False
     config = entry["config"]
-    for key, values in _PLAIN.items():
-        value = config.pop(key, values[0])
-        if value not in values:
-            raise ExportError(
-                f"layer '{name_of(entry)}' is a {entry['class_name']} with {key}={value!r}, whose kernel has another "
-                f"form, for which there is no translation. {key}={values[0]!r} is translated"
-            )
+    if config.pop("data_format", None) == "channels_first":
+        raise ExportError(
+            f"layer '{name_of(entry)}' is a {entry['class_name']} with data_format='channels_first', for which there "
+            "is no translation"
+        )
+    config.pop("implementation", None)  # the form of the kernel, which the weights show
     for key in [key for key in config if _IN_TRAINING.fullmatch(key)]:
         del config[key]
     entry["registered_name"] = f"keras_norms>{entry['class_name']}"

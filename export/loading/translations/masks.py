@@ -13,8 +13,8 @@ from ..config_tree import Entry, entries_in, is_model, name_of, stock_class, wal
 from ..writer import Writer
 from .norms_of_others import OF_USER
 
-_OTHERWISE = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")
-_OTHERWISE += ("Rescaling", "Normalization", "Identity")
+_MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate")
+_OTHERWISE = (*_MERGES, "Rescaling", "Normalization", "Identity")
 MAKES_MASKS = "makes_masks"  # in an entry: it is of a class of the user's that computes a mask
 _IN_MASKED_MODEL = "in_masked_model"
 

@@ -72,3 +72,36 @@ def test_classes_of_known_packages_are_stock_layers(tmp_path):
     loaded, report = load(tmp_path / "m.h5", prove=False)
     np.testing.assert_allclose(loaded(X), model(X), rtol=1e-5)
     assert "classes of known packages" in {made.translation for made in report.translated}
+
+
+class BilinearUpsampling(L.Layer):
+    """As in the DeepLabV3+ of Keras 2."""
+
+    def __init__(self, upsampling=(2, 2), output_size=None, data_format="channels_last", **kwargs):
+        super().__init__(**kwargs)
+        self.own = {"upsampling": upsampling, "output_size": output_size, "data_format": data_format}
+
+    def get_config(self):
+        return {**super().get_config(), **self.own}
+
+    def call(self, x):
+        rows, columns = self.own["output_size"] or [
+            n * m for n, m in zip(x.shape[1:3], self.own["upsampling"], strict=True)
+        ]
+        return tf.compat.v1.image.resize_bilinear(x, (rows, columns), align_corners=True)
+
+
+def test_deeplabs_upsampling_keeps_the_corners(tmp_path):
+    x = tk.Input((3, 5, 2))
+    made = [BilinearUpsampling((2, 3))(x), BilinearUpsampling(output_size=(7, 4))(x), BilinearUpsampling((1, 1))(x)]
+    model = tk.Model(x, made)
+    model.save(tmp_path / "m.h5")
+    loaded, report = load(tmp_path / "m.h5", prove=False)
+    given = np.random.default_rng(0).normal(size=(2, 3, 5, 2)).astype("float32")
+    for got, want in zip(loaded(given), model(given), strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-6)
+    assert "DeepLab's upsampling" in {made.translation for made in report.translated}
+    other = tk.Model(x, BilinearUpsampling((2, 2), data_format="channels_first")(x))
+    other.save(tmp_path / "other.h5")
+    with pytest.raises(ExportError, match="it uses 'BilinearUpsampling', which is not registered"):
+        load(tmp_path / "other.h5", prove=False)

@@ -38,16 +38,19 @@ class Stub(L.Layer):
         return inputs
 
 
-def write(path, class_name, options, weights, version="2.9.0", shape=SHAPE):
+def write(path, class_name, options, weights, version="2.9.0", shape=SHAPE, nested=False):
     x = tk.Input(shape)
     layer = Stub(options, weights, name="norm")
     model = tk.Model(x, layer(x))
+    if nested:
+        model = tk.Model(y := tk.Input(shape), L.Dense(3, name="after")(L.BatchNormalization(name="bn")(model(y))))
     for variable, value in zip(layer.variables, weights.values(), strict=True):
         variable.assign(value)
     model.save(path)
     with h5py.File(path, "r+") as file:
         config = json.loads(file.attrs["model_config"])
         entry = config["config"]["layers"][1]
+        entry = entry["config"]["layers"][1] if nested else entry
         entry.update(class_name=class_name, module=None, registered_name=None)
         entry.pop("build_config", None)
         file.attrs["model_config"] = json.dumps(config)
@@ -171,3 +174,24 @@ def test_a_weight_norm_that_was_never_called_is_refused(tmp_path):
     path = write(tmp_path / "m.h5", "Addons>WeightNormalization", options, {**weights, "initialized": np.False_})
     with pytest.raises(ExportError, match="'norm' was saved before its first call"):
         load(path, prove=False)
+
+
+def test_a_weight_norm_within_a_model_is_found_by_its_names(tmp_path):
+    kernel, bias = rng.normal(size=(8, 8)).astype("float32"), rng.normal(size=8).astype("float32")
+    options, weights, made = normed(L.Dense(8, name="dense"), kernel, bias)
+    path = write(tmp_path / "m.h5", "Addons>WeightNormalization", options, weights, nested=True)
+    inner = load(path, prove=False).model.layers[1]
+    np.testing.assert_allclose(inner(X), X @ made + bias, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_spectral_norm_is_the_layer_within(nested, tmp_path):
+    kernel, bias = rng.normal(size=(8, 8)).astype("float32"), rng.normal(size=8).astype("float32")
+    layer = L.Dense(8, name="dense")
+    options = {"power_iterations": 1, "layer": {"class_name": "Dense", "config": layer.get_config()}}
+    weights = {"kernel": kernel, "bias": bias, "sn_u": np.ones((1, 8), "float32")}
+    path = write(tmp_path / "m.h5", "Addons>SpectralNormalization", options, weights, nested=nested)
+    model, report = load(path, prove=False)
+    inner = model.layers[1] if nested else model
+    np.testing.assert_allclose(inner(X), X @ kernel + bias, rtol=1e-4, atol=1e-4)
+    assert "spectral norm" in {row.translation for row in report.translated}
