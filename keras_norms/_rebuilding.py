@@ -149,9 +149,16 @@ def _operation(operation: Any) -> Any:
         return operation
 
 
+def _with_parts(layer: Any) -> list[Any]:
+    """The layer, and the layers below it, enclosing ones first."""
+    return [layer, *(part for child in layers_below(layer) for part in _with_parts(child))]
+
+
 def _copy_state(old: Any, new: Any) -> None:
     """Every variable of a layer, and what it keeps outside of variables (vocabularies)."""
-    new.trainable = old.trainable
+    # Setting the flag of a layer sets those below it, so enclosing ones come first. Configs hold the outermost alone.
+    for source, target in zip(_with_parts(old), _with_parts(new), strict=True):
+        target.trainable = source.trainable
     if hasattr(old, "save_assets") and hasattr(new, "load_assets"):
         with tempfile.TemporaryDirectory() as folder:
             old.save_assets(folder)

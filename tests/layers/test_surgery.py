@@ -216,7 +216,10 @@ def subclassed():
 
 def test_norms_in_code_of_the_user_are_named():
     model = keras.Sequential([keras.Input((8, 8, 3)), Block(name="block"), layers.BatchNormalization(name="after")])
+    model.layers[0].norm.trainable = False
     new, report = kn.convert_norms(randomize(model), "group")
+    assert new.layers[0].trainable
+    assert not new.layers[0].norm.trainable
     assert dict(report.kept) == {"block/norm": "the layer that it stands in makes it in code of its own"}
     assert type(new.layers[0]) is Block
     np.testing.assert_array_equal(new.layers[0].norm.moving_mean, model.layers[0].norm.moving_mean)
