@@ -116,6 +116,12 @@ class Rebuilding:
 def _call(layer: Any, *args: Any, **kwargs: Any) -> Any:
     """The call that was recorded of another norm: `training` and `mask` go to those alone that take them."""
     norm: Any = layer
+    if isinstance(layer, ChannelAffine) and kwargs.get("training"):
+        raise ValueError(
+            'to="none" merges the moving statistics of a norm. '
+            f"Received: {norm.name!r}, which is called with training=True, and so never uses them. "
+            "Leave it out with `where`."
+        )
     if isinstance(layer, (*SAMPLE_NORMS, ChannelAffine)):
         taken = inspect.signature(norm.call).parameters
         kwargs = {name: value for name, value in kwargs.items() if name in taken}

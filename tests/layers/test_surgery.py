@@ -225,6 +225,20 @@ def test_norms_in_code_of_the_user_are_named():
     np.testing.assert_array_equal(new.layers[0].norm.moving_mean, model.layers[0].norm.moving_mean)
 
 
+def always_training():
+    x = keras.Input((8, 8, 3))
+    return keras.Model(x, layers.BatchNormalization(name="norm")(x, training=True))
+
+
+def test_a_norm_that_is_always_in_training_has_no_scale_and_shift():
+    with pytest.raises(ValueError, match="'norm', which is called with training=True"):
+        kn.convert_norms(always_training(), "none")
+    model = always_training()
+    new = kn.convert_norms(model, "keras_norms").model
+    np.testing.assert_allclose(new(X), model(X), atol=1e-4)
+    assert type(kn.convert_norms(model, "layer").model.layers[1]) is kn.LayerNormalization
+
+
 REFUSED = [
     (lambda m: kn.convert_norms(subclassed(), "group"), ValueError, r"Subclassed\), which computes its output in Py"),
     (lambda m: kn.convert_norms(m.layers[1], "group"), TypeError, "convert_norms takes a Keras model"),
