@@ -6,7 +6,7 @@
     python benchmarks/training_tools.py accumulation     gradients of 16 batches of 2 accumulated, against a batch of 32
 
 The net has two convolutions of 16 and 32 channels, a norm behind each; 1,347 images train it by plain SGD, 450 test it.
-Each part takes two to six minutes on two cores; --seeds 1 gives a first look.
+Each part takes two to six minutes of a core; --seeds 1 gives a first look.
 """
 
 import argparse
@@ -124,7 +124,7 @@ def averaging(data, seeds):
     from keras_norms.export import fold
 
     rows, after = [], []
-    for batch, rate, steps in ((32, 0.5, 1000), (2, 0.1, 2000)):
+    for batch, rate, steps in ((32, 0.1, 1000), (2, 0.02, 3000)):
         found = {"last step": ([], []), "SWA": ([], []), "EMA": ([], [])}
         for seed in range(seeds):
             loop = trained("BN", steps // 2, batch, rate, seed)
