@@ -6,10 +6,11 @@
     python benchmarks/training_tools.py accumulation     gradients of 16 batches of 2 accumulated, against a batch of 32
 
 The net has two convolutions of 16 and 32 channels, a norm behind each; 1,347 images train it by plain SGD, 450 test it.
-Each part takes two to six minutes on two cores; --seeds 1 gives a first look.
+Each part takes two to six minutes of a core; --seeds 1 gives a first look.
 """
 
 import argparse
+import functools
 import os
 import tempfile
 from pathlib import Path
@@ -37,7 +38,14 @@ def norm_layer(name, steps):
     }[name]()
 
 
-def network(norm, steps=1000, wrap=lambda layer: layer):
+WRAPS = {
+    "plain": lambda layer: layer,
+    "WS": kn.WeightStandardization,
+    "scaled WS": lambda layer: kn.WeightStandardization(layer, scaled=True),
+}
+
+
+def network(norm, steps=1000, wrap=WRAPS["plain"]):
     x = image = keras.Input((8, 8, 1))
     for filters in (16, 32):
         x = wrap(keras.layers.Conv2D(filters, 3, padding="same", use_bias=False))(x)
@@ -75,6 +83,11 @@ class Loop:
                 variable.assign_sub(rate * gradient)
                 average.assign(DECAY * average + (1 - DECAY) * tf.convert_to_tensor(variable))
 
+    def start(self, weights):
+        self.model.set_weights(weights)
+        for average, variable in zip(self.averages, self.model.trainable_variables, strict=True):
+            average.assign(variable.value)
+
     def train(self, steps, batch, rate, seed):
         """Train; the weights after each chunk of steps."""
         indices = np.random.default_rng(seed).integers(len(self.y), size=(steps, batch)).astype("int32")
@@ -89,9 +102,16 @@ class Loop:
         return 100 * float(np.mean(right))
 
 
-def trained(data, norm, steps, batch, rate, seed, wrap=lambda layer: layer):
+@functools.cache
+def loop_of(norm, steps, wrap):
+    return Loop(network(norm, steps, WRAPS[wrap]), images())
+
+
+def trained(norm, steps, batch, rate, seed, wrap="plain"):
+    """A compiled loop whose model was trained from new weights; the next call with the same net trains it again."""
+    loop = loop_of(norm, steps if norm == "BRN" else None, wrap)
     keras.utils.set_random_seed(seed)
-    loop = Loop(network(norm, steps, wrap), data)
+    loop.start(network(norm, steps, WRAPS[wrap]).get_weights())
     loop.train(steps, batch, rate, seed)
     return loop
 
@@ -104,12 +124,10 @@ def averaging(data, seeds):
     from keras_norms.export import fold
 
     rows, after = [], []
-    for batch, rate, steps in ((32, 0.5, 1000), (2, 0.1, 2000)):
+    for batch, rate, steps in ((32, 0.1, 1000), (2, 0.02, 3000)):
         found = {"last step": ([], []), "SWA": ([], []), "EMA": ([], [])}
         for seed in range(seeds):
-            keras.utils.set_random_seed(seed)
-            loop = Loop(network("BN"), data)
-            loop.train(steps // 2, batch, rate, seed)
+            loop = trained("BN", steps // 2, batch, rate, seed)
             snapshots = loop.train(steps // 2, batch, rate, seed + 100)
             means = [np.mean(parts, axis=0) for parts in zip(*snapshots, strict=True)]
             given = {"last step": snapshots[-1], "SWA": means, "EMA": [a.numpy() for a in loop.averages]}
@@ -174,7 +192,7 @@ def conversion(data, seeds):
     found = {(task, way): ([], []) for task in tasks for way in ways}
     before = []
     for seed in range(seeds):
-        loop = trained(data, "BN", 1000, 32, 0.1, seed)
+        loop = trained("BN", 1000, 32, 0.1, seed)
         before.append(loop.accuracy())
         for task, given in tasks.items():
             for way, convert in ways.items():
@@ -200,23 +218,21 @@ def with_affine_as_it_was(model):
 # Weight standardization
 
 
-def standardization(data, seeds):
-    """GN with plain, standardized and scaled standardized kernels at tiny batches; as many images in each run."""
+def standardization(_data, seeds, steps=1000, rate=0.02):
+    """GN with plain, standardized and scaled standardized kernels at tiny batches."""
     ways = {
-        "GN": ("GN", lambda layer: layer),
-        "GN + WS": ("GN", kn.WeightStandardization),
-        "GN + scaled WS": ("GN", lambda layer: kn.WeightStandardization(layer, scaled=True)),
-        "BN": ("BN", lambda layer: layer),
+        "GN": ("GN", "plain"),
+        "GN + WS": ("GN", "WS"),
+        "GN + scaled WS": ("GN", "scaled WS"),
+        "BN": ("BN", "plain"),
     }
-    rows = []
-    for batch, steps in ((1, 2000), (2, 1500), (4, 1000)):
-        for rate in (0.005, 0.02, 0.08):
-            cells = [
-                spread([trained(data, norm, steps, batch, rate, seed, wrap).accuracy() for seed in range(seeds)])
-                for norm, wrap in ways.values()
-            ]
-            rows.append([batch, steps, rate, *cells])
-    print(table(["batch", "steps", "rate", *ways], rows))
+    print(table(["batch", *ways], []), flush=True)
+    for batch in (1, 2, 4):
+        cells = [
+            spread([trained(norm, steps, batch, rate, seed, wrap).accuracy() for seed in range(seeds)])
+            for norm, wrap in ways.values()
+        ]
+        print(f"| {batch} | {' | '.join(cells)} |", flush=True)
 
 
 # Gradient accumulation
@@ -240,7 +256,7 @@ class AccumulatingLoop(Loop):
             self.optimizer.apply(tape.gradient(loss, variables), variables)
 
 
-def accumulation(data, seeds, updates=300):
+def accumulation(data, seeds, updates=200):
     """The same images and the same number of updates: batches of 32, and 16 batches of 2 accumulated."""
     slow = 0.99 ** (1 / 16)  # of 16 calls keeps what 0.99 keeps of one
     ways = {
@@ -252,29 +268,27 @@ def accumulation(data, seeds, updates=300):
         "BRN, 16 x 2": ("BRN", 2, 0.99),
         "BRN, 16 x 2, momentum .99937": ("BRN", 2, slow),
     }
-    rows = []
+    header = ["norm, batches", "accuracy", "mean off by, deviations", "deviation off by, times", "recalibrated"]
+    print(table(header, []), flush=True)
     for name, (norm, batch, momentum) in ways.items():
-        found = []
+        every, found = 32 // batch, []
+        model = network(norm, updates * every)
+        for layer in model.layers:
+            if hasattr(layer, "momentum"):
+                layer.momentum = momentum
+        loop = AccumulatingLoop(model, data, 0.1, every)
         for seed in range(seeds):
             keras.utils.set_random_seed(seed)
-            every = 32 // batch
-            model = network(norm, updates * every)
-            for layer in model.layers:
-                if hasattr(layer, "momentum"):
-                    layer.momentum = momentum
-            loop = AccumulatingLoop(model, data, 0.1, every)
-            indices = np.random.default_rng(seed).integers(len(data[2]), size=(updates * every, batch)).astype("int32")
-            for start in range(0, len(indices), CHUNK):
-                loop.run(tf.constant(indices[start : start + CHUNK]), tf.constant(0.0))
+            loop.start(network(norm, updates * every).get_weights())
+            loop.train(updates * every, batch, 0.0, seed)  # a multiple of 16 steps, so that no sum is left over
             before = loop.accuracy()
             report = kn.recalibrate(model, data[0], batch_size=449, sequential=True)
             mean = max(n.mean_moved for n in report.norms)
             ratio = [r for n in report.norms for r in (n.deviation_smallest, n.deviation_largest)]
             found.append((before, mean, max(max(ratio), 1 / min(ratio)), loop.accuracy()))
         before, mean, ratio, after = zip(*found, strict=True)
-        rows.append([name, spread(before), f"{np.mean(mean):.2f}", f"{np.mean(ratio):.2f}", spread(after)])
-    header = ["norm, batches", "accuracy", "mean off by, deviations", "deviation off by, times", "recalibrated"]
-    print(table(header, rows))
+        cells = [spread(before), f"{np.mean(mean):.2f}", f"{np.mean(ratio):.2f}", spread(after)]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 PARTS = {

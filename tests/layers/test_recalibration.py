@@ -210,6 +210,10 @@ def test_a_failure_leaves_the_model_as_it_was():
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert all("call" not in vars(layer) for layer in model.layers)
+    model.layers[2].bias.assign([np.nan] * 4)
+    with pytest.raises(ValueError, match="at the norm 'second'"):  # when the first has its new statistics already
+        recalibrate(model, images(4), sequential=True)
+    np.testing.assert_array_equal(model.get_layer("first").moving_mean, np.zeros(3))
 
 
 def test_batches_ends_what_has_no_end():

@@ -216,10 +216,27 @@ def subclassed():
 
 def test_norms_in_code_of_the_user_are_named():
     model = keras.Sequential([keras.Input((8, 8, 3)), Block(name="block"), layers.BatchNormalization(name="after")])
+    model.layers[0].norm.trainable = False
     new, report = kn.convert_norms(randomize(model), "group")
+    assert new.layers[0].trainable
+    assert not new.layers[0].norm.trainable
     assert dict(report.kept) == {"block/norm": "the layer that it stands in makes it in code of its own"}
     assert type(new.layers[0]) is Block
     np.testing.assert_array_equal(new.layers[0].norm.moving_mean, model.layers[0].norm.moving_mean)
+
+
+def always_training():
+    x = keras.Input((8, 8, 3))
+    return keras.Model(x, layers.BatchNormalization(name="norm")(x, training=True))
+
+
+def test_a_norm_that_is_always_in_training_has_no_scale_and_shift():
+    with pytest.raises(ValueError, match="'norm', which is called with training=True"):
+        kn.convert_norms(always_training(), "none")
+    model = always_training()
+    new = kn.convert_norms(model, "keras_norms").model
+    np.testing.assert_allclose(new(X), model(X), atol=1e-4)
+    assert type(kn.convert_norms(model, "layer").model.layers[1]) is kn.LayerNormalization
 
 
 REFUSED = [

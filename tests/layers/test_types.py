@@ -16,7 +16,9 @@ USER = """\
 import keras
 import numpy as np
 from keras_norms import BatchNormalization, BatchRenormalization, GroupNormalization
-from keras_norms import InstanceNormalization, LayerNormalization, RenormSchedule
+from keras_norms import InstanceNormalization, LayerNormalization, RenormSchedule, WeightStandardization
+from keras_norms import convert_norms, from_torch_norm, norm_statistics, recalibrate
+from keras_norms.callbacks import Recalibrate, RenormMonitor
 
 BatchNormalization(axis=1, momentum=np.float32(0.9), name="a", dtype="mixed_float16", trainable=False)
 BatchNormalization(beta_regularizer="l2", gamma_initializer=keras.initializers.Ones(), virtual_batch_size=None)
@@ -28,7 +30,19 @@ LayerNormalization([1, 2], name=None)
 limits: tuple[float, float] = RenormSchedule(2, 1, warmup_steps=1)(7)
 axis: int = BatchNormalization().axis
 config: dict[str, object] = LayerNormalization().get_config()
+model = keras.Sequential([keras.Input((3,)), BatchNormalization()])
+converted, report = convert_norms(model, "group", groups=np.int64(3), where=lambda layer: layer.name == "a")
+exact: bool = report.exact
+moved: float = recalibrate(model, np.zeros((2, 3)), batches=1, sequential=True).norms[0].mean_moved
+off: float | None = norm_statistics(model, [np.zeros((2, 3))]).norms[0].mean_off
+callbacks: list[keras.callbacks.Callback] = [Recalibrate(np.zeros((2, 3))), RenormMonitor(np.zeros((2, 3)))]
+WeightStandardization(keras.layers.Dense(3), scaled=True, name="a")
 
+convert_norms(model, "grp")  # arg-type
+convert_norms(model, "group", gropus=3)  # call-arg
+recalibrate(model, np.zeros((2, 3)), batch=3)  # call-arg
+from_torch_norm({}, kind="rms")  # arg-type
+WeightStandardization(keras.layers.Dense(3), scaled="yes")  # arg-type
 BatchNormalization(axsi=1)  # call-arg
 BatchRenormalization(axsi=1)  # call-arg
 GroupNormalization(axsi=1)  # call-arg
