@@ -28,8 +28,8 @@ LAYERS = {
 }
 # what a format needs besides the backend, by backend; the formats that Keras has there
 FORMATS = {
-    "tensorflow": {"tf_saved_model": (), "litert": (), "onnx": ("tf2onnx",), "openvino": ("openvino",)},
-    "jax": {"tf_saved_model": ("tensorflow",), "onnx": ("tf2onnx",), "openvino": ("openvino",)},
+    "tensorflow": {"tf_saved_model": (), "litert": (), "onnx": ("tf2onnx",)},
+    "jax": {"tf_saved_model": ("tensorflow",), "onnx": ("jax2onnx",)},
     "torch": {
         "torch": (),
         "onnx": ("onnxscript",),
@@ -41,10 +41,10 @@ SUFFIX = {"tf_saved_model": "", "litert": ".tflite", "onnx": ".onnx", "openvino"
 OF_DATA = {"IF", "WHILE", "REDUCE_ANY", "REDUCE_ALL", "GREATER", "LESS"}
 
 
-def model_of(*layers):
+def model_of(*layers, trained=True):
     x = y = keras.Input(SHAPE[1:], batch_size=1)
     for layer in layers:
-        y = randomize(layer, SHAPE)(y)
+        y = (randomize(layer, SHAPE) if trained else layer)(y)
     return keras.Model(x, y)
 
 
@@ -53,7 +53,8 @@ def run(format, path, x):
     if format == "tf_saved_model":
         import tensorflow as tf
 
-        return np.asarray(tf.saved_model.load(path).serve(x))
+        loaded = tf.saved_model.load(path)  # owns the variables of what it serves
+        return np.asarray(loaded.serve(x))
     if format == "litert":
         from ai_edge_litert.interpreter import Interpreter
 
@@ -92,12 +93,12 @@ def cell(format, *layers):
 
 
 def litert_operations(layer):
-    """The names of the operations of a file with one layer."""
+    """The names of the operations of a file with one new layer."""
     from ai_edge_litert.interpreter import Interpreter
 
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "model.tflite")
-        model_of(layer).export(path, format="litert", verbose=False)
+        model_of(layer, trained=False).export(path, format="litert", verbose=False)
         return [o["op_name"] for o in Interpreter(path)._get_ops_details() if o["op_name"] != "DELEGATE"]
 
 
