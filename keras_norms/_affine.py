@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import constraints, initializers, ops, regularizers
 
-from keras_norms import _arguments, _keywords
+from keras_norms import _arguments, _inputs, _keywords
 from keras_norms._types import (
     Config,
     Constraint,
@@ -58,6 +58,11 @@ class AffineNormalization(keras.layers.Layer):
         self.gamma_constraint = constraints.get(gamma_constraint)
         self.gamma: Variable | None = None
         self.beta: Variable | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # Here, as Keras would first build the layer for the shape of whatever came.
+        _inputs.check_dense_numbers(args[0] if args else kwargs.get("inputs"), type(self).__name__)
+        return super().__call__(*args, **kwargs)
 
     def _add_gamma_and_beta(self, shape: Shape) -> None:
         if self.scale:

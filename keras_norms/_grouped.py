@@ -46,10 +46,9 @@ class GroupedNormalization(AffineNormalization):
             y = self._normalize(x, axis, None if mask is None else _axes.expand_mask(mask, x, axis))
         return cast(y, self.compute_dtype)
 
-    @staticmethod
-    def _native(x: Tensor, per_group: int) -> Callable[..., Tensor] | None:
+    def _native(self, x: Tensor, per_group: int) -> Callable[..., Tensor] | None:
         """A faster function of the backend for channels-last inputs without a mask, or None."""
-        if _tensorflow.is_backend():
+        if _tensorflow.takes(x, self.gamma, self.beta):
             return _tensorflow_sample.group_norm
         if not _torch.takes(x):
             return None

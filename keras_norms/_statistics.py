@@ -3,7 +3,7 @@
 p   = stop_gradient(a mean or a value of x)        the pivot, any number in the range of x
 c   = x - p
 m   = mean(c)                                      how far the pivot is from the mean
-var = mean((c - stop_gradient(m))^2)
+var = mean((c - m0)^2) - (m - m0)^2                m0 = stop_gradient(m), so the last term is 0 in value
 y   = c*s + (beta - m*s)                           (x - mean)*s + beta without rounding at mean*s
 """
 
@@ -48,7 +48,10 @@ def moments(x: Tensor, mean_of: MeanOf, pivot: Tensor | None = None) -> Moments:
     pivot = ops.stop_gradient(mean_of(x) if pivot is None else pivot)
     centred = x - pivot
     offset = mean_of(centred)
-    variance = mean_of(ops.square(centred - ops.stop_gradient(offset)))
+    # Were the offset in the square not held constant, the first gradient would need one more pass over x. With it, the
+    # second derivatives lack those of the last term.
+    constant = ops.stop_gradient(offset)
+    variance = mean_of(ops.square(centred - constant)) - ops.square(offset - constant)
     return Moments(centred, pivot, offset, variance)
 
 

@@ -32,8 +32,9 @@ def batch_norm(
 
     channels = x.shape[-1]
     statistics_dtype = x.dtype if x.dtype == tf.float64 else tf.float32
-    gamma = tf.ones((channels,), statistics_dtype) if gamma is None else gamma
-    beta = tf.zeros((channels,), statistics_dtype) if beta is None else beta
+    # As tensors: a derivative of a higher order must not find the variables of the layer within its gradient functions.
+    gamma = tf.ones((channels,), statistics_dtype) if gamma is None else tf.convert_to_tensor(gamma)
+    beta = tf.zeros((channels,), statistics_dtype) if beta is None else tf.convert_to_tensor(beta)
     fused = x.dtype != tf.float64 and epsilon >= _SMALLEST_FUSED_EPSILON and not compiled_by_xla()
     if fused:
         images = x if len(x.shape) == 4 else tf.reshape(x, (-1, 1, 1, channels))
@@ -132,7 +133,11 @@ def _run_kernel(images: Tensor, scale: Tensor, offset: Tensor, epsilon: float) -
 
 
 def _kernel_gradient(images: Tensor, scale: Tensor, run: _KernelRun, epsilon: float) -> Callable[..., Any]:
-    """The gradient function: from dy to the gradients of images, scale and offset."""
+    """The gradient function: from dy to the gradients of images, scale and offset.
+
+    Its own derivatives, of every order and in forward mode too, are those of single operations: the kernel's run out
+    of numbers if a tf.cond round it is transposed.
+    """
     import tensorflow as tf
 
     reserved = dict(zip(("reserve_space_1", "reserve_space_2", "reserve_space_3"), run.reserved, strict=True))
@@ -143,10 +148,47 @@ def _kernel_gradient(images: Tensor, scale: Tensor, run: _KernelRun, epsilon: fl
         )
         return back.x_backprop, back.scale_backprop, back.offset_backprop
 
-    def gradient(dy: Tensor, *_: Tensor) -> Any:
-        return tf.cond(run.far, lambda: kernel(dy, images - run.pivot), lambda: kernel(dy, images))
+    @tf.custom_gradient
+    def backward(dy: Tensor, images: Tensor, scale: Tensor) -> Any:
+        found = tf.cond(run.far, lambda: kernel(dy, images - run.pivot), lambda: kernel(dy, images))
 
-    return gradient
+        def gradient_of_gradient(*upstream: Tensor) -> Any:
+            inputs = [tf.identity(v) for v in (dy, images, scale)]
+
+            def plain() -> tuple[Tensor, ...]:
+                return _gradient_in_single_operations(inputs[0], inputs[1], inputs[2], epsilon)
+
+            # A tape would record nothing where a tf.autodiff.ForwardAccumulator is active.
+            if not tf.executing_eagerly():
+                return tf.gradients(plain(), inputs, grad_ys=list(upstream))
+            with tf.GradientTape() as tape:
+                tape.watch(inputs)
+                outputs = plain()
+            return tape.gradient(outputs, inputs, output_gradients=upstream)
+
+        return found, gradient_of_gradient
+
+    # Identities belong to the graph of the gradient, of which TensorFlow makes the next derivative.
+    return lambda dy, *_: backward(dy, tf.identity(images), tf.identity(scale))
+
+
+def _gradient_in_single_operations(
+    dy: Tensor, images: Tensor, scale: Tensor, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    import tensorflow as tf
+
+    def mean_of(v: Tensor) -> Tensor:
+        return tf.reduce_mean(v, axis=(0, 1, 2), keepdims=True)
+
+    x, upstream = tf.cast(images, scale.dtype), tf.cast(dy, scale.dtype)
+    count = tf.cast(tf.reduce_prod(tf.shape(x)[:3]), x.dtype)
+    centred = x - mean_of(x)
+    inv = tf.math.rsqrt(mean_of(tf.square(centred)) + epsilon)
+    x_hat = centred * inv
+    mean_dy, mean_dy_x = mean_of(upstream), mean_of(upstream * x_hat)
+    dx = (upstream - mean_dy - x_hat * mean_dy_x) * (inv * scale)
+    dscale, doffset = (tf.reshape(v, (-1,)) * count for v in (mean_dy_x, mean_dy))
+    return tf.cast(dx, images.dtype), dscale, doffset
 
 
 def _biased(variance: Tensor, images: Tensor) -> Tensor:

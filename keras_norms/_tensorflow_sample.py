@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from keras_norms._tensorflow import compiled_by_xla, takes_any_kernel
+from keras_norms._tensorflow import compiled_by_xla, is_recorded, on_any_device, takes_any_kernel
 from keras_norms._types import MeanOf, Tensor
 
 # The error of x*scale + shift is about 1e-7 of the mean. If the mean is further than this many standard deviations from
@@ -33,6 +33,8 @@ def group_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels_pe
     beta = tf.zeros((channels,), x.dtype) if beta is None else beta
     if len(x.shape) == 2:
         return _rows_norm(x, gamma, beta, channels_per_group, epsilon)
+    if not is_recorded():
+        return _group_norm_without_branches(x, gamma, beta, channels_per_group, epsilon)
     groups = _Groups(channels_per_group, epsilon, *_means_over_positions(x))
 
     @tf.custom_gradient
@@ -62,6 +64,41 @@ def group_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels_pe
             return tf.reshape(dx, tf.shape(x)), dgamma, dbeta
 
         return tf.reshape(y, tf.shape(x)), gradient
+
+    return normalize(x, gamma, beta)
+
+
+def _group_norm_without_branches(
+    x: Tensor, gamma: Tensor, beta: Tensor, channels_per_group: int, epsilon: float
+) -> Tensor:
+    """Group normalization in few operations, none of which depends on data: an exporter may trace this.
+
+    Any value of a group can be the pivot from which the mean is taken; with it, the mean is small and hardly rounded.
+    """
+    import tensorflow as tf
+
+    channels = x.shape[-1]
+    groups = _Groups(channels_per_group, epsilon, *_means_over_positions(x))
+
+    @tf.custom_gradient
+    def normalize(x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
+        v = tf.reshape(x, (-1, groups.positions, channels // channels_per_group, channels_per_group))
+        pivot = v[:, :1, :, :1]
+        shifted = v - pivot
+        mean = tf.reduce_mean(shifted, axis=(1, 3), keepdims=True)
+        centred = shifted - mean
+        inv = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), axis=(1, 3), keepdims=True) + epsilon)
+        y = tf.reshape(centred * inv, tf.shape(x)) * gamma + beta
+
+        def gradient(upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            rows = tf.reshape(x, (-1, groups.positions, channels))
+            of_channels = (tf.repeat(tf.squeeze(s, 3), channels_per_group, axis=2) for s in (pivot, mean, inv))
+            first, rest, scale = of_channels
+            dx, *means = groups.backward(tf.reshape(upstream, tf.shape(rows)), rows - first, rest, scale, gamma)
+            dgamma, dbeta = (tf.reduce_sum(m, axis=(0, 1)) * tf.cast(groups.positions, m.dtype) for m in means)
+            return tf.reshape(dx, tf.shape(x)), dgamma, dbeta
+
+        return y, gradient
 
     return normalize(x, gamma, beta)
 
@@ -141,12 +178,15 @@ def _means_over_positions(x: Tensor) -> tuple[MeanOf, MeanOf | None, Any]:
 def _mean_of_squares(positions: int, width: int, channels: int) -> MeanOf:
     import tensorflow as tf
 
-    def mean_square(v: Tensor) -> Tensor:
+    def quick(v: Tensor) -> Tensor:
         rows = tf.reshape(v, (-1, width, channels))
         norms = tf.reshape(tf.math.reduce_euclidean_norm(rows, axis=1), (-1, positions // width, channels))
         return tf.reduce_sum(tf.square(norms), axis=1, keepdims=True) / positions
 
-    return mean_square
+    def plain(v: Tensor) -> Tensor:
+        return tf.reduce_mean(tf.square(v), axis=1, keepdims=True)
+
+    return lambda v: on_any_device(lambda: quick(v), lambda: plain(v))
 
 
 def _mean_by_pooling(positions: int, width: int, channels: int) -> MeanOf:
@@ -179,7 +219,7 @@ def _rows_norm(x: Tensor, gamma: Tensor, beta: Tensor, features: int, epsilon: f
     mean_square = _mean_square_of_rows(features)  # chosen here, because no gradient is recorded within normalize
 
     def like_x(v: Tensor) -> Tensor:
-        return v if len(x.shape) == 2 and x.shape[-1] == v.shape[-1] else tf.reshape(v, tf.shape(x))
+        return v if x.shape[-1] == v.shape[-1] else tf.reshape(v, tf.shape(x))
 
     @tf.custom_gradient
     def normalize(x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
@@ -208,7 +248,7 @@ def _rows_norm(x: Tensor, gamma: Tensor, beta: Tensor, features: int, epsilon: f
 def _rows_of(v: Tensor, length: int) -> Tensor:
     import tensorflow as tf
 
-    return v if len(v.shape) == 2 and v.shape[-1] == length else tf.reshape(v, (-1, length))
+    return v if v.shape[-1] == length else tf.reshape(v, (-1, length))
 
 
 def _mean_of_rows(v: Tensor) -> Tensor:
@@ -221,6 +261,10 @@ def _mean_square_of_rows(features: int) -> MeanOf:
     """A function for the mean square of each row, with the kernel of the Euclidean norm where that may be used."""
     import tensorflow as tf
 
-    if takes_any_kernel():
-        return lambda v: tf.square(tf.math.reduce_euclidean_norm(v, axis=-1, keepdims=True)) / features
-    return lambda v: _mean_of_rows(tf.square(v))
+    def quick(v: Tensor) -> Tensor:
+        return tf.square(tf.math.reduce_euclidean_norm(v, axis=-1, keepdims=True)) / features
+
+    def plain(v: Tensor) -> Tensor:
+        return _mean_of_rows(tf.square(v))
+
+    return (lambda v: on_any_device(lambda: quick(v), lambda: plain(v))) if takes_any_kernel() else plain

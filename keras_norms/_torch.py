@@ -6,6 +6,7 @@ input changes neither the output nor the gradient.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
@@ -25,13 +26,97 @@ _FAR_FROM_ZERO_FOR_BATCHES = 2.0
 _FAR_FROM_ZERO_FOR_GROUPS = 1.0
 
 
+def is_backend() -> bool:
+    return bool(keras.backend.backend() == "torch")
+
+
 def takes(x: Tensor) -> bool:
-    """Whether the native kernels can be used for x: PyTorch is the backend, x has values, and no compiler traces it."""
-    if keras.backend.backend() != "torch":
+    """Whether the native kernels can be used for x: PyTorch is the backend, x has values, and no compiler traces it.
+
+    Nor may it be an argument of a transform of torch.func or a dual number: these kernels lack rules for both, and a
+    statistic that decides whether x has to be centred has no single value there. Other people's exporters, which trace
+    with torch.jit, know single operations better than these kernels.
+    """
+    if not is_backend() or x.device.type == "meta":
         return False
     import torch
 
-    return bool(x.device.type != "meta" and not torch.compiler.is_compiling())
+    return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or _transforms())
+
+
+def _transforms() -> bool:
+    """Whether a transform of torch.func, or forward mode, is active."""
+    from torch.autograd import forward_ad
+
+    return bool(_functorch_is_active()() or getattr(forward_ad, "_current_level", -1) >= 0)
+
+
+@functools.cache
+def _functorch_is_active() -> Callable[[], bool]:
+    try:
+        from torch._C import _are_functorch_transforms_active
+    except ImportError:
+        return lambda: False
+    active: Callable[[], bool] = _are_functorch_transforms_active
+    return active
+
+
+def _is_transformed(dy: Tensor) -> bool:
+    """Whether a gradient will itself be differentiated, or stands for several at once."""
+    import torch
+
+    return torch.is_grad_enabled() or _transforms() or _is_batched()(dy)
+
+
+@functools.cache
+def _is_batched() -> Callable[[Tensor], bool]:
+    try:  # torch.autograd.grad(is_grads_batched=True) has other batches than torch.func.vmap
+        from torch._C._functorch import is_legacy_batchedtensor
+    except ImportError:
+        return lambda _: False
+    batched: Callable[[Tensor], bool] = is_legacy_batchedtensor
+    return batched
+
+
+def computes_again() -> bool:
+    """Whether a checkpoint computes what it did not keep: a forward pass within a backward pass."""
+    if not is_backend():
+        return False
+    import torch
+
+    return not torch.compiler.is_compiling() and _running_backward()() != -1
+
+
+@functools.cache
+def _running_backward() -> Callable[[], int]:
+    try:
+        from torch._C import _current_graph_task_id
+    except ImportError:
+        return lambda: -1
+    running: Callable[[], int] = _current_graph_task_id
+    return running
+
+
+class Remembered:
+    """What a layer computed of each of its last batches, which a checkpoint has to find again: by then, the layer's
+    weights have moved. A batch is known by its mean."""
+
+    def __init__(self) -> None:
+        self._found: collections.deque[tuple[Tensor, tuple[Tensor, ...]]] = collections.deque(maxlen=16)
+
+    def of(self, mean: Tensor, compute: Callable[[], tuple[Tensor, Tensor]]) -> tuple[Tensor, ...]:
+        if not takes(mean):
+            return compute()
+        if computes_again():
+            import torch
+
+            for known, values in reversed(self._found):
+                if known.shape == mean.shape and torch.equal(known, mean):
+                    return values
+            return compute()
+        values = compute()
+        self._found.append((mean.detach(), values))
+        return values
 
 
 def takes_samples_apart(x: Tensor) -> bool:
@@ -96,11 +181,78 @@ def group_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels_pe
     # The shape is channels-first, the memory channels-last: the kernel accepts that and needs no copy.
     images = x.reshape(x.shape[0], -1, 1, channels).permute(0, 3, 1, 2)
     sizes = (x.shape[0], channels, images.shape[2], channels // channels_per_group)
-    y, mean, inv = torch.native_group_norm(images, gamma, beta, *sizes, epsilon)
+    normalize = _group_by_group() if torch.is_grad_enabled() else _group_norm_kernel
+    y, mean, inv = normalize(images, gamma, beta, sizes, epsilon)
     if _is_far(mean, inv, _FAR_FROM_ZERO_FOR_GROUPS):
         pivot = mean.detach().repeat_interleave(channels_per_group, 1).reshape(x.shape[0], channels, 1, 1)
-        y, _, _ = torch.native_group_norm(images - pivot, gamma, beta, *sizes, epsilon)
+        y, _, _ = normalize(images - pivot, gamma, beta, sizes, epsilon)
     return y.permute(0, 2, 3, 1).reshape(x.shape)
+
+
+def _group_norm_kernel(
+    images: Tensor, gamma: Tensor | None, beta: Tensor | None, sizes: tuple[int, ...], epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    import torch
+
+    y, mean, inv = torch.native_group_norm(images, gamma, beta, *sizes, epsilon)
+    return y, mean, inv
+
+
+@functools.cache
+def _group_by_group() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
+    """_group_norm_kernel with a gradient that can be batched: that of the kernel cannot."""
+    import torch
+
+    backward_kernel = torch.ops.aten.native_group_norm_backward
+
+    class GroupByGroup(torch.autograd.Function):
+        @staticmethod
+        def forward(
+            ctx: Any, images: Tensor, gamma: Tensor, beta: Tensor, sizes: tuple[int, ...], epsilon: float
+        ) -> tuple[Tensor, Tensor, Tensor]:
+            y, mean, inv = _group_norm_kernel(images, gamma, beta, sizes, epsilon)
+            ctx.sizes, ctx.epsilon = sizes, epsilon
+            ctx.save_for_backward(images, gamma, mean, inv)
+            ctx.mark_non_differentiable(mean, inv)
+            return y, mean, inv
+
+        @staticmethod
+        def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+            images, gamma, mean, inv = ctx.saved_tensors
+            if _is_transformed(dy):
+                found = _gradient_by_groups(images, gamma, dy, ctx.sizes, ctx.epsilon)
+                return *(v if n else None for v, n in zip(found, ctx.needs_input_grad, strict=False)), None, None
+            dy = dy.contiguous(memory_format=torch.channels_last)
+            wanted = list(ctx.needs_input_grad[:3])
+            return *backward_kernel(dy, images, mean, inv, gamma, *ctx.sizes, wanted), None, None
+
+    apply: Callable[..., tuple[Tensor, Tensor, Tensor]] = GroupByGroup.apply
+    return apply
+
+
+def _gradient_by_groups(
+    images: Tensor, gamma: Tensor | None, dy: Tensor, sizes: tuple[int, ...], epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of the images, gamma and beta, in single operations that can be differentiated and batched."""
+    samples, channels, _, groups = sizes
+
+    def by_group(v: Tensor) -> Tensor:
+        return v.reshape(samples, groups, -1)
+
+    x_hat, inv = _normalized(by_group(images), 2, epsilon)
+    g = by_group(dy if gamma is None else dy * gamma.reshape(-1, 1, 1))
+    dx = (g - g.mean(2, keepdim=True) - x_hat * (g * x_hat).mean(2, keepdim=True)) * inv
+    dgamma = (by_group(dy) * x_hat).reshape(samples, channels, -1).sum((0, 2))
+    return dx.reshape(images.shape), dgamma, dy.sum((0, 2, 3))
+
+
+def _normalized(x: Tensor, axis: int, epsilon: float) -> tuple[Tensor, Tensor]:
+    """x, centred and scaled along an axis, and the scale."""
+    import torch
+
+    centred = x - x.mean(axis, keepdim=True)
+    inv = torch.rsqrt(centred.square().mean(axis, keepdim=True) + epsilon)
+    return centred * inv, inv
 
 
 def instance_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, _: int, epsilon: float) -> Tensor:
@@ -145,17 +297,14 @@ def _sample_by_sample() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
             *tensors, ctx.epsilon = inputs
-            ctx.save_for_backward(*tensors, *output[1:])
+            ctx.save_for_backward(*tensors[:2], *output[1:])
             ctx.mark_non_differentiable(*output[1:])
 
         @staticmethod
         def backward(ctx: Any, dy: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-            samples, gamma, beta, mean, inv = ctx.saved_tensors
-            if torch.is_grad_enabled():  # This gradient will itself be differentiated.
-                parts = [kernel(x, gamma, beta, None, None, True, 0.0, ctx.epsilon)[0] for x in samples.unbind()]
-                wanted = [v for v in (samples, gamma, beta) if v.requires_grad]
-                found = iter(torch.autograd.grad(torch.stack(parts), wanted, dy, create_graph=True))
-                return *(next(found) if v.requires_grad else None for v in (samples, gamma, beta)), None
+            samples, gamma, mean, inv = ctx.saved_tensors
+            if _is_transformed(dy):
+                return *_gradient_by_samples(samples, gamma, dy, ctx.epsilon), None
             dx, dgamma, dbeta = outputs = torch.empty_like(samples), torch.empty_like(mean), torch.empty_like(mean)
             for g, x, *statistics, d0, d1, d2 in zip(dy.contiguous(), samples, mean, inv, *outputs, strict=True):
                 out = {"out0": d0, "out1": d1, "out2": d2}
@@ -166,11 +315,21 @@ def _sample_by_sample() -> Callable[..., tuple[Tensor, Tensor, Tensor]]:
     return apply
 
 
+def _gradient_by_samples(samples: Tensor, gamma: Tensor, dy: Tensor, epsilon: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of the samples, gamma and beta, in single operations that can be differentiated and batched."""
+    x_hat, inv = _normalized(samples, 1, epsilon)
+    g = dy * gamma.reshape(-1, 1, 1)
+    dx = (g - g.mean(1, keepdim=True) - x_hat * (g * x_hat).mean(1, keepdim=True)) * inv
+    return dx, (dy * x_hat).sum((0, 1, 3, 4)), dy.sum((0, 1, 3, 4))
+
+
 def layer_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, axes: int, epsilon: float) -> Tensor:
     """Layer normalization over the last `axes` axes of x; gamma and beta have its sizes there."""
     import torch
 
     shape = x.shape[-axes:]
+    if gamma is None and beta is not None:  # PyTorch's second derivative of the kernel fails without a weight.
+        gamma = torch.ones_like(beta)
     y, mean, inv = torch.native_layer_norm(x, shape, gamma, beta, epsilon)
     if _is_far(mean, inv):
         y, _, _ = torch.native_layer_norm(x - mean.detach(), shape, gamma, beta, epsilon)

@@ -24,3 +24,5 @@ Dtype: TypeAlias = Any  # a name such as "float32", or a dtype of the backend
 Correct: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 # the means of a tensor of the input's size
 MeanOf: TypeAlias = Callable[[Tensor], Tensor]
+# what puts a function into a scope, such as one that computes it again
+Wrap: TypeAlias = Callable[[Callable[..., tuple[Tensor, ...]]], Callable[..., tuple[Tensor, ...]]]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras import initializers, ops
@@ -17,6 +18,7 @@ from keras_norms._statistics import Statistics, affine, at_least_one, counted_su
 from keras_norms._types import (
     Config,
     Constraint,
+    Correct,
     Dtype,
     Flag,
     Initializer,
@@ -26,6 +28,7 @@ from keras_norms._types import (
     Shape,
     Tensor,
     Variable,
+    Wrap,
 )
 
 if TYPE_CHECKING:
@@ -185,8 +188,27 @@ class BatchNormalization(AffineNormalization):
         inputs = ops.convert_to_tensor(inputs)
         axis = self.axis % len(inputs.shape)
         # As in Keras, a frozen layer runs in inference mode.
-        y = self._train(inputs, axis, mask) if training and self.trainable else self._infer(inputs, axis)
-        return cast(y, self.compute_dtype)
+        if training and self.trainable:
+            return self._train(inputs, axis, mask, lambda normalize: normalize)
+        return cast(self._infer(inputs, axis), self.compute_dtype)
+
+    def rematerialized_call(
+        self, layer_call: Callable[..., Tensor], *args: Any, **kwargs: Any
+    ) -> Callable[..., Tensor]:
+        """Under a `keras.RematScope`: the statistics are updated outside of what is computed a second time."""
+        in_scope = functools.partial(self._in_remat_scope, args, kwargs)
+
+        def call(inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
+            inputs = ops.convert_to_tensor(inputs)
+            if training and self.trainable:
+                return self._train(inputs, self.axis % len(inputs.shape), mask, in_scope)
+            return in_scope(layer_call)(inputs)
+
+        return call
+
+    def _in_remat_scope(self, args: Any, kwargs: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+        wrapped: Callable[..., Any] = super().rematerialized_call(function, *args, **kwargs)
+        return wrapped
 
     def _infer(self, inputs: Tensor, axis: int) -> Tensor:
         x = self._widen(inputs)
@@ -199,42 +221,45 @@ class BatchNormalization(AffineNormalization):
     def _moving_statistics(self, dtype: Dtype, shape: Shape | None = None) -> Statistics:
         return Statistics(*(shaped(w, dtype, shape) for w in (self.moving_mean, self.moving_variance)))
 
-    def _train(self, inputs: Tensor, axis: int, mask: Tensor | None) -> Tensor:
+    def _train(self, inputs: Tensor, axis: int, mask: Tensor | None, wrap: Wrap) -> Tensor:
+        """wrap takes the function that normalizes, and returns it or another one with the same outputs."""
         whole = mask is None and self.virtual_batch_size is None and not self.synchronized
         if whole and axis == len(inputs.shape) - 1:
-            if _tensorflow.is_backend():
+            if _tensorflow.takes(inputs, self.gamma, self.beta):
                 # The kernel accepts half precision, but then rounds its output to it as well.
                 half = keras.backend.standardize_dtype(inputs.dtype) == self.compute_dtype
-                return self._train_channels_last(inputs if half else self._widen(inputs), _tensorflow_batch.batch_norm)
+                x = inputs if half else self._widen(inputs)
+                return self._train_channels_last(x, _tensorflow_batch.batch_norm, wrap)
             if _torch.takes(inputs) and position_count(inputs, range(axis), None, "int32") > 1:
-                return self._train_channels_last(self._widen(inputs), _torch.batch_norm)
+                return self._train_channels_last(self._widen(inputs), _torch.batch_norm, wrap)
         x = self._widen(inputs)
         if mask is not None:
             mask = _axes.expand_mask(mask, x, axis)
         if self.virtual_batch_size is None:
-            return self._train_on(x, axis, mask, tuple(a for a in range(len(x.shape)) if a != axis))
+            return self._train_on(x, axis, mask, tuple(a for a in range(len(x.shape)) if a != axis), wrap)
         x_ghosts, mask = ghost_batches(x, mask, self.virtual_batch_size)
         axis = axis + 1
-        y = self._train_on(x_ghosts, axis, mask, tuple(a for a in range(1, len(x_ghosts.shape)) if a != axis))
+        y = self._train_on(x_ghosts, axis, mask, tuple(a for a in range(1, len(x_ghosts.shape)) if a != axis), wrap)
         return merge_ghosts(y, x)
 
-    def _train_channels_last(self, x: Tensor, batch_norm: Callable[..., tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    def _train_channels_last(self, x: Tensor, batch_norm: Callable[..., tuple[Tensor, ...]], wrap: Wrap) -> Tensor:
         dtype = wide(x.dtype)
-        gamma, beta = self._gamma_and_beta(dtype)
         moving = self._moving_statistics(dtype)
+        correct = self._correct(moving)
 
-        def correct(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-            return self._correction(Statistics(mean, variance), moving)
+        def normalize(x: Tensor) -> tuple[Tensor, ...]:
+            y, mean, variance = batch_norm(x, *self._gamma_and_beta(dtype), self.epsilon, correct)
+            return cast(y, self.compute_dtype), mean, variance
 
-        y, mean, variance = batch_norm(x, gamma, beta, self.epsilon, correct if self._renormalizes else None)
+        y, mean, variance = wrap(normalize)(x)
         count = position_count(x, range(len(x.shape) - 1), None, dtype)
         self._update(Statistics(mean, variance).where(count, moving), count, moving)
         return y
 
-    def _train_on(self, x: Tensor, axis: int, mask: Tensor | None, axes: tuple[int, ...]) -> Tensor:
+    def _train_on(self, x: Tensor, axis: int, mask: Tensor | None, axes: tuple[int, ...], wrap: Wrap) -> Tensor:
         shape = _axes.broadcast_shape([axis], x.shape)
-        gamma, beta = self._gamma_and_beta(x.dtype, shape)
         moving = self._moving_statistics(x.dtype, shape)
+        correct = self._correct(moving)
         count = position_count(x, axes, mask, x.dtype)
         if self.synchronized:
             count = sum_over_replicas(ops.cast(count, x.dtype))
@@ -244,26 +269,29 @@ class BatchNormalization(AffineNormalization):
             total = counted_sum(v, axes, mask)
             return (sum_over_replicas(total) if self.synchronized else total) / divisor
 
-        found = moments(x, mean_of, first_of(x, axes) if mask is None and not self.synchronized else None)
-        batch = Statistics(found.mean, found.variance).where(count, moving)
-        scale = ops.rsqrt(batch.variance + self.epsilon)
-        if self._renormalizes:
-            r, d = self._correction(batch, moving)
-            scale = scale * r
-            d = d if gamma is None else gamma * d
-            beta = d if beta is None else d + beta
-        # x - pivot - offset is more exact than x - mean, as the mean is rounded.
-        nothing = Statistics(moving.mean - found.pivot, moving.variance)
-        offset = Statistics(found.offset, found.variance).where(count, nothing).mean
-        y = affine(found.centred, offset, scale if gamma is None else scale * gamma, beta)
-        self._update(batch, count, moving)
+        def normalize(x: Tensor) -> tuple[Tensor, ...]:
+            gamma, beta = self._gamma_and_beta(x.dtype, shape)
+            found = moments(x, mean_of, first_of(x, axes) if mask is None and not self.synchronized else None)
+            batch = Statistics(found.mean, found.variance).where(count, moving)
+            scale = ops.rsqrt(batch.variance + self.epsilon)
+            if correct is not None:
+                r, d = correct(batch.mean, batch.variance)
+                scale = scale * r
+                d = d if gamma is None else gamma * d
+                beta = d if beta is None else d + beta
+            # x - pivot - offset is more exact than x - mean, as the mean is rounded.
+            nothing = Statistics(moving.mean - found.pivot, moving.variance)
+            offset = Statistics(found.offset, found.variance).where(count, nothing).mean
+            y = affine(found.centred, offset, scale if gamma is None else scale * gamma, beta)
+            return cast(y, self.compute_dtype), batch.mean, batch.variance
+
+        y, mean, variance = wrap(normalize)(x)
+        self._update(Statistics(mean, variance), count, moving)
         return y
 
-    # Whether training applies _correction's (r, d): batch renormalization does.
-    _renormalizes = False
-
-    def _correction(self, batch: Statistics, moving: Statistics) -> tuple[Tensor, Tensor]:
-        raise NotImplementedError
+    def _correct(self, _moving: Statistics) -> Correct | None:
+        """The function that gives batch renormalization's (r, d), with the weights as they are now; otherwise None."""
+        return None
 
     def _update(self, batch: Statistics, count: Tensor, moving: Statistics) -> None:
         rate = 1.0 - self.momentum
@@ -278,6 +306,8 @@ class BatchNormalization(AffineNormalization):
             current = ops.reshape(ops.cast(weight, value.dtype), value.shape[1:])
             mean = ops.sum(value * share, axis=0) / ops.maximum(total, 1.0)
             value = ops.where(total > 0, mean, current)
+        if _torch.computes_again():
+            return
         if tuple(value.shape) != tuple(weight.shape):
             value = ops.reshape(value, weight.shape)
         weight.assign(ops.stop_gradient(ops.cast(value, weight.dtype)))

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import ops
 
+from keras_norms import _torch
 from keras_norms._keywords import LayerArguments, without
 from keras_norms._statistics import Statistics
 from keras_norms._types import (
     Config,
     Constraint,
+    Correct,
     Flag,
     Initializer,
     Integer,
@@ -156,6 +158,7 @@ class BatchRenormalization(BatchNormalization):
         )
         self.schedule = _schedule(schedule)
         self.step: Variable = None
+        self._corrections = _torch.Remembered()
 
     @staticmethod
     def _without_renorm(given: Mapping[str, object]) -> LayerArguments:
@@ -180,15 +183,19 @@ class BatchRenormalization(BatchNormalization):
             aggregation="only_first_replica",
         )
 
-    _renormalizes = True
-
-    def _correction(self, batch: Statistics, moving: Statistics) -> tuple[Tensor, Tensor]:
+    def _correct(self, moving: Statistics) -> Correct:
         dtype = moving.variance.dtype
         r_max, d_max = (ops.cast(limit, dtype) for limit in self.schedule(ops.convert_to_tensor(self.step)))
-        sigma_batch, sigma = ops.sqrt(batch.variance + self.epsilon), ops.sqrt(moving.variance + self.epsilon)
-        r = ops.clip(sigma_batch / sigma, 1.0 / r_max, r_max)
-        d = ops.clip((batch.mean - moving.mean) / sigma, -d_max, d_max)
-        return ops.stop_gradient(r), ops.stop_gradient(d)
+        sigma = ops.sqrt(moving.variance + self.epsilon)
+
+        def correction(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+            r = ops.clip(ops.sqrt(variance + self.epsilon) / sigma, 1.0 / r_max, r_max)
+            d = ops.clip((mean - moving.mean) / sigma, -d_max, d_max)
+            return ops.stop_gradient(r), ops.stop_gradient(d)
+
+        if not _torch.is_backend():
+            return correction
+        return lambda mean, variance: self._corrections.of(mean, lambda: correction(mean, variance))
 
     def _update(self, batch: Statistics, count: Tensor, moving: Statistics) -> None:
         rate = 1.0 - self.momentum
@@ -201,7 +208,8 @@ class BatchRenormalization(BatchNormalization):
         # Not by ops.maximum, which narrows float64 on PyTorch.
         self._assign(self.moving_variance, ops.where(moved < 0.0, ops.zeros((), dtype=moved.dtype), moved), count)
         some = count > 0 if isinstance(count, int) else ops.max(count) > 0
-        self.step.assign(self.step + ops.cast(some, "int32"))
+        if not _torch.computes_again():
+            self.step.assign(self.step + ops.cast(some, "int32"))
 
     def set_weights(self, weights: Sequence[Any]) -> None:
         """Sets the weights from a list of arrays.

@@ -119,7 +119,7 @@ class LayerNormalization(AffineNormalization):
         self._check(x.shape)
         axes = tuple(self._built_for[1])
         if axes[-1] - axes[0] + 1 == len(axes) and axes[-1] == len(x.shape) - 1:
-            if _tensorflow.is_backend():
+            if _tensorflow.takes(x, self.gamma, self.beta):
                 features = math.prod(x.shape[a] for a in axes)
                 gamma, beta = self._gamma_and_beta(x.dtype, (features,))
                 return cast(_tensorflow_sample.layer_norm(x, gamma, beta, features, self.epsilon), self.compute_dtype)

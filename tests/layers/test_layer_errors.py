@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from layer_cases import BN, BRN, GN, IN, LN
 
 import keras_norms
@@ -26,6 +27,13 @@ CONSTRUCTOR = (
     (CHANNEL, {"axis": 1.0}, TypeError, _AXIS.format(r"1\.0")),
     (CHANNEL, {"axis": True}, TypeError, _AXIS.format("True")),
     (CHANNEL, {"axis": [1, 2]}, TypeError, _AXIS.format(r"\[1, 2\]")),
+    (CHANNEL, {"axis": None}, TypeError, _AXIS.format("None")),
+    (
+        (LN,),
+        {"axis": None},
+        TypeError,
+        r"`axis` has to be an integer\. Received: axis=None\. Use one integer or a list",
+    ),
     ((LN,), {"axis": []}, ValueError, r"`axis` has to name at least one axis\. Received: axis=\[\]\. Use -1"),
     (
         (LN,),
@@ -182,6 +190,31 @@ def test_another_kind_of_input_after_build(layer, shape):
         text = r"built for\. Received: input shape .*; built for rank 3 and sizes \{2: 6\} by axis\. Use another layer"
     with pytest.raises(ValueError, match=text):
         layer(np.zeros(shape, "float32"))
+
+
+_DENSE = r" needs a dense tensor of numbers\. Received: "
+UNUSABLE = (
+    (lambda: tf.constant([["a", "b"], ["c", "d"]]), r"text \(EagerTensor of shape \(2, 2\)\)\. Turn it into numbers"),
+    (lambda: np.array([[["a", "b"]]]), r"text \(ndarray of shape \(1, 1, 2\)\)\. Turn it into numbers first"),
+    (lambda: [["a", "b"]], r"text \(list\)\. Turn it into numbers first"),
+    (lambda: keras.Input((3, 4), dtype="string"), r"text \(KerasTensor of shape \(None, 3, 4\)\)\. Turn"),
+    (lambda: tf.ragged.constant([[[1.0, 2.0]], []]), r"a ragged tensor \(RaggedTensor of shape .*\)\. Pad it"),
+    (lambda: [[1.0], [1.0, 2.0]], r"a list of rows of unequal lengths \(list\)\. Pad the rows"),
+    (lambda: tf.sparse.from_dense(np.eye(4)), r"a sparse tensor \(SparseTensor of shape \(4, 4\)\)\. Make it dense"),
+    (lambda: keras.Input((3, 4), sparse=True), r"a sparse tensor \(KerasTensor of shape .*\)\. Make it dense first"),
+)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"), UNUSABLE, ids=[row[1].split(r" \(")[0] + str(i) for i, row in enumerate(UNUSABLE)]
+)
+@pytest.mark.parametrize("layer", EVERY)
+def test_inputs_that_are_no_dense_numbers(layer, make, text):
+    """One error, and the layer is not built for what came."""
+    made = layer()
+    with pytest.raises(TypeError, match="^" + layer.__name__ + _DENSE + text):
+        made(make())
+    assert not made.built
 
 
 def test_numpy_integers_are_integers():

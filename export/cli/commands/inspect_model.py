@@ -1,4 +1,4 @@
-"""`keras-norms inspect`."""
+"""`keras-norms inspect`: what `fold` would do, without doing it, and what data show of the norms."""
 
 from __future__ import annotations
 
