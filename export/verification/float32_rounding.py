@@ -14,9 +14,9 @@ the same.
 
 Keras may also be exact where no other kernels are: the mean of equal numbers is their sum times 1 / n, a rounding step
 off, and a norm divides what is left of them by sqrt(epsilon). So a result that is further off than r explains is
-measured against these steps too. There what a norm takes is moved as well, and x - tanh(x) by a step of x. On inputs
-that are made to break norms so are sigmoid, tanh and softmax by a step of 1, and silu, gelu and mish by one of their
-argument: sigmoid(-100) is 0 in kernels that are exact to such a step.
+measured against these steps too. There what a norm takes is moved as well, and the mean that it subtracts, and x -
+tanh(x) by a step of x. On inputs that are made to break norms so are sigmoid, tanh and softmax by a step of 1, and
+silu, gelu and mish by one of their argument: sigmoid(-100) is 0 in kernels that are exact to such a step.
 """
 
 from __future__ import annotations
@@ -110,7 +110,8 @@ def _stepped(facts: ModelFacts, run: Run, arrays: Arrays, seed: int, bounded: bo
         @wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
             args = (keras.tree.map_structure(taken, args[0]), *args[1:]) if norm and args else args
-            return keras.tree.map_structure(result, original(*args, **kwargs))
+            results = keras.tree.map_structure(result, original(*args, **kwargs))
+            return _changed(results, lambda y: _off_centre(args[0], y, rng)) if norm and args else results
 
         return call
 
@@ -151,6 +152,16 @@ def _changed(value: Any, change: Callable[[np.ndarray], np.ndarray]) -> Any:
     except (NotImplementedError, TypeError):  # inside of a compiled function or a loop there are none
         return value
     return keras.ops.convert_to_tensor(np.asarray(change(numbers), "float32"))
+
+
+def _off_centre(taken: Any, given: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What a norm gives where the mean that it subtracts is off by a rounding step of what it takes."""
+    x = np.asarray(keras.ops.convert_to_numpy(taken), np.float64)
+    spread = float(np.ptp(x)) if x.size else 0.0
+    if not spread or not given.size:
+        return given
+    off = float(rng.choice([-1.0, 1.0])) * STEP * float(np.abs(x).max()) * float(np.ptp(given)) / spread
+    return np.asarray(given + off)
 
 
 def _either_way(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -46,6 +46,7 @@ _OPTIONS = {
     "REDUCE_MAX": schema.ReducerOptionsT,
     "SUB": schema.SubOptionsT,
     "SUM": schema.ReducerOptionsT,
+    "TRANSPOSE_CONV": schema.TransposeConvOptionsT,
 }
 
 

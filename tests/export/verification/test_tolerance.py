@@ -119,7 +119,7 @@ def test_where_keras_is_exact_by_luck_steps_show_what_other_kernels_may_do(layer
         return [float(np.abs(y - other).max()) for y, other in zip(outputs, others, strict=True)]
 
     assert rounding(facts, run_model, arrays, absolute).shares[0] < 1e-12
-    assert 5e-8 < rounding_by_steps(facts, run_model, arrays, absolute, bounded=True).shares[0] < 1e-5
+    assert 5e-8 < rounding_by_steps(facts, run_model, arrays, absolute, bounded=True).shares[0] < 3e-5
     if not isinstance(layer, L.LayerNormalization):  # on ordinary inputs such kernels are off from Keras
         assert rounding_by_steps(facts, run_model, arrays, absolute).shares[0] < 1e-12
 
@@ -130,6 +130,16 @@ def test_small_differences_round_as_what_they_are_taken_of():
     exact = 0.25 - np.tanh(0.25)
     share = rounding_by_steps(facts, run_model, arrays, measure).shares[0]
     assert share == pytest.approx(2.0**-23 * 0.25 / exact, rel=0.2)
+
+
+def test_the_mean_that_a_norm_subtracts_is_moved_too():
+    """However its input is moved, what a norm gives adds up to 0: a sum of it times large numbers would not show."""
+    x = keras.Input((8,))
+    y = L.LayerNormalization(center=False, scale=False)(x)
+    model, far = keras.Model(x, keras.ops.sum(y * 100.0, axis=-1)), 100.0 + np.random.default_rng(0).normal(size=(1, 8))
+    facts, arrays = ModelFacts.of(model), [far.astype("float32")]
+    moved = rounding_by_steps(facts, run_model, arrays, lambda a, b: [float(np.abs(a[0] - b[0]).max())]).shares[0]
+    assert moved > 0.25 * 8 * 100 * 100 * 2.0**-23  # 8 numbers times 100, a mean of 100
 
 
 def test_steps_leave_the_model_as_it_is():

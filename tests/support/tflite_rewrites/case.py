@@ -17,7 +17,10 @@ def random(*shape, seed=0):
 
 @dataclass(frozen=True)
 class Case:
-    """`rewrite` makes of `file` the operations `becomes`, which give the same numbers; it leaves the file if None."""
+    """`rewrite` makes of `file` the operations `becomes`, which give the same numbers; it leaves the file if None.
+
+    `computes` is a file of those numbers where `file` runs in no runtime.
+    """
 
     file: bytes
     rewrite: Any
@@ -25,3 +28,4 @@ class Case:
     error: float = 1e-6  # as a share of the largest output
     changes_constants: bool = False
     inputs: dict[str, np.ndarray] = field(default_factory=lambda: {"x": random(1, 4, 4, 4)})
+    computes: bytes | None = None

@@ -9,6 +9,7 @@ from keras_norms.export.formats.tflite.convert.fuse_conv3d_bias import with_bias
 from keras_norms.export.formats.tflite.convert.restore_fp32_scalars import whole_scalars
 from keras_norms.export.formats.tflite.convert.scale_sums import as_means
 from keras_norms.export.formats.tflite.convert.stage_sums import in_stages
+from keras_norms.export.formats.tflite.convert.whole_biases import with_whole_biases
 from tflite_files import Op, flatbuffer
 
 from .case import RELU, SAME, VALID, Case, random
@@ -28,6 +29,23 @@ def volume(bias=(2,), users=1, activation=0, outputs=("y",)):
 
 def volume_case(becomes=None, **options):
     return Case(volume(**options), with_biases, becomes, inputs={"x": random(1, 3, 4, 4, 3)})
+
+
+# --- whole_biases
+
+
+def transposed(bias):
+    """A transposed convolution of three channels with these numbers as its bias."""
+    options = {"padding": VALID, "strideH": 1, "strideW": 1}
+    given = {"shape": np.array([1, 5, 5, 3], np.int32), "w": random(3, 2, 2, 2), "b": np.array(bias, np.float32)}
+    ops = [Op("TRANSPOSE_CONV", ["shape", "w", "x", "b"], "y", (1, 5, 5, 3), options, 3)]
+    return flatbuffer({"x": (1, 4, 4, 2)}, given, ops, ["y"])
+
+
+def bias_case(bias, becomes=None):
+    whole = transposed(bias * 3) if len(bias) == 1 else None
+    inputs = {"x": random(1, 4, 4, 2)}
+    return Case(transposed(bias), with_whole_biases, becomes, computes=whole, inputs=inputs)
 
 
 # --- restore_fp32_scalars
@@ -90,6 +108,8 @@ def total_case(becomes=None, size=9, **options):
 
 
 CONVERT_CASES = {
+    ("whole_biases", "a single number"): bias_case([0.5], "TRANSPOSE_CONV"),
+    ("whole_biases", "not: one for each channel"): bias_case([0.5, 0.1, 0.2]),
     ("fuse_conv3d_bias", "bias and activation"): volume_case("CONV_3D"),
     ("fuse_conv3d_bias", "a bias of more dimensions"): volume_case("CONV_3D", bias=(1, 1, 1, 1, 2)),
     ("fuse_conv3d_bias", "not: another value at each place"): volume_case(bias=(3, 3, 2)),

@@ -14,6 +14,7 @@ _NO_NORM = "something other than a norm of this package reads it"
 _NO_DIMENSION, _COMPUTED = "it inserts no dimension", "one of its inputs behind the first is computed"
 
 REASONS: dict[tuple[str, str], set[str]] = {
+    ("whole_biases", "not: one for each channel"): {"it has no bias of a single number"},
     ("fuse_conv3d_bias", "not: another value at each place"): {_NOT_A_BIAS},
     ("fuse_conv3d_bias", "not: the sum of channels of one value"): {_NOT_A_BIAS},
     ("fuse_conv3d_bias", "not: something else reads it"): {_READ_OTHERWISE},

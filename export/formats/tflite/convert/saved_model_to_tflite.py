@@ -25,6 +25,7 @@ from .restore_fp32_scalars import whole_scalars
 from .rewrite_saved_model import rewritten
 from .scale_sums import as_means
 from .stage_sums import in_stages
+from .whole_biases import with_whole_biases
 
 # What the converter has no form for: a slice that inserts dimensions where several sizes are free, a roll, and erf
 # outside of GELU.
@@ -63,12 +64,12 @@ def _flatbuffer(job: Conversion, options: TFLiteOptions, say: Progress) -> tuple
 
 def _converted(saved_model: str, mode: str | None, flex: bool) -> bytes:
     try:
-        return bytes(_converter(saved_model, mode, flex=False).convert())
+        return with_whole_biases(bytes(_converter(saved_model, mode, flex=False).convert()))
     except Exception as error:  # the converter's own, and whatever its passes raise
         needed = {kind: rewrite for kind, rewrite in _REWRITES.items() if kind in str(error)}
         if not rewritten(Path(saved_model), needed) and not flex:
             raise
-    return bytes(_converter(saved_model, mode, flex).convert())
+    return with_whole_biases(bytes(_converter(saved_model, mode, flex).convert()))
 
 
 def _converter(saved_model: str, mode: str | None, flex: bool) -> Any:

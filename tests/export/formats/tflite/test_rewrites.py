@@ -29,7 +29,7 @@ def test_it_fires(case):
     assert kinds(after) == given.becomes
     assert kinds(after) != kinds(given.file) or constants(after) != constants(given.file)
     assert (constants(after) != constants(given.file)) == given.changes_constants or not given.changes_constants
-    expected, got = run(given.file, given.inputs), run(after, given.inputs)
+    expected, got = run(given.computes or given.file, given.inputs), run(after, given.inputs)
     assert got.keys() == expected.keys()
     for name, values in expected.items():
         np.testing.assert_allclose(got[name], values, atol=given.error * np.abs(values).max(), rtol=0)
