@@ -12,6 +12,8 @@ from keras_norms.export.verification.metrics import relative_errors
 from keras_norms.export.verification.reference import run_model
 from keras_norms.export.verification.tolerance import FACTOR, MOST_OFF, Tolerance, unusable
 
+import keras_norms
+
 L = keras.layers
 
 
@@ -135,7 +137,7 @@ def test_small_differences_round_as_what_they_are_taken_of():
 def test_the_mean_that_a_norm_subtracts_is_moved_too():
     """However its input is moved, what a norm gives adds up to 0: a sum of it times large numbers would not show."""
     x = keras.Input((8,))
-    y = L.LayerNormalization(center=False, scale=False)(x)
+    y = keras_norms.LayerNormalization(center=False, scale=False)(x)
     model, far = keras.Model(x, keras.ops.sum(y * 100.0, axis=-1)), 100.0 + np.random.default_rng(0).normal(size=(1, 8))
     facts, arrays = ModelFacts.of(model), [far.astype("float32")]
     moved = rounding_by_steps(facts, run_model, arrays, lambda a, b: [float(np.abs(a[0] - b[0]).max())]).shares[0]
