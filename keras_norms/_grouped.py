@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_norms import _arguments, _axes, _tensorflow, _tensorflow_sample, _torch
+from keras_norms import _arguments, _axes, _tensorflow, _tensorflow_sample, _torch, _torch_state
 from keras_norms._affine import AffineNormalization, cast
 from keras_norms._statistics import affine, at_least_one, counted_sum, first_of, moments, position_count
 from keras_norms._types import Config, Integer, Shape, Tensor
@@ -50,7 +50,7 @@ class GroupedNormalization(AffineNormalization):
         """A faster function of the backend for channels-last inputs without a mask, or None."""
         if _tensorflow.takes(x, self.gamma, self.beta):
             return _tensorflow_sample.group_norm
-        if not _torch.takes(x):
+        if not _torch_state.takes(x):
             return None
         if per_group > 1:
             return _torch.group_norm

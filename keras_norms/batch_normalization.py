@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import initializers, ops
 
-from keras_norms import _arguments, _axes, _tensorflow, _tensorflow_batch, _torch
+from keras_norms import _arguments, _axes, _tensorflow, _tensorflow_batch, _torch, _torch_state
 from keras_norms._affine import AffineNormalization, cast, shaped, wide
 from keras_norms._ghost import ghost_batches, merge_ghosts
 from keras_norms._keywords import LayerArguments, without
@@ -230,7 +230,7 @@ class BatchNormalization(AffineNormalization):
                 half = keras.backend.standardize_dtype(inputs.dtype) == self.compute_dtype
                 x = inputs if half else self._widen(inputs)
                 return self._train_channels_last(x, _tensorflow_batch.batch_norm, wrap)
-            if _torch.takes(inputs) and position_count(inputs, range(axis), None, "int32") > 1:
+            if _torch_state.takes(inputs) and position_count(inputs, range(axis), None, "int32") > 1:
                 return self._train_channels_last(self._widen(inputs), _torch.batch_norm, wrap)
         x = self._widen(inputs)
         if mask is not None:
@@ -306,7 +306,7 @@ class BatchNormalization(AffineNormalization):
             current = ops.reshape(ops.cast(weight, value.dtype), value.shape[1:])
             mean = ops.sum(value * share, axis=0) / ops.maximum(total, 1.0)
             value = ops.where(total > 0, mean, current)
-        if _torch.computes_again():
+        if _torch_state.computes_again():
             return
         if tuple(value.shape) != tuple(weight.shape):
             value = ops.reshape(value, weight.shape)

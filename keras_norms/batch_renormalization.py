@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 from keras import ops
 
-from keras_norms import _torch
+from keras_norms import _torch_state
 from keras_norms._keywords import LayerArguments, without
 from keras_norms._statistics import Statistics
 from keras_norms._types import (
@@ -158,7 +158,7 @@ class BatchRenormalization(BatchNormalization):
         )
         self.schedule = _schedule(schedule)
         self.step: Variable = None
-        self._corrections = _torch.Remembered()
+        self._corrections = _torch_state.Remembered()
 
     @staticmethod
     def _without_renorm(given: Mapping[str, object]) -> LayerArguments:
@@ -193,7 +193,7 @@ class BatchRenormalization(BatchNormalization):
             d = ops.clip((mean - moving.mean) / sigma, -d_max, d_max)
             return ops.stop_gradient(r), ops.stop_gradient(d)
 
-        if not _torch.is_backend():
+        if not _torch_state.is_backend():
             return correction
         return lambda mean, variance: self._corrections.of(mean, lambda: correction(mean, variance))
 
@@ -208,7 +208,7 @@ class BatchRenormalization(BatchNormalization):
         # Not by ops.maximum, which narrows float64 on PyTorch.
         self._assign(self.moving_variance, ops.where(moved < 0.0, ops.zeros((), dtype=moved.dtype), moved), count)
         some = count > 0 if isinstance(count, int) else ops.max(count) > 0
-        if not _torch.computes_again():
+        if not _torch_state.computes_again():
             self.step.assign(self.step + ops.cast(some, "int32"))
 
     def set_weights(self, weights: Sequence[Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import keras
 from keras import ops
 
-from keras_norms import _arguments, _axes, _tensorflow, _tensorflow_sample, _torch
+from keras_norms import _arguments, _axes, _tensorflow, _tensorflow_sample, _torch, _torch_state
 from keras_norms._affine import AffineNormalization, cast
 from keras_norms._keywords import LayerArguments, without
 from keras_norms._statistics import affine, at_least_one, counted_sum, first_of, moments, position_count
@@ -123,7 +123,7 @@ class LayerNormalization(AffineNormalization):
                 features = math.prod(x.shape[a] for a in axes)
                 gamma, beta = self._gamma_and_beta(x.dtype, (features,))
                 return cast(_tensorflow_sample.layer_norm(x, gamma, beta, features, self.epsilon), self.compute_dtype)
-            if _torch.takes(x):
+            if _torch_state.takes(x):
                 gamma, beta = self._gamma_and_beta(x.dtype)
                 return cast(_torch.layer_norm(x, gamma, beta, len(axes), self.epsilon), self.compute_dtype)
         return cast(self._normalize(x, axes), self.compute_dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from keras_norms import _torch
+from keras_norms import _torch_state
 from keras_norms._batches import batches_of, check_batch_size, check_limit, size_of
 from keras_norms._norm_calls import NormCall, norm_calls
 from keras_norms._norms import Norm, check_model, norms_of
@@ -67,6 +67,6 @@ def observe(
     with norm_calls([norm.layer for norm in norms], look):
         for batch in batches_of(model, data, size, limit):
             count, samples = count + 1, samples + size_of(batch)
-            with _torch.no_gradients():
+            with _torch_state.no_gradients():
                 model(batch, training=False)
     return [norm for norm in seen.values() if norm.largest is not None], count, samples

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from keras_norms import _arguments, _torch
+from keras_norms import _arguments, _torch_state
 from keras_norms._batch_statistics import assign_statistics, moments_of, normalized_by, statistics_of
 from keras_norms._batches import batches_of, can_be_read_again, check_batch_size, check_limit, size_of
 from keras_norms._norm_calls import NormCall, norm_calls
@@ -153,7 +153,7 @@ class _Run:
     def _run(self, batch: Any) -> None:
         self.batches += 1
         self.samples += size_of(batch)
-        with _torch.no_gradients():
+        with _torch_state.no_gradients():
             self.model(batch, training=False)
 
     # What happens where a norm is called
