@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from keras_norms import (  # noqa: F401  (registers what models from files of Keras 1 and 2 need)
+from keras_norms import (  # noqa: F401  (registers what upgraded and converted models need)
     _bilinear_upsampling,
+    _channel_affine,
     _hard_sigmoid,
     _locally_connected,
     _masks_of_keras2,

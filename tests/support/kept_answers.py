@@ -38,8 +38,7 @@ def answers_kept() -> Iterator[None]:
             "_called",
             lambda self, arrays: once(("called", _digest(arrays)), self._model, lambda: called(self, arrays)),
         )
-        in_float64 = kept(float32_rounding.run_in_float64)
-        for module in (float32_rounding, reach):
-            patch.setattr(module, "run_in_float64", in_float64)
+        patch.setattr(reach, "run_in_float64", kept(reach.run_in_float64))
+        patch.setattr(float32_rounding, "run_where_in_float64", kept(float32_rounding.run_where_in_float64))
         patch.setattr(float32_rounding, "_stepped", kept(float32_rounding._stepped))
         yield

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 from keras_norms.export import VerificationError, lowerings, to_onnx, to_tflite
-from keras_norms.export.verification import compare as comparing
+from keras_norms.export.verification import compare_input as comparing
 from keras_norms.export.verification import judge_artifact
 from models import randomize
 
