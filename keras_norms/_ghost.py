@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from keras_norms._types import Tensor
+from keras_norms._types import Tensor, Variable
 
 
 def ghost_batches(x: Tensor, mask: Tensor | None, n: int) -> tuple[Tensor, Tensor | None]:
@@ -23,6 +23,14 @@ def merge_ghosts(y: Tensor, like: Tensor) -> Tensor:
     """The inverse of ghost_batches: y in the shape of `like`, without the padding."""
     shape = ops.shape(like)
     return ops.reshape(y, (-1, *shape[1:]))[: shape[0]]
+
+
+def mean_of_ghosts(value: Tensor, count: Tensor, weight: Variable) -> Tensor:
+    """The mean of the slices' statistics, weighted by how many positions count; where none does, the weight itself."""
+    share = count * ops.ones_like(value)
+    total = ops.sum(share, axis=0)
+    current = ops.reshape(ops.cast(weight, value.dtype), value.shape[1:])
+    return ops.where(total > 0, ops.sum(value * share, axis=0) / ops.maximum(total, 1.0), current)
 
 
 def _cut(x: Tensor, n: int) -> Tensor:

@@ -70,6 +70,14 @@ def affine(centred: Tensor, offset: Tensor | None, scale: Tensor, beta: Tensor |
     return centred * scale + (shift if beta is None else shift + beta)
 
 
+def corrected(
+    scale: Tensor, gamma: Tensor | None, beta: Tensor | None, r: Tensor, d: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """The scale and beta of batch renormalization: gamma * (x_hat * r + d) + beta."""
+    d = d if gamma is None else gamma * d
+    return scale * r, d if beta is None else d + beta
+
+
 def counted_sum(v: Tensor, axes: tuple[int, ...], mask: Tensor | None) -> Tensor:
     """The sum of v over axes, which are kept with size 1. Positions where mask is False do not count."""
     if mask is not None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 from keras import initializers, ops
 
 from keras_norms import _arguments, _axes, _tensorflow, _tensorflow_batch, _torch, _torch_state
 from keras_norms._affine import AffineNormalization, cast, shaped, wide
-from keras_norms._ghost import ghost_batches, merge_ghosts
+from keras_norms._ghost import ghost_batches, mean_of_ghosts, merge_ghosts
 from keras_norms._keywords import LayerArguments, without
-from keras_norms._replicas import check_synchronized, sum_over_replicas
-from keras_norms._statistics import Statistics, affine, at_least_one, counted_sum, first_of, moments, position_count
+from keras_norms._replicas import check_one_width, check_synchronized, sum_over_replicas
+from keras_norms._statistics import Statistics, affine, at_least_one, corrected, counted_sum, first_of, moments
+from keras_norms._statistics import position_count as count_of
 from keras_norms._types import (
     Config,
     Constraint,
@@ -30,13 +30,14 @@ from keras_norms._types import (
     Variable,
     Wrap,
 )
+from keras_norms._updated_once import UpdatedOnce
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
 @keras.saving.register_keras_serializable(package="keras_norms")
-class BatchNormalization(AffineNormalization):
+class BatchNormalization(UpdatedOnce, AffineNormalization):
     """Normalizes each channel by its mean and variance over the batch.
 
         y = gamma * (x - mean_B) / sqrt(var_B + epsilon) + beta                      training
@@ -150,16 +151,9 @@ class BatchNormalization(AffineNormalization):
         self.moving_variance_initializer = initializers.get(moving_variance_initializer)
         self.synchronized = check_synchronized(_arguments.flag("synchronized", synchronized))
         self.virtual_batch_size = _arguments.virtual_batch_size(virtual_batch_size)
-        self._check_one_width()
+        check_one_width(self.synchronized, self.virtual_batch_size)
         self.moving_mean: Variable = None
         self.moving_variance: Variable = None
-
-    def _check_one_width(self) -> None:
-        if self.synchronized and self.virtual_batch_size is not None:
-            raise ValueError(
-                "`synchronized` widens the statistics to all replicas, `virtual_batch_size` narrows them to a slice. "
-                f"Received: synchronized=True, virtual_batch_size={self.virtual_batch_size}. Use one of the two."
-            )
 
     @staticmethod
     def _without_renorm(given: Mapping[str, object]) -> LayerArguments:
@@ -192,24 +186,6 @@ class BatchNormalization(AffineNormalization):
             return self._train(inputs, axis, mask, lambda normalize: normalize)
         return cast(self._infer(inputs, axis), self.compute_dtype)
 
-    def rematerialized_call(
-        self, layer_call: Callable[..., Tensor], *args: Any, **kwargs: Any
-    ) -> Callable[..., Tensor]:
-        """Under a `keras.RematScope`: the statistics are updated outside of what is computed a second time."""
-        in_scope = functools.partial(self._in_remat_scope, args, kwargs)
-
-        def call(inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Tensor:
-            inputs = ops.convert_to_tensor(inputs)
-            if training and self.trainable:
-                return self._train(inputs, self.axis % len(inputs.shape), mask, in_scope)
-            return in_scope(layer_call)(inputs)
-
-        return call
-
-    def _in_remat_scope(self, args: Any, kwargs: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-        wrapped: Callable[..., Any] = super().rematerialized_call(function, *args, **kwargs)
-        return wrapped
-
     def _infer(self, inputs: Tensor, axis: int) -> Tensor:
         x = self._widen(inputs)
         shape = _axes.broadcast_shape([axis], x.shape)
@@ -230,7 +206,7 @@ class BatchNormalization(AffineNormalization):
                 half = keras.backend.standardize_dtype(inputs.dtype) == self.compute_dtype
                 x = inputs if half else self._widen(inputs)
                 return self._train_channels_last(x, _tensorflow_batch.batch_norm, wrap)
-            if _torch_state.takes(inputs) and position_count(inputs, range(axis), None, "int32") > 1:
+            if _torch_state.takes(inputs) and count_of(inputs, range(axis), None, "int32") > 1:
                 return self._train_channels_last(self._widen(inputs), _torch.batch_norm, wrap)
         x = self._widen(inputs)
         if mask is not None:
@@ -252,7 +228,7 @@ class BatchNormalization(AffineNormalization):
             return cast(y, self.compute_dtype), mean, variance
 
         y, mean, variance = wrap(normalize)(x)
-        count = position_count(x, range(len(x.shape) - 1), None, dtype)
+        count = count_of(x, range(len(x.shape) - 1), None, dtype)
         self._update(Statistics(mean, variance).where(count, moving), count, moving)
         return y
 
@@ -260,7 +236,7 @@ class BatchNormalization(AffineNormalization):
         shape = _axes.broadcast_shape([axis], x.shape)
         moving = self._moving_statistics(x.dtype, shape)
         correct = self._correct(moving)
-        count = position_count(x, axes, mask, x.dtype)
+        count = count_of(x, axes, mask, x.dtype)
         if self.synchronized:
             count = sum_over_replicas(ops.cast(count, x.dtype))
         divisor = at_least_one(count)
@@ -275,10 +251,7 @@ class BatchNormalization(AffineNormalization):
             batch = Statistics(found.mean, found.variance).where(count, moving)
             scale = ops.rsqrt(batch.variance + self.epsilon)
             if correct is not None:
-                r, d = correct(batch.mean, batch.variance)
-                scale = scale * r
-                d = d if gamma is None else gamma * d
-                beta = d if beta is None else d + beta
+                scale, beta = corrected(scale, gamma, beta, *correct(batch.mean, batch.variance))
             # x - pivot - offset is more exact than x - mean, as the mean is rounded.
             nothing = Statistics(moving.mean - found.pivot, moving.variance)
             offset = Statistics(found.offset, found.variance).where(count, nothing).mean
@@ -301,11 +274,7 @@ class BatchNormalization(AffineNormalization):
     def _assign(self, weight: Variable, value: Tensor, count: Tensor) -> None:
         """Assigns value to weight. If batches are virtual, value has an entry for each; their weighted mean counts."""
         if self.virtual_batch_size is not None:
-            share = count * ops.ones_like(value)
-            total = ops.sum(share, axis=0)
-            current = ops.reshape(ops.cast(weight, value.dtype), value.shape[1:])
-            mean = ops.sum(value * share, axis=0) / ops.maximum(total, 1.0)
-            value = ops.where(total > 0, mean, current)
+            value = mean_of_ghosts(value, count, weight)
         if _torch_state.computes_again():
             return
         if tuple(value.shape) != tuple(weight.shape):
