@@ -70,7 +70,8 @@ def test_second_derivatives(results, backend):
 def test_transforms(results, backend):
     """With the right number, and with statistics that moved once."""
     found = _of(results, backend)["transforms"]
-    assert {frozenset(cells) for cells in found.values()} == {frozenset(("BN", "BRN", "GN", "IN", "LN"))}
+    assert {len(cells) for cells in found.values()} == {2}
+    assert set().union(*found.values()) == {"BN", "BRN", "GN", "IN", "LN"}
     wrong = [f"{name}, {k}: {v}" for name, cells in found.items() for k, v in cells.items() if v != "right"]
     assert not wrong, "\n".join(wrong)
 
