@@ -13,7 +13,7 @@ from ..report.check import Check
 from ..report.verify_report import VerifyReport
 from .advice import advice
 from .cases import record_of
-from .compare_input import Comparison
+from .compare_input import Comparison, why_unusable
 from .interface import Artifact, first_of, fixed_batch
 from .movement import movements
 from .output_scales import OutputScales
@@ -46,8 +46,9 @@ def compare(
     with in_float32(facts.model):
         expectations, skipped = references(facts, cases)
         comparison = Comparison(facts, artifact, allowed, mode, OutputScales.among(expectations))
+        runs = artifact.run_all([case.arrays for case, expected in expectations if not why_unusable(case, expected)])
         for case, expected in expectations:
-            found, reasons = comparison.checks(case, expected)
+            found, reasons = comparison.checks(case, expected, runs)
             checks += found
             skipped += [f"{case.name}{reason}" for reason in reasons]
         told = advice(artifact, advisers or {}, expectations, comparison.scales, allowed.share, mode)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -49,12 +50,19 @@ class Comparison:
     mode: Mode | None
     scales: OutputScales
 
-    def checks(self, case: Probe, expected: Reference) -> tuple[list[Check], list[str]]:
-        """What came of one input, and why some outputs, or all, cannot be judged by their numbers on it."""
-        reason = _why_unusable(case, expected)
+    def checks(
+        self, case: Probe, expected: Reference, runs: Iterator[dict[str, Arrays]]
+    ) -> tuple[list[Check], list[str]]:
+        """What came of one input, and why some outputs, or all, cannot be judged by their numbers on it.
+
+        `runs` gives what every runtime computes on the next input that can be used.
+        """
+        reason = why_unusable(case, expected)
         if reason:
             return [], [f": {reason}"]
-        measured, expected, reasons = self._measure(case, expected)
+        with layer_named(self.facts.model):
+            results = next(runs)
+        measured, expected, reasons = self._measure(case, expected, results)
         if case.judged_for == "finite" and not case.given and any(found.broken == _NOT_FINITE for found in measured):
             layer = overflowing_layer(self.facts, case.arrays)
             if layer:
@@ -88,14 +96,13 @@ class Comparison:
         """The least scale that errors of an output are taken relative to, and its own for this input."""
         return SMALLEST_SCALE * self.scales.on(case)[i], scale(expected.part(i, expected.outputs[i]))
 
-    def _measure(self, case: Probe, expected: Reference) -> tuple[list[_Measured], Reference, list[str]]:
-        """What every runtime computes, what the model says in the positions that can be judged, and what cannot."""
-        redraws, results = Redraws(partial(run_model, self.facts), case), {}
-        with layer_named(self.facts.model):
-            for runtime, got in self.artifact.run_each(case.arrays):
-                results[runtime] = got
-                if expected.judged is not None:
-                    expected = narrowed(expected, got, redraws)
+    def _measure(
+        self, case: Probe, expected: Reference, results: dict[str, Arrays]
+    ) -> tuple[list[_Measured], Reference, list[str]]:
+        """How far every runtime is off, what the model says in the positions that can be judged, and what cannot."""
+        redraws = Redraws(partial(run_model, self.facts), case)
+        for got in results.values() if expected.judged is not None else ():
+            expected = narrowed(expected, got, redraws)
         own = [self._measured(runtime, case, expected, got) for runtime, got in results.items()]
         reasons: list[str] = []
         if expected.judged is not None:
@@ -200,7 +207,7 @@ class Comparison:
         )
 
 
-def _why_unusable(case: Probe, expected: Reference) -> str | None:
+def why_unusable(case: Probe, expected: Reference) -> str | None:
     """Why an input cannot be used to judge the artifact, or None."""
     judged = [expected.part(i, y) for i, y in enumerate(expected.outputs)]
     if expected.judged is not None and not any(y.size for y in judged):

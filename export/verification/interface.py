@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,13 +57,22 @@ class Artifact:
         """Inputs in the model's order by the file's names for them."""
         return dict(zip(self.to_input.values(), arrays, strict=True))
 
-    def run_each(self, arrays: Arrays) -> Iterator[tuple[str, Arrays]]:
-        """What `run` gives in each runtime; in two at once if none of them minds."""
+    def run_all(self, many: list[Arrays]) -> Iterator[dict[str, Arrays]]:
+        """What `run` gives in each runtime, input after input; two at once, one input ahead, if no runtime minds."""
         if not all(getattr(runner, "at_once", False) for runner in self.runners.values()):
-            yield from ((name, self.run(name, arrays)) for name in self.runners)
+            for arrays in many:
+                yield {name: self.run(name, arrays) for name in self.runners}
             return
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            yield from zip(self.runners, pool.map(lambda name: self.run(name, arrays), self.runners), strict=True)
+        pool, ahead = ThreadPoolExecutor(_AT_ONCE), deque[dict[str, Future[Arrays]]]()
+        try:
+            for arrays in many:
+                ahead.append({name: pool.submit(self.run, name, arrays) for name in self.runners})
+                if len(ahead) > 1:
+                    yield _results(ahead.popleft())
+            while ahead:
+                yield _results(ahead.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def run(self, runtime: str, arrays: Arrays) -> Arrays:
         """Its outputs in `runtime`, in the model's order, for all rows: as many at a time as the file takes.
@@ -80,6 +90,10 @@ class Artifact:
             return run_in_pieces(run, arrays, fixed_batch(runner))
         except Exception as error:  # each runtime has exceptions of its own
             raise VerificationError(f"'{self.path.name}' does not run in {runtime}: {reason_of(error)}") from error
+
+
+def _results(running: dict[str, Future[Arrays]]) -> dict[str, Arrays]:
+    return {name: future.result() for name, future in running.items()}
 
 
 def first_of(runners: dict[str, Runner]) -> Runner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +26,43 @@ class TFLiteRunner:
 
     With `fresh`, each run has an interpreter of its own, as the first run after the start of an app. In a used one
     XNNPACK may answer otherwise: behind shapes that are computed at run time it has read what an earlier run left.
+    The first of these has as many threads as asked for, which some kernels are wrong in; later ones have one each, for
+    they run beside each other.
     """
 
-    at_once = True  # beside another runner, in another thread: LiteRT waits for its threads without Python's lock
+    at_once = True  # in several threads: LiteRT computes without Python's lock
 
     def __init__(
         self, path: str | os.PathLike[str], *, kernels: Kernels = "xnnpack", threads: int = 1, fresh: bool = False
     ) -> None:
-        self._path, self._kernels, self._threads, self._fresh = path, kernels, threads, fresh
+        self._path, self._kernels, self._fresh = path, kernels, fresh
+        self._lock = threading.Lock()
         try:
-            self._open()
+            self._first: _Opened | None = _Opened(path, kernels, threads)
         except (ValueError, RuntimeError) as error:
             reason = reason_of(error).rstrip(".")
             raise ExportError(f"'{path}' is no TFLite file that LiteRT can run: {reason}.") from error
-        _check_static(self._path, self._input_details)
+        _check_static(path, self._first.input_details)
+        self.inputs = tuple(
+            Spec(d["name"], tuple(None if n < 0 else int(n) for n in d["shape_signature"]), _dtype(d))
+            for d in self._first.input_details
+        )
+        self.outputs = tuple(self._first.output_index)
 
-    def _open(self) -> None:
-        self._interpreter = open_interpreter(self._path, kernels=self._kernels, threads=self._threads)
-        self._used = False
+    def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if not self._fresh:
+            with self._lock:
+                return self._first.run(arrays) if self._first else {}
+        with self._lock:
+            opened, self._first = self._first, None
+        return (opened or _Opened(self._path, self._kernels, 1)).run(arrays)
+
+
+class _Opened:
+    """One interpreter, with the shapes that it was last given."""
+
+    def __init__(self, path: str | os.PathLike[str], kernels: Kernels, threads: int) -> None:
+        self._interpreter = open_interpreter(path, kernels=kernels, threads=threads)
         with quiet_stderr():
             self._read_interface()
 
@@ -53,22 +73,15 @@ class TFLiteRunner:
             signature = self._interpreter.get_signature_runner(keys[0])
             inputs = _named(inputs, signature.get_input_details())
             outputs = _named(outputs, signature.get_output_details())
-        self._input_details = inputs
+        self.input_details = inputs
         self._input_index = {detail["name"]: detail["index"] for detail in inputs}
-        self._output_index = {detail["name"]: detail["index"] for detail in outputs}
+        self.output_index = {detail["name"]: detail["index"] for detail in outputs}
         self._shapes = {detail["name"]: tuple(detail["shape"]) for detail in inputs}
         # An int8 interface stands for floats: they are what goes into `run` and comes out of it.
         self._details = {detail["index"]: detail for detail in (*inputs, *outputs)}
-        self.inputs = tuple(
-            Spec(d["name"], tuple(None if n < 0 else int(n) for n in d["shape_signature"]), _dtype(d)) for d in inputs
-        )
-        self.outputs = tuple(self._output_index)
         self._allocated = False
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        if self._fresh and self._used:
-            self._open()
-        self._used = True
         for name, array in arrays.items():
             if self._shapes[name] != array.shape:
                 self._interpreter.resize_tensor_input(self._input_index[name], array.shape, strict=True)
@@ -82,7 +95,7 @@ class TFLiteRunner:
             index = self._input_index[name]
             self._interpreter.set_tensor(index, narrowed(self._details[index], array))
         self._interpreter.invoke()
-        results = self._output_index.items()
+        results = self.output_index.items()
         return {name: widened(self._details[index], self._interpreter.get_tensor(index)) for name, index in results}
 
 
