@@ -10,7 +10,8 @@ import pytest
 # A converter's process lives for this many jobs here, each of which costs it about 5 MB; a new one costs 5 seconds.
 JOBS_PER_CHILD = 300
 CLIENT = "keras_norms.export.worker.client"
-ASK_THE_SYSTEM = {"uname", "ldconfig", "/sbin/ldconfig"}  # what libraries start as they are imported, for a moment
+# What libraries start as they are imported, for a moment.
+ASK_THE_SYSTEM = {"uname", "lscpu", "ldconfig", "/sbin/ldconfig"}
 
 started = subprocess.Popen.__init__
 unmarked = None  # the running test, if it may not start a process
