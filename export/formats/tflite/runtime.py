@@ -36,26 +36,26 @@ class TFLiteRunner:
         self, path: str | os.PathLike[str], *, kernels: Kernels = "xnnpack", threads: int = 1, fresh: bool = False
     ) -> None:
         self._path, self._kernels, self._fresh = path, kernels, fresh
-        self._lock = threading.Lock()
+        self._lock, self._used = threading.Lock(), False
         try:
-            self._first: _Opened | None = _Opened(path, kernels, threads)
+            self._opened = _Opened(path, kernels, threads)
         except (ValueError, RuntimeError) as error:
             reason = reason_of(error).rstrip(".")
             raise ExportError(f"'{path}' is no TFLite file that LiteRT can run: {reason}.") from error
-        _check_static(path, self._first.input_details)
+        _check_static(path, self._opened.input_details)
         self.inputs = tuple(
             Spec(d["name"], tuple(None if n < 0 else int(n) for n in d["shape_signature"]), _dtype(d))
-            for d in self._first.input_details
+            for d in self._opened.input_details
         )
-        self.outputs = tuple(self._first.output_index)
+        self.outputs = tuple(self._opened.output_index)
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        if not self._fresh:
-            with self._lock:
-                return self._first.run(arrays) if self._first else {}
         with self._lock:
-            opened, self._first = self._first, None
-        return (opened or _Opened(self._path, self._kernels, 1)).run(arrays)
+            if not self._fresh:
+                return self._opened.run(arrays)
+            used, self._used = self._used, True
+        opened = _Opened(self._path, self._kernels, 1) if used else self._opened
+        return opened.run(arrays)
 
 
 class _Opened:
