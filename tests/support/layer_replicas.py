@@ -1,6 +1,6 @@
 """Synchronized statistics: train on several devices and compare with one device that sees the whole batch.
 
-layer_child.py calls `mirrored`, `Workers` and `sharded`; the last needs JAX as the backend and two devices.
+backend_child.py calls `mirrored`, `Workers` and `sharded`; the last needs JAX as the backend and two devices.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What the tools for norms in training give on the backend that runs, for layer_child.py to write."""
+"""What the tools for norms in training give on the backend that runs, for layer_results.py."""
 
 import keras
 import numpy as np

@@ -5,7 +5,11 @@ import pytest
 from keras_norms.export import fold, load, to_onnx, to_tflite
 
 tk = pytest.importorskip("tf_keras")
-pytestmark = [pytest.mark.runtime, pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.runtime,
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.usefixtures("answers_kept"),
+]
 L = tk.layers
 
 

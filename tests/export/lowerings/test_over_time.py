@@ -12,6 +12,7 @@ import keras_norms
 pytestmark = [
     pytest.mark.runtime,
     pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="forms of TensorFlow's operations"),
+    pytest.mark.usefixtures("answers_kept"),
 ]
 
 L = keras.layers
@@ -70,10 +71,14 @@ ONCE = {
 }
 
 
+@pytest.fixture(scope="module", params=[4, None])
+def every_layer(request):
+    return model_over_time(request.param)
+
+
 @pytest.mark.parametrize("suffix", EXPORTS)
-@pytest.mark.parametrize("steps", [4, None])
-def test_every_layer_is_written_once(steps, suffix, tmp_path):
-    report = EXPORTS[suffix](model_over_time(steps), tmp_path / f"m{suffix}")
+def test_every_layer_is_written_once(every_layer, suffix, tmp_path):
+    report = EXPORTS[suffix](every_layer, tmp_path / f"m{suffix}")
     assert report.verification.relative < 2e-5
     assert {kind: report.ops.get(kind) for kind in ONCE[suffix]} == ONCE[suffix]
 

@@ -1,25 +1,9 @@
-"""Runs every layer case on the backend that KERAS_BACKEND names and writes all results to an .npz file.
-
-KERAS_BACKEND=jax python layer_child.py results.npz
-
-Importing a backend takes seconds, so the replicas and workers of layer_replicas.py are tried in the same process; JAX
-needs two devices for them, which tests/layers/test_backends.py asks for.
-"""
-
-import sys
-import traceback
+"""What every layer case gives on the backend that runs: outputs, statistics and gradients, for backend_child.py."""
 
 import keras
-
-before = set(sys.modules)
-import keras_norms  # noqa: E402, F401 - before all others, to see what it imports
-
-IMPORTED = sorted(set(sys.modules) - before)
-
-import numpy as np  # noqa: E402
-from layer_cases import BN, BRN, CASES, GN, IN, LN, OPEN, Case, inputs, randomize  # noqa: E402
-from layer_replicas import Workers, mirrored, sharded  # noqa: E402
-from tool_results import results as tool_results  # noqa: E402
+import numpy as np
+import tool_results
+from layer_cases import BN, BRN, CASES, GN, IN, LN, OPEN, Case, inputs, randomize
 
 STEPS = 2
 MASKED = (
@@ -58,42 +42,36 @@ WIDE = (
 TWICE = (Case(BN, (4, 3, 5, 6)), Case(GN, (4, 5, 6), {"groups": 2}), Case(IN, (1, 1024, 8)), Case(LN, (8, 6)))
 
 
-def jax_caller(layer, call):
-    """layer(x) compiled as a whole, once: operation by operation, JAX compiles a thousand little programs."""
+def jax_results(layer, inference, training, steps, x, upstream, call):
+    """What `results` gives, in one compiled program: JAX compiles a thousand little ones operation by operation."""
     import jax
 
     @jax.jit
-    def run(trainable, state, x):
-        return layer.stateless_call(trainable, state, x, **call)
+    def everything(weights, state, steps, x, upstream):
+        found = {"inference": layer.stateless_call(weights, state, x, **inference)[0]}
+        for step, batch in enumerate(steps):
+            found[f"training{step}"], state = layer.stateless_call(weights, state, batch, **training)
+        y, pull, state = jax.vjp(
+            lambda x, weights: layer.stateless_call(weights, state, x, **call), x, weights, has_aux=True
+        )
+        dx, rest = pull(upstream.astype(y.dtype))
+        return found, state, [dx, *rest]
 
-    def apply(x):
-        trainable, state = layer.trainable_variables, layer.non_trainable_variables
-        y, updated = run([v.value for v in trainable], [v.value for v in state], x)
-        for variable, value in zip(state, updated, strict=True):
-            variable.assign(value)
-        return y
-
-    return apply
+    weights, state = ([v.value for v in vs] for vs in (layer.trainable_variables, layer.non_trainable_variables))
+    found, state, gradients = everything(weights, state, steps, x, upstream)
+    for variable, value in zip(layer.non_trainable_variables, state, strict=True):
+        variable.assign(value)
+    return found, gradients
 
 
-def caller(layer, call):
+def results(layer, inference, training, steps, x, upstream, call):
+    """The outputs of inference, then of training on each of the steps; and after them the gradients."""
     if keras.backend.backend() == "jax":
-        return jax_caller(layer, call)
-    return lambda x: layer(x, **call)
-
-
-def jax_gradients(layer, x, upstream, call):
-    import jax
-
-    state = [v.value for v in layer.non_trainable_variables]
-
-    @jax.jit
-    def run(x, weights):
-        y, pull = jax.vjp(lambda x, weights: layer.stateless_call(weights, state, x, **call)[0], x, weights)
-        return pull(upstream.astype(y.dtype))
-
-    dx, rest = run(x, [v.value for v in layer.trainable_variables])
-    return [dx, *rest]
+        return jax_results(layer, inference, training, steps, x, upstream, call)
+    found = {"inference": layer(x, **inference)}
+    found |= {f"training{i}": layer(batch, **training) for i, batch in enumerate(steps)}
+    gradients = tensorflow_gradients if keras.backend.backend() == "tensorflow" else torch_gradients
+    return found, gradients(layer, x, upstream, call)
 
 
 def tensorflow_gradients(layer, x, upstream, call):
@@ -146,59 +124,31 @@ def second_gradient(case):
 
 def run(case, mask=None, offset=0.5):
     """Everything a case gives: inference, a few training steps, the weights after them, and the gradients."""
-    backend = keras.backend.backend()
     layer = randomize(case.make(), case.shape)
     dtype = "float64" if layer.compute_dtype == "float64" else "float32"
     x, upstream = inputs(case.shape, dtype=dtype, offset=offset), inputs(case.shape, seed=5, dtype=dtype)
     masked = {} if mask is None else {"mask": mask}
-    results = {"inference": caller(layer, masked)(x)}
-    call = {"training": True, **masked} if case.has_batch_statistics else masked
-    if case.has_batch_statistics:
-        train = caller(layer, call)
-        for step in range(STEPS):
-            results[f"training{step}"] = train(inputs(case.shape, step, dtype, offset))
-        for weight in layer.weights:
-            results[weight.name] = keras.ops.convert_to_numpy(weight).copy()
-    gradients = {"jax": jax_gradients, "tensorflow": tensorflow_gradients, "torch": torch_gradients}[backend]
-    for i, gradient in enumerate(gradients(layer, x, upstream, call)):
-        results[f"gradient{i}"] = gradient
-    return {name: keras.ops.convert_to_numpy(keras.ops.cast(v, dtype)) for name, v in results.items()}
+    training = {"training": True, **masked}
+    learns = case.has_batch_statistics
+    steps = [inputs(case.shape, step, dtype, offset) for step in range(STEPS)] if learns else []
+    found, gradients = results(layer, masked, training, steps, x, upstream, training if learns else masked)
+    if learns:
+        found |= {weight.name: keras.ops.convert_to_numpy(weight) for weight in layer.weights}
+    found |= {f"gradient{i}": gradient for i, gradient in enumerate(gradients)}
+    return {name: keras.ops.convert_to_numpy(keras.ops.cast(v, dtype)) for name, v in found.items()}
 
 
-def refused():
-    """PyTorch has no replicas."""
-    BN(synchronized=True)
-
-
-def replicas():
-    """What goes wrong with replicas: a traceback, or an empty text. First of all, as TensorFlow must not have begun."""
-    try:
-        {"tensorflow": mirrored, "jax": sharded, "torch": refused}[keras.backend.backend()]()
-    except Exception:
-        return traceback.format_exc()
-    finally:
-        if keras.backend.backend() == "jax":
-            keras.distribution.set_distribution(None)
-    return ""
-
-
-def main(path):
-    workers = Workers() if keras.backend.backend() == "tensorflow" else None
-    wrong = {"replicas": replicas(), "workers": workers.wrong() if workers else ""}
+def layer_results():
+    """Name to array: the same on every backend."""
     mask = np.random.default_rng(3).random((4, 7)) < 0.6
     rows = [("plain", case, {}) for case in (*CASES[::2], *GHOSTS, *HALF, *WIDE)]
     rows += [("masked", case, {"mask": mask}) for case in MASKED]
     # At 10 a native kernel that takes E[x^2] - E[x]^2 is wrong by 4e-4.
     rows += [(f"far {offset:g}", case, {"offset": offset}) for case in FAR for offset in (10.0, 1e4)]
-    results = {}
+    found = {}
     for kind, case, setting in rows:
         for name, value in run(case, **setting).items():
-            results[f"{kind} {case.id} {name}"] = value
+            found[f"{kind} {case.id} {name}"] = value
     for case in TWICE:
-        results[f"twice {case.id}"] = keras.ops.convert_to_numpy(second_gradient(case))
-    results |= {f"tools {name}": np.asarray(value) for name, value in tool_results().items()}
-    np.savez(path, imported=IMPORTED, **wrong, **results)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+        found[f"twice {case.id}"] = keras.ops.convert_to_numpy(second_gradient(case))
+    return found | {f"tools {name}": np.asarray(value) for name, value in tool_results.results().items()}
