@@ -14,6 +14,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 
 from ...artifact.metadata_keys import MODEL, NAME, labels_of
 from . import standard_metadata as standard
+from .read_file import read_file
 
 _ENTRY = b"keras_norms"
 _DIGITS = 12  # of the hash, enough to tell the versions of a model apart
@@ -68,7 +69,7 @@ def _named(tensors: Sequence[int], entries: Sequence[Any]) -> list[str]:
 
 def read_metadata(path: Path) -> dict[str, str]:
     """The entries that this package wrote into the file; empty for a file of another tool."""
-    model = flatbuffer_utils.read_model(os.fspath(path))
+    model = read_file(path)
     for entry in model.metadata or []:
         if entry.name == _ENTRY:
             found = json.loads(bytes(model.buffers[entry.buffer].data))

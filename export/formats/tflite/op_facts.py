@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from pathlib import Path
 
 from ai_edge_litert.tools import flatbuffer_utils
 
+from .read_file import read_file
+
 
 def op_counts(path: Path) -> dict[str, int]:
-    model = flatbuffer_utils.read_model(os.fspath(path))
+    model = read_file(path)
     codes = [flatbuffer_utils.opcode_to_name(model, i) for i in range(len(model.operatorCodes))]
     counts = Counter(codes[op.opcodeIndex] for graph in model.subgraphs for op in graph.operators)
     return dict(sorted(counts.items()))
@@ -18,7 +19,7 @@ def op_counts(path: Path) -> dict[str, int]:
 
 def quantized_as(path: Path) -> str | None:
     """The mode of a file, read off the types of its tensors, those in loops and branches too; None for float32."""
-    model = flatbuffer_utils.read_model(os.fspath(path))
+    model = read_file(path)
     tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     kinds = {flatbuffer_utils.type_to_name(tensor.type) for tensor in tensors if tensor.quantization is not None}
     made = {

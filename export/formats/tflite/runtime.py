@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ai_edge_litert.tools import flatbuffer_utils
 
 from ...errors import ExportError, reason_of
 from ...model.spec import Spec
@@ -16,6 +15,7 @@ from ...worker.quiet import quiet_stderr
 from ..protocol import Runner
 from .flex_runner import FlexRunner, flex_ops
 from .interpreter import Kernels, open_interpreter
+from .read_file import read_file
 from .run_preserving import is_scaled, narrowed, widened
 
 _MOST_BYTES = 40_000
@@ -146,7 +146,7 @@ def _check_readable(path: Path) -> None:
     try:
         if path.read_bytes()[4:8] != b"TFL3":
             raise ValueError("it does not begin as one")
-        flatbuffer_utils.read_model(os.fspath(path))
+        read_file(path)
     except Exception as error:  # whatever the damaged part made the reader stumble over
         raise ExportError(
             f"'{path}' is no TFLite file that LiteRT can run: {reason_of(error)}. Export the model again."

@@ -63,9 +63,9 @@ def u_net():
 
 NETWORKS = {  # the suffix of its file, the batch norms, and those that fold
     "SpliceAI": (splice_ai, ".h5", 4, 2),
-    "mini-Xception": (mini_xception, ".keras", 4, 4),
-    "CRNN": (crnn, "", 1, 1),
-    "U-Net": (u_net, ".h5", 3, 3),
+    "mini-Xception": (mini_xception, ".h5", 4, 4),
+    "CRNN": (crnn, ".keras", 1, 1),
+    "U-Net": (u_net, "", 3, 3),
 }
 
 

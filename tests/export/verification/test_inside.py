@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras_norms.export import VerificationError, lowerings, to_onnx, to_tflite, verify
+from keras_norms.export.verification import reach as reach_module
 from keras_norms.export.verification.inside.found_values import Values
 from models import randomize
 
@@ -133,6 +134,17 @@ def test_how_far_from_zero_a_file_holds_is_told_beside_the_model(tmp_path):
     assert reach.artifact >= 1e3
     assert 30 <= reach.model <= 3e3
     assert "Keras itself up to a mean of" in str(reach)
+
+
+@pytest.mark.runtime
+@pytest.mark.parametrize("last", ["rows", "sum"])
+def test_means_that_run_together_tell_what_each_tells_alone(last, tmp_path, monkeypatch, read_here):
+    x = keras.Input((8, 8, 8), name="x")
+    y = L.GroupNormalization(2)(x)
+    model = keras.Model(x, y if last == "rows" else keras.ops.sum(y, axis=0))
+    together = to_onnx(model, tmp_path / "m.onnx").verification.reach
+    monkeypatch.setattr(reach_module, "_NUMBERS_AT_ONCE", 1)
+    assert verify(model, tmp_path / "m.onnx").reach == together
 
 
 @pytest.mark.runtime

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert.tools import flatbuffer_utils
+
+from ..read_file import read_file
 
 _MOST_VALUES = 16
 
@@ -42,7 +43,7 @@ class Node:
 
 def nodes(path: Path) -> list[Node]:
     """The operations of the main graph in the order in which they run."""
-    model = flatbuffer_utils.read_model(os.fspath(path))
+    model = read_file(path)
     graph = model.subgraphs[0]
     constants = {i for i, tensor in enumerate(graph.tensors) if model.buffers[tensor.buffer].data is not None}
     found = []
