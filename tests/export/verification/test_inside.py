@@ -139,12 +139,17 @@ def test_how_far_from_zero_a_file_holds_is_told_beside_the_model(tmp_path):
 @pytest.mark.runtime
 @pytest.mark.parametrize("last", ["rows", "sum"])
 def test_means_that_run_together_tell_what_each_tells_alone(last, tmp_path, monkeypatch, read_here):
+    """Up to one step: kernels sum a batch of other rows in another order, and the last step may hang on that."""
     x = keras.Input((8, 8, 8), name="x")
     y = L.GroupNormalization(2)(x)
     model = keras.Model(x, y if last == "rows" else keras.ops.sum(y, axis=0))
     together = to_onnx(model, tmp_path / "m.onnx").verification.reach
     monkeypatch.setattr(reach_module, "_NUMBERS_AT_ONCE", 1)
-    assert verify(model, tmp_path / "m.onnx").reach == together
+    alone = verify(model, tmp_path / "m.onnx").reach
+    steps = [0.0, *reach_module.MEANS].index
+    for one, other in ((alone.artifact, together.artifact), (alone.model, together.model)):
+        assert abs(steps(one) - steps(other)) <= 1
+    assert together.artifact > 0
 
 
 @pytest.mark.runtime
