@@ -133,16 +133,27 @@ def code_of(text: str, what: str) -> CodeType:
 def _of_this_python(code: CodeType) -> bool:
     """Whether every instruction is one of this Python, with the space behind it that this Python leaves."""
     try:
-        instructions = list(dis.get_instructions(code, show_caches=True))
+        instructions = list(dis.get_instructions(code))
+        written_here = _has_marks(code, instructions)
     except (IndexError, KeyError, ValueError, TypeError):
         return False
-    if not instructions or any(each.opname.startswith("<") for each in instructions):
-        return False
-    if sys.version_info >= (3, 11) and not any(each.opname == "RESUME" for each in instructions[:5]):
-        return False
-    caches = [each for each in instructions if each.opname == "CACHE"]
     within = [each for each in code.co_consts if isinstance(each, CodeType)]
-    return all(code.co_code[each.offset] == 0 for each in caches) and all(_of_this_python(each) for each in within)
+    known = bool(instructions) and not any(each.opname.startswith("<") for each in instructions)
+    return known and written_here and all(_of_this_python(each) for each in within)
+
+
+def _has_marks(code: CodeType, instructions: list[dis.Instruction]) -> bool:
+    """What versions differ in: where lines are noted, RESUME at the start, and zeros in or behind instructions."""
+    if sys.version_info < (3, 11):
+        bare = [each for each in instructions if each.opcode < dis.HAVE_ARGUMENT]
+        all_lines = sum(code.co_linetable[::2]) == len(code.co_code)  # until 3.9 it told of changes of the line alone
+        return all_lines and all(code.co_code[each.offset + 1] == 0 for each in bare)
+    if not any(each.opname == "RESUME" for each in instructions[:5]):
+        return False
+    if sys.version_info < (3, 13):
+        spaces = [each for each in dis.get_instructions(code, show_caches=True) if each.opname == "CACHE"]
+        return all(code.co_code[each.offset] == 0 for each in spaces)
+    return all(not any(data) for each in instructions for _, _, data in each.cache_info or ())
 
 
 def check_code(config: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from functools import wraps
 from typing import Any
 
 import keras
+import numpy as np
 
 from ..folding.batch_norms import is_batch_norm
 from ..lowerings import LOWERINGS
@@ -36,8 +38,10 @@ class Call:
     """One call of a layer: its float outputs, and which earlier calls made what it takes.
 
     Of a norm that takes statistics also the layer itself and what it takes, unless that is masked. `layer` is the name
-    that a user knows, for a part of one of Keras' layers that of the layer; such parts and models are not `whole`. An
-    `affine` one multiplies and adds constants, into which a converter merges those of a norm before it.
+    that a user knows, for a part of one of Keras' layers that of the layer; such parts and models are not `whole`. A
+    `linear` one multiplies and adds constants, into which those of a norm before it may have been merged, and one that
+    `passes` only moves or joins what it takes. Of a norm that is called step by step over time, `all_steps` is what it
+    takes in all steps, as the batch that an artifact may make of them.
     """
 
     layer: str
@@ -46,8 +50,10 @@ class Call:
     takes: set[int] = field(default_factory=set)
     norm: Any = None
     taken: Any = None
+    all_steps: Any = None
     whole: bool = True
-    affine: bool = False
+    linear: bool = False
+    passes: bool = False
 
 
 @contextmanager
@@ -63,7 +69,10 @@ def recording(model: keras.Model) -> Iterator[list[Call]]:
 
         @wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
+            before = len(calls)
             results = original(*args, **kwargs)
+            if isinstance(layer, keras.layers.TimeDistributed):
+                _join_steps(calls[before:])
             tensors = [y for y in keras.tree.flatten(results) if keras.ops.is_tensor(y)]
             # What a nested model gives is what its last layer gives.
             known = [*keras.tree.flatten((args, kwargs)), *tensors]
@@ -78,7 +87,7 @@ def recording(model: keras.Model) -> Iterator[list[Call]]:
             floats = [y for y in arrays if y.dtype.kind == "f" and y.size > 1]
             whole = id(layer) not in inner and not isinstance(layer, keras.Model)
             made = Call(inner.get(id(layer), layer).name, isinstance(layer, _NORMS), floats, takes, whole=whole)
-            made.affine = isinstance(layer, _CONSTANT_AFFINE) or is_batch_norm(layer)
+            made.linear, made.passes = _is_linear(layer), _passes(layer)
             if takes_statistics(layer) and floats and len(args) == 1 and kwargs.get("mask") is None:
                 made.norm, made.taken = layer, keras.ops.convert_to_numpy(args[0])
             calls.append(made)
@@ -88,3 +97,25 @@ def recording(model: keras.Model) -> Iterator[list[Call]]:
 
     with patched_calls(layers_below(model), record):
         yield calls
+
+
+def _is_linear(layer: keras.Layer) -> bool:
+    has_kernel = any(hasattr(layer, name) for name in ("kernel", "depthwise_kernel"))
+    return has_kernel or isinstance(layer, _CONSTANT_AFFINE) or is_batch_norm(layer)
+
+
+def _passes(layer: keras.Layer) -> bool:
+    return not layer.weights and not type(layer).__module__.startswith("keras.src.layers.activations")
+
+
+def _join_steps(calls: list[Call]) -> None:
+    """Let each norm among the calls of one layer over time know what it takes in all steps, as a batch of N T."""
+    steps = defaultdict(list)
+    for call in calls:
+        if call.norm is not None:
+            steps[id(call.norm), call.taken.shape].append(call)
+    for alike in steps.values():
+        taken = np.stack([call.taken for call in alike], axis=1)
+        at_once = taken.reshape(-1, *taken.shape[2:])
+        for call in alike:
+            call.all_steps = at_once

@@ -9,6 +9,7 @@ are not looked for; the outputs answer for them.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import NamedTuple
 
 import keras
@@ -39,18 +40,32 @@ class Judged(NamedTuple):
 
 def judge_norms(calls: list[Call], values: Values) -> list[Judged]:
     """What came of each norm that was found in the artifact."""
-    judged = []
+    judged, at_once, merges = [], set(), _may_merge(calls)
     for i, call in enumerate(calls):
-        if call.norm is None:
+        if call.norm is None or id(call.all_steps) in at_once:
             continue
-        taken_by = [other for other in calls if i in other.takes]
-        merges = bool(taken_by) and all(other.affine for other in taken_by)
+        feeds = [] if call.all_steps is None else values.within(call.all_steps, _INPUT)
+        if feeds:
+            at_once.add(id(call.all_steps))
         # Where an input hardly varies, several values are near to it: the norm may have been fed with any of them.
-        tried = [_judged(call, fed, values, merges) for fed in values.within(call.taken, _INPUT)[:_FEW]]
+        feeds = feeds or values.within(call.taken, _INPUT)
+        tried = [_judged(call, fed, values, merges[i]) for fed in feeds[:_FEW]]
         best = min(tried, key=lambda one: one.relative / one.allowed, default=None)
         if best is not None and best.of_spread <= _OUTPUT:
             judged.append(best)
     return judged
+
+
+def _may_merge(calls: list[Call]) -> list[bool]:
+    """Whether all that takes what a call gives may have its constants: at once, or behind what only moves them."""
+    users = defaultdict(list)
+    for k, call in enumerate(calls):
+        for i in call.takes:
+            users[i].append(k)
+    merges = [False] * len(calls)
+    for i in reversed(range(len(calls))):
+        merges[i] = bool(users[i]) and all(calls[k].linear or (calls[k].passes and merges[k]) for k in users[i])
+    return merges
 
 
 def _judged(call: Call, fed: np.ndarray, values: Values, merges: bool) -> Judged:

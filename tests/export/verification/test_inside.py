@@ -176,6 +176,31 @@ def test_a_norm_whose_constants_merge_with_the_next_ones_is_still_judged(after, 
 
 
 @pytest.mark.runtime
+def test_a_norm_whose_constants_move_through_a_join_into_a_kernel_is_still_judged(tmp_path, read_here):
+    x = keras.Input((4, 4, 3))
+    norm = keras_norms.InstanceNormalization(scale=False, beta_initializer=keras.initializers.Constant(0.05))
+    y = L.BatchNormalization()(L.Concatenate()([norm(x), x]))
+    model, path = randomize(keras.Model(x, L.Conv2D(2, 1, activation="softplus")(y))), tmp_path / "m.onnx"
+    norm.beta.assign([0.05, -0.05, 0.02])
+    assert to_onnx(model, path).verification.inside.norms == 1
+    norm.epsilon *= 2
+    assert not verify(model, path).ok
+
+
+@pytest.mark.runtime
+@pytest.mark.parametrize(("export", "suffix"), EXPORTS)
+def test_a_norm_over_time_is_judged_as_the_file_computes_it(export, suffix, tmp_path, read_here):
+    """What one step takes may be found too, in a recurrent layer before it; what the norm makes of it is not."""
+    x = keras.Input((5, 4), batch_size=2)
+    norm = L.LayerNormalization()
+    y = L.TimeDistributed(norm)(L.LSTM(3, unroll=True, return_sequences=True)(x))
+    model, path = randomize(keras.Model(x, L.Activation("relu6")(y))), tmp_path / f"m{suffix}"
+    assert export(model, path).verification.inside.norms == 1
+    norm.epsilon *= 4
+    assert not verify(model, path).ok
+
+
+@pytest.mark.runtime
 def test_an_output_that_only_wide_inputs_move_is_compared_on_these(tmp_path):
     x = keras.Input((4,))
     net = {far: keras.Model(x, L.ReLU(threshold=far, name="y")(x * 1.0)) for far in (5.0, 5.5)}
