@@ -117,7 +117,7 @@ def conv_transpose(for_tflite: bool) -> Callable[[Operation], Operation]:
 def _as_convolution(x: Any, kernel: Any, padding: str, apart: tuple[int, ...]) -> Any:
     """A transposed convolution in steps of one: a convolution of the padded input with the kernel turned around."""
     rank = len(apart)
-    turned = ops.swapaxes(ops.flip(kernel, axis=tuple(range(rank))), -1, -2)
+    turned = ops.swapaxes(tf.reverse(kernel, list(range(rank))), -1, -2)
     around = [[0, 0]]
     for size, step in zip(kernel.shape, apart, strict=False):
         reach = (size - 1) * step

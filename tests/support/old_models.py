@@ -6,6 +6,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from versions import HAS_RENORM
 
 tf = pytest.importorskip("tensorflow")
 tk = pytest.importorskip("tf_keras")
@@ -122,7 +123,7 @@ CASES = {
     "batch norm over all axes": lambda: chain(L.BatchNormalization(axis=[1, 2, 3])),
     "synchronized batch norm": lambda: chain(L.experimental.SyncBatchNormalization()),
     "virtual batches": lambda: chain(version_1(virtual_batch_size=2)),
-    "renorm": lambda: chain(version_1(renorm=True)),
+    **({"renorm": lambda: chain(version_1(renorm=True))} if HAS_RENORM else {}),
     "layer norms": lambda: chain(L.LayerNormalization(), L.LayerNormalization(axis=[1, 2], center=False, scale=False)),
     "axes without weights": lambda: chain(L.Softmax(axis=[1, 2]), L.UnitNormalization(axis=[1, 2]), shape=ROWS),
     "group norm": lambda: chain(L.GroupNormalization(groups=2)),

@@ -5,4 +5,5 @@ from packaging.version import Version
 
 KERAS = Version(keras.__version__)
 HAS_RENORM = Version("3.15") <= KERAS  # keras.layers.BatchNormalization(renorm=True)
+RENORM = {"renorm": True} if HAS_RENORM else {}
 SORTS_AXES = Version("3.15") <= KERAS  # keras.layers.LayerNormalization(axis=[-1, -2])
