@@ -182,8 +182,7 @@ def test_verify_says_no_to_another_models_artifact(changed, exported):
     text = run("verify", changed / "changed.keras", exported[0] / "b.onnx", code=1).stdout
     assert "does NOT reproduce its model" in text
     assert "'logits' differs" in text
-    report = json.loads(run("verify", changed / "changed.keras", exported[0] / "b.onnx", "--json", code=1).stdout)
-    assert report["ok"] is False
+    assert "The first layer that diverges is" in text
 
 
 def test_formats_and_modes_are_those_of_the_targets():

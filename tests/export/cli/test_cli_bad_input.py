@@ -2,6 +2,7 @@
 
 import errno
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,8 @@ def test_an_artifact_that_does_not_verify_is_not_written(files, changed, tmp_pat
     monkeypatch.setattr(
         TFLiteFormat, "convert", lambda self, conversion, *_: (Path(conversion.path).write_bytes(artifact), ())[1]
     )
+    judge = sys.modules["keras_norms.export.pipeline.judge"]
+    monkeypatch.setattr(judge, "first_divergence", lambda *_: "logits")  # it would convert once more
     target = tmp_path / "a.tflite"
     if existing:
         target.write_text(existing)

@@ -5,7 +5,6 @@ The operations that are left are compared, and the numbers with those before.
 
 import inspect
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -135,7 +134,15 @@ def test_the_check_tells_rounding_from_change(got, fails, monkeypatch):
     )
     outcome = pytest.raises(PassError) if fails else pytest.MonkeyPatch.context()
     with outcome:
-        checker.check("any", SimpleNamespace(), ())
+        checker.check("any", parsed(CASES["min_as_clip"].stays), ())
+
+
+def test_a_graph_that_a_pass_left_alone_does_not_run_again(monkeypatch):
+    checker = PassChecker(parsed(GRAPH))
+    monkeypatch.setattr("keras_norms.export.formats.onnx.passes.check_passes._run", lambda *_: {})
+    checker.check("any", parsed(GRAPH), ())
+    with pytest.raises(KeyError):
+        checker.check("any", parsed(CASES["min_as_clip"].stays), ())
 
 
 def test_the_log_names_each_pass_and_why_it_left_a_node(monkeypatch, tmp_path):
