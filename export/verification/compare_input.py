@@ -51,11 +51,12 @@ class Comparison:
     scales: OutputScales
 
     def checks(
-        self, case: Probe, expected: Reference, runs: Iterator[dict[str, Arrays]]
+        self, case: Probe, expected: Reference, runs: Iterator[dict[str, Arrays]], wrong_on: str | None = None
     ) -> tuple[list[Check], list[str]]:
         """What came of one input, and why some outputs, or all, cannot be judged by their numbers on it.
 
-        `runs` gives what every runtime computes on the next input that can be used.
+        `runs` gives what every runtime computes on the next input that can be used; `wrong_on` is an input that has
+        shown that the file is wrong.
         """
         reason = why_unusable(case, expected)
         if reason:
@@ -67,7 +68,10 @@ class Comparison:
             layer = overflowing_layer(self.facts, case.arrays)
             if layer:
                 return [], [f": '{layer}' gives infinite numbers on it"]
-        rounded = self._rounding(case, expected, measured)
+        unexplained = self._asks_for_rounding(case, measured)
+        if unexplained and wrong_on:
+            return [], [f": it is off, and what rounding does to it was not measured: '{wrong_on}' is wrong already"]
+        rounded = self._rounding(case, expected, measured) if unexplained else None
         exceeded = {found.output for found in measured if found.distance.relative > self.tolerance.share}
         useless = self._useless(case, expected, rounded, exceeded) if rounded else {}
         found = [self._check(case, expected, one, rounded, one.output in useless) for one in measured]
@@ -149,12 +153,14 @@ class Comparison:
             measured.append(_Measured(runtime, i, found, broken if case.judged_for == "finite" else problem, broken))
         return measured
 
-    def _rounding(self, case: Probe, expected: Reference, measured: list[_Measured]) -> Rounding | None:
-        """How far rounding moves the model. It takes more runs of the model only where the tolerance is exceeded."""
+    def _asks_for_rounding(self, case: Probe, measured: list[_Measured]) -> bool:
+        """Whether rounding may explain what is off."""
         exceeded = any(found.distance.relative > self.tolerance.share for found in measured)
         by_ratio = self.mode is not None and not self.tolerance.given
-        if not exceeded or by_ratio or case.judged_for == "finite" or self.tolerance.is_law(case):
-            return None
+        return exceeded and not (by_ratio or case.judged_for == "finite" or self.tolerance.is_law(case))
+
+    def _rounding(self, case: Probe, expected: Reference, measured: list[_Measured]) -> Rounding:
+        """How far rounding moves the model, in up to twenty more runs of it."""
 
         def measure(outputs: Arrays, others: Arrays) -> list[float]:
             return expected.measure(outputs, others, self.scales.on(case))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.tools import flatbuffer_utils
 from keras_norms.export import ExportError, to_onnx, to_tflite, verify
+from keras_norms.export.verification import compare_input
 from models import NORMS, image_net, randomize
 
 import keras_norms
@@ -211,3 +212,17 @@ def test_a_nested_and_subclassed_model_has_its_layer_named(tmp_path):
     report = verify(model, file.save(tmp_path / "broken.onnx"))
     assert not report.ok
     assert report.first_divergence == ("conv_1" if sizes[0] == (8, 8, 3, 3) else "conv_0"), sizes
+
+
+def test_rounding_is_not_measured_on_once_a_file_is_wrong(net, files, tmp_path, monkeypatch):
+    """Each measure runs the model up to twenty times."""
+    measured, own = [], compare_input.rounding
+    monkeypatch.setattr(compare_input, "rounding", lambda *args: (measured.append(args), own(*args))[1])
+    file = File(files / "net.onnx")
+    file.weights(4, 1, lambda kernel: kernel * 1.01)
+    report = verify(net, file.save(tmp_path / "m.onnx"))
+    assert not report.ok
+    assert len(measured) == 1
+    told = [reason for reason in report.skipped if "'random, batch 1' is wrong already" in reason]
+    assert len(told) >= 3
+    assert all(check.ok for check in report.checks if check.case in {reason.partition(":")[0] for reason in told})
