@@ -1,9 +1,10 @@
 """Convolutions in forms for a file, where converters have none or a wrong one.
 
 conv                     of volumes in groups: each group by itself. Keras compiles it for XLA, and converters lose the
-                         groups. Of rows and volumes channels first, for TFLite: between two transposes. Of volumes
-                         dilated, for TFLite: the operation that TensorFlow itself cannot run. Padded on one side of two
-                         numbers, for TFLite: the padding by itself. A dilation of one number: none
+                         groups. Of rows, volumes and dilated images channels first, for TFLite: between two
+                         transposes. Of volumes dilated, for TFLite: the operation that TensorFlow itself cannot run.
+                         Padded on one side of two numbers, for TFLite: the padding by itself. A dilation of one
+                         number: none
 conv_transpose           channels first: between two transposes. Dilated, for TFLite: a convolution
 add                      of a bias to rows or volumes channels first: Keras makes a BiasAdd of it, at which TFLite's
                          converter fails. Where there are as many columns as channels, Keras adds the bias along the
@@ -37,10 +38,11 @@ def conv(for_tflite: bool) -> Callable[[Operation], Operation]:
             first, rank = is_first(data_format), len(inputs.shape)
             groups = (inputs.shape[1 if first else -1] or 0) // kernel.shape[-2]
             dilation_rate = _moving(kernel, each(dilation_rate, rank - 2))
-            dilated = rank == 5 and for_tflite and max(each(dilation_rate, 3)) > 1
+            apart = for_tflite and max(dilation_rate) > 1
+            dilated, turned = apart and rank == 5, first and for_tflite and (apart or rank != 4)
             if for_tflite and padding == "same" and _covers_two(inputs, kernel, strides, dilation_rate, first):
                 inputs, padding = _padded_behind(inputs, first), "valid"
-            if not dilated and not (rank == 5 and groups > 1) and not (rank != 4 and first and for_tflite):
+            if not (dilated or turned or (rank == 5 and groups > 1)):
                 return original(inputs, kernel, strides, padding, data_format, dilation_rate)
             x, by_group = channels_last(inputs, data_format), rank == 5 and groups > 1
             parts = ops.split(x, groups, axis=-1) if by_group else [x]

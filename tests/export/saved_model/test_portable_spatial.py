@@ -165,6 +165,7 @@ def everything():
             "volume_first": L.Conv3D(3, 2, strides=2, **first)(volume),
             "dilated": L.Conv3D(3, 2, dilation_rate=2, padding="same")(volume),
             "conv_first": L.Conv1D(3, 2, **first)(row),
+            "dilated_first": L.Conv2D(2, (3, 2), dilation_rate=(2, 1), **first)(image),
             "separable_first": L.SeparableConv1D(3, 2, **first)(row),
             "transposed_first": L.Conv1DTranspose(3, 2, strides=2, **first)(row),
             "transposed_dilated": L.Conv2DTranspose(3, 3, dilation_rate=2, padding="same")(image),
