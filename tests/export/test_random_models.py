@@ -126,13 +126,15 @@ def test_shrinking_tries_no_model_that_keras_does_not_make(monkeypatch):
 
 def test_the_judge_sees_what_is_wrong():
     y = np.ones((2, 3), np.float32)
-    assert difference([y], [y], [y]) is None
-    assert difference([y + 9e-5], [y], [y]) is None
-    assert "off by 2.0e-04" in difference([y + 2e-4], [y], [y])
-    assert difference([y + 2e-4], [y], [y + 1e-4]) is None  # as far as the model itself rounds
-    assert "off by nan" in difference([y * np.nan], [y], [y])
-    assert "has shape (3, 2)" in difference([y.T], [y], [y])
-    assert "2 outputs instead of 1" in difference([y, y], [y], [y])
+    assert difference([y], [y], [y], [1.0]) is None
+    assert difference([y + 9e-5], [y], [y], [1.0]) is None
+    assert "off by 2.0e-04" in difference([y + 2e-4], [y], [y], [1.0])
+    assert difference([y + 2e-4], [y], [y + 1e-4], [1.0]) is None  # as far as the model itself rounds
+    assert difference([0 * y], [1e-9 * y], [1e-9 * y], [1.0]) is None  # it reaches more than that
+    assert "off by 1.0e+00" in difference([0 * y], [1e-9 * y], [1e-9 * y], [1e-4])
+    assert "off by nan" in difference([y * np.nan], [y], [y], [1.0])
+    assert "has shape (3, 2)" in difference([y.T], [y], [y], [1.0])
+    assert "2 outputs instead of 1" in difference([y, y], [y], [y], [1.0])
 
 
 def test_without_float64_a_rounding_step_shows_how_far_a_model_rounds():

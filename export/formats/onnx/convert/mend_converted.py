@@ -56,3 +56,30 @@ def mend_transposed(graph: Any) -> None:
         if any(added):
             node.set_attr("pads", [0 if added[i % len(added)] else pad for i, pad in enumerate(pads)])
             node.set_attr("output_padding", added)
+
+
+def mend_gemms(graph: Any) -> None:
+    """alpha A B + beta C with a row of factors for alpha or beta: operators of their own, since Gemm's are numbers.
+
+    tf2onnx takes constants of shape [1, n] for numbers: those of a batch norm behind a dense layer, for example.
+    """
+    for node in [node for node in graph.get_nodes() if node.type == "Gemm"]:
+        alpha, beta = (node.get_attr_value(name) for name in ("alpha", "beta"))
+        if not (isinstance(alpha, list) or isinstance(beta, list)):
+            continue
+        (a, b, c), known = node.input, {"shapes": [graph.get_shape(node.output[0])]}
+        known["dtypes"] = [graph.get_dtype(node.output[0])]
+        turned = {name: node.get_attr_value(name) or 0 for name in ("transA", "transB")}
+        outputs, name = node.output, node.name
+        graph.remove_node(name)
+        product = graph.make_node("Gemm", [a, b], attr=turned, **known).output[0]
+        parts = [_times(graph, alpha, product), _times(graph, beta, c)]
+        graph.make_node("Add", parts, name=name, outputs=outputs, **known)
+
+
+def _times(graph: Any, factors: Any, x: str) -> str:
+    if factors is None:
+        return x
+    const = graph.make_const(f"{x}/factors", np.array(factors, np.float32))
+    product: str = graph.make_node("Mul", [x, const.output[0]]).output[0]
+    return product

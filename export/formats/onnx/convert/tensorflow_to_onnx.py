@@ -12,7 +12,7 @@ from tensorflow.core.framework import graph_pb2
 
 from ....saved_model.frozen_graph import FILE, frozen, inputs_and_outputs, read_frozen
 from .large_weights import large_weights, reads_as_inputs
-from .mend_converted import mend_resizes, mend_transposed
+from .mend_converted import mend_gemms, mend_resizes, mend_transposed
 from .mend_saved_model import add_states, let_inline, tell_branches_shapes
 from .missing_operators import HANDLERS
 from .tf2onnx_imports import optimizer, tf2onnx, tf_loader
@@ -50,6 +50,7 @@ def from_tensorflow(
             )
         mend_resizes(converted)
         mend_transposed(converted)
+        mend_gemms(converted)
         kept = {name: make for name, make in optimizer._get_optimizers().items() if name not in _LEFT_OUT}
         proto = optimizer.optimize_graph(converted, catch_errors=False, optimizers=kept).make_model("keras")
     return proto, {name: variable.numpy() for name, variable in weights.items()}

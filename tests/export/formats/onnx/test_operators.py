@@ -1,4 +1,4 @@
-"""Recurrent layers, attention and GELU are the operators that ONNX has for them."""
+"""Recurrent layers, attention, GELU and matrix products are the operators that ONNX has for them."""
 
 import keras
 import numpy as np
@@ -7,6 +7,8 @@ import pytest
 from keras_norms.export import to_onnx
 from models import randomize
 from onnx_files import chain, counted, run_as_written
+
+import keras_norms
 
 pytestmark = pytest.mark.runtime
 
@@ -111,3 +113,15 @@ def test_a_free_batch_of_images_resized_by_a_ratio_that_rounds_down(tmp_path):
     inputs = keras.Input((3, 3, 2))
     model = keras.Model(inputs, keras.layers.Resizing(5, 4)(inputs))
     assert to_onnx(model, tmp_path / "m.onnx").verification.ok
+
+
+@pytest.mark.parametrize("batch_size", [1, None])
+def test_constants_behind_a_dense_layer_that_is_used_twice(batch_size, tmp_path):
+    """They stay where they are, and tf2onnx takes them for the one factor of its matrix product."""
+    x = keras.Input((8,))
+    y = keras.layers.Dense(8, use_bias=False)(x)
+    z = keras.layers.Normalization(mean=np.linspace(-1, 1, 8), variance=np.linspace(1, 2, 8))(y)
+    model = randomize(keras.Model(x, keras.layers.Maximum()([keras_norms.BatchNormalization()(y), z, y])))
+    report = to_onnx(model, tmp_path / "m.onnx", batch_size=batch_size)
+    assert report.verification.relative < 2e-6
+    assert report.ops.get("Gemm", 0) + report.ops.get("MatMul", 0) == 1
