@@ -72,7 +72,9 @@ def mend_gemms(graph: Any) -> None:
         turned = {name: node.get_attr_value(name) or 0 for name in ("transA", "transB")}
         outputs, name = node.output, node.name
         graph.remove_node(name)
-        product = graph.make_node("Gemm", [a, b], attr=turned, **known).output[0]
+        alike = (each for each in graph.get_nodes() if each.type == "MatMul" and list(each.input) == [a, b])
+        same = None if any(turned.values()) else next(alike, None)  # for others that take it
+        product = (same or graph.make_node("Gemm", [a, b], attr=turned, **known)).output[0]
         parts = [_times(graph, alpha, product), _times(graph, beta, c)]
         graph.make_node("Add", parts, name=name, outputs=outputs, **known)
 
