@@ -15,7 +15,7 @@ from keras_norms_cli.commands import cli
 
 NORMS = ("batch norm", "group norm")  # one that folds and one that stays; the others differ in their layer only
 # A stem and both kinds of residual block, and images enough to tell a right file from a wrong one.
-WIDTHS, CONVOLUTIONS, IMAGES = (8, 16), 6, 150
+WIDTHS, CONVOLUTIONS, IMAGES, TRAINED_ON = (8, 16), 6, 150, 640
 ONE_IMAGE = 1.5 / IMAGES
 STEMS = [f"{norm.replace(' ', '_')}_{size}" for size in (32, 2) for norm in NORMS]
 
@@ -26,7 +26,11 @@ def demo(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "NORMS", NORMS)
         patch.setattr(training, "residual_cnn", partial(network.residual_cnn, widths=WIDTHS))
-        patch.setattr(data, "load", partial(data.load, test_size=IMAGES))
+        digits = data.load(test_size=IMAGES)
+        few = digits._replace(
+            train_images=digits.train_images[:TRAINED_ON], train_labels=digits.train_labels[:TRAINED_ON]
+        )
+        patch.setattr(data, "load", lambda: few)
         result = CliRunner().invoke(cli, ["demo", "--quick", "--out", str(out)])
     assert result.exit_code == 0, result.output
     assert result.stderr == ""
