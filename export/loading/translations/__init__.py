@@ -19,6 +19,7 @@ from . import (
     known_classes,
     locally_connected,
     masks,
+    masks_within_steps,
     multi_gpu,
     norms_of_others,
     recurrent,
@@ -143,6 +144,20 @@ TRANSLATIONS: tuple[Translation, ...] = (
         _SAME,
         tf_op_layers.apply,
     ),
+    Translation(
+        "axes out of order",
+        _OLD,
+        "Keras 3 puts the axes of a layer norm in order; gamma and beta hold the same numbers in the same order",
+        _SAME,
+        axes.of_layer_norm,
+    ),
+    Translation(
+        "two ways",
+        _OLD,
+        "in Keras 3 the second layer of a Bidirectional goes backwards, also where the first does",
+        _SAME,
+        recurrent.bidirectional,
+    ),
     Translation("GRU reset", _OLD, "the default of reset_after was False, now True", _SAME, recurrent.apply),
     Translation(
         "locally connected layers",
@@ -157,6 +172,14 @@ TRANSLATIONS: tuple[Translation, ...] = (
         "masks were joined by 'and', now by 'or', and some layers dropped them; registered layers do as Keras 2 did",
         _SAME,
         masks.apply,
+    ),
+    # After "masks", which says of each layer whether its model masks anything.
+    Translation(
+        "masks within steps",
+        _OLD,
+        "TimeDistributed asked its layer what is masked; a registered layer does as Keras 2's did",
+        _SAME,
+        masks_within_steps.apply,
     ),
     Translation("activation layers", _OLD, "the same functions have other names", _SAME, activations.apply),
     Translation(

@@ -1,10 +1,11 @@
-"""Recurrent layers: GRU before `reset_after`, and those that ran in cuDNN only."""
+"""Recurrent layers: GRU before `reset_after`, those that ran in cuDNN only, Bidirectional of one that goes back."""
 
 from __future__ import annotations
 
+import copy
 import re
 
-from ..config_tree import Entry, stock_class
+from ..config_tree import Entry, is_entry, name_of, stock_class
 from ..writer import Writer
 
 
@@ -27,3 +28,17 @@ def apply(entry: Entry, writer: Writer) -> bool:
         config["reset_after"] = False
         return True
     return False
+
+
+def bidirectional(entry: Entry, writer: Writer) -> bool:
+    """Give the second layer of a Bidirectional whose first goes backwards: Keras 3 would let both go backwards."""
+    config = entry["config"]
+    if entry["class_name"] != "Bidirectional" or is_entry(config.get("backward_layer")):
+        return False
+    first = config["layer"]
+    if not is_entry(first) or not first["config"].get("go_backwards"):
+        return False
+    second = copy.deepcopy(first)
+    second["config"].update(go_backwards=False, name=f"backward_{name_of(first)}")
+    config["backward_layer"] = second
+    return True

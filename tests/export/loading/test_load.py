@@ -56,6 +56,7 @@ def test_each_translation_has_a_case(tmp_path):
         "weight norm",
         "spectral norm",
         "masks",
+        "masks within steps",
         "norms of others",
         "copies on several GPUs",
         "classes of known packages",
