@@ -46,6 +46,8 @@ def _call(node: Any, first: dict[str, int], class_name: str) -> Any:
     tensors, kwargs = _tensors(node, first)
     if isinstance(tensors, list) and len(tensors) == 1 and class_name not in _TAKE_LISTS:
         tensors = tensors[0]
+    if _TAKE_STATES.fullmatch(class_name):  # what Keras 2 put into the list of tensors, or left out
+        kwargs = {key: value for key, value in kwargs.items() if value is not None}
     if isinstance(tensors, list) and _TAKE_STATES.fullmatch(class_name):
         return {"args": tensors[:1], "kwargs": {**_arguments(kwargs, first), "initial_state": tensors[1:]}}
     return {"args": [tensors], "kwargs": _arguments(kwargs, first)}

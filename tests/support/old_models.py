@@ -47,6 +47,12 @@ def states():
     return tk.Model([a, b], L.LSTM(3)(b, initial_state=[h, c]))
 
 
+def two_way_states():
+    x = tk.Input(ROWS)
+    _, *found = L.Bidirectional(L.LSTM(2, return_state=True))(x)
+    return tk.Model(x, L.Bidirectional(L.LSTM(2))(x, initial_state=found))
+
+
 def attention():
     a, b = tk.Input(ROWS), tk.Input(ROWS)
     made = [L.MultiHeadAttention(2, 3)(a, value=b), L.Attention(use_scale=True)([a, b]), L.AdditiveAttention()([a, b])]
@@ -94,6 +100,7 @@ CASES = {
     "convolutions": lambda: chain(
         L.Conv2D(4, 3), L.DepthwiseConv2D(3), L.SeparableConv2D(4, 2), L.Conv2DTranspose(3, 2)
     ),
+    "causal": lambda: chain(L.SeparableConv1D(3, 2, padding="causal", dilation_rate=2), shape=ROWS),
     "dense": lambda: chain(L.Dense(3, activation="swish"), L.Dense(3, activation=L.LeakyReLU(0.2)), shape=FLAT),
     "initializer of its own": lambda: chain(L.Dense(3, kernel_initializer=Odd()), shape=FLAT),
     "locally connected": lambda: chain(
@@ -129,6 +136,7 @@ CASES = {
     ),
     "cells": lambda: chain(L.RNN([L.GRUCell(2), L.LSTMCell(2)]), shape=ROWS),
     "initial states": states,
+    "initial states of two ways": two_way_states,
     "hard_sigmoid": lambda: chain(L.Conv2D(3, 2, activation="hard_sigmoid"), L.Activation("hard_sigmoid")),
     "batch norm": lambda: chain(L.BatchNormalization(), L.BatchNormalization(axis=1, scale=False)),
     "batch norm over two axes": lambda: chain(L.BatchNormalization(axis=[1, 3], epsilon=0.01)),

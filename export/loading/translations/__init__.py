@@ -10,6 +10,7 @@ from . import (
     axes,
     batch_norm_axes,
     bilinear_upsampling,
+    causal_padding,
     dropped_arguments,
     dtypes,
     hard_sigmoid,
@@ -18,6 +19,7 @@ from . import (
     kinds_of_batch_norm,
     known_classes,
     locally_connected,
+    masked_softmax,
     masks,
     masks_within_steps,
     multi_gpu,
@@ -131,6 +133,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
         batch_norm_axes.apply,
     ),
     Translation(
+        "causal padding",
+        _OLD,
+        "SeparableConv1D does not compute it any more; ZeroPadding1D before it does",
+        _SAME,
+        causal_padding.apply,
+    ),
+    Translation(
         "functions of TensorFlow",
         _OLD,
         "Keras 2 made a layer of each; keras.ops computes the same",
@@ -195,6 +204,15 @@ TRANSLATIONS: tuple[Translation, ...] = (
         "Keras 3 computes as this value says",
         "exact in inference",
         dropped_arguments.apply,
+    ),
+    # After "masks", and last: rows before it know stock classes by their names.
+    Translation(
+        "softmax of masks",
+        _OLD,
+        "where everything was masked all weights were the same, now all are zero, and attention takes masks off its "
+        "inputs; registered layers do as those of Keras 2",
+        _SAME,
+        masked_softmax.apply,
     ),
 )
 

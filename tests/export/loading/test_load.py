@@ -57,6 +57,7 @@ def test_each_translation_has_a_case(tmp_path):
         "spectral norm",
         "masks",
         "masks within steps",
+        "softmax of masks",
         "norms of others",
         "copies on several GPUs",
         "classes of known packages",

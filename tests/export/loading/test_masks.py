@@ -70,6 +70,13 @@ def words_masked_within(a, b):
     ]
 
 
+def attended(a, b):
+    """What a step gives that is masked itself, by each way on which the stock layer computes."""
+    x, y = masked(a), masked(b)
+    both = L.MultiHeadAttention(1, 2)(x, y, return_attention_scores=True)
+    return [L.MultiHeadAttention(1, 2)(x, y), L.MultiHeadAttention(1, 2, dropout=0.1)(x, y), *both]
+
+
 CASES = {
     "merges": joined(*[merge(kind) for kind in MERGES]),
     "along the steps": lambda a, b: [pooled(L.Concatenate(axis=1)([masked(a), masked(b)]))],
@@ -77,11 +84,13 @@ CASES = {
     "operators": lambda a, b: [pooled(masked(a) + b), pooled(masked(a) * 2.0)],
     "rows of words": rows(lambda: L.SimpleRNN(3), lambda: tk.Sequential([L.Dense(2), L.SimpleRNN(2)])),
     "within a step": words_masked_within,
+    "attention": attended,
     "others": behind(L.TimeDistributed(L.Dense(3)), L.Bidirectional(L.GRU(2, return_sequences=True)), L.Conv1D(2, 1)),
 }
 TRANSLATED = {
     **dict.fromkeys(("merges", "along the steps", "dropped"), "masks"),
     **dict.fromkeys(("rows of words", "within a step"), "masks within steps"),
+    "attention": "softmax of masks",
 }
 
 
@@ -94,8 +103,18 @@ def test_masks_are_as_keras_2_had_them(case, suffix, tmp_path):
     for loaded in (model, keras.models.load_model(tmp_path / "new.keras")):
         for got, wanted in zip(keras.tree.flatten(loaded([A, B])), want, strict=True):
             np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
-    about_masks = {made.translation for made in report.translated if made.translation.startswith("masks")}
+    about_masks = {made.translation for made in report.translated if "masks" in made.translation}
     assert about_masks == ({TRANSLATED[case]} if case in TRANSLATED else set())
+
+
+def test_a_softmax_of_which_everything_is_masked_weighs_all_alike(tmp_path):
+    def scores(a, b):
+        return [L.Softmax()(L.Dot(axes=2)([a, b]), mask=L.Permute((2, 1))(L.Dense(6)(b))[:, :1] * 0)]
+
+    (want,) = written(scores, tmp_path / "m.h5")
+    model = load(tmp_path / "m.h5", prove=False).model
+    np.testing.assert_allclose(*keras.tree.flatten(model([A, B])), want, rtol=1e-5)
+    np.testing.assert_allclose(want, 1 / 6, rtol=1e-5)
 
 
 def test_without_a_mask_the_layers_are_stock(tmp_path):
@@ -130,7 +149,17 @@ def steps(layer, batch=None):
     return tk.Model(x, L.TimeDistributed(layer, name="steps")(masked(x)))
 
 
+def weighed():
+    x = tk.Input((6, 4))
+    return tk.Model(x, L.MultiHeadAttention(1, 2, name="attention")(masked(x), masked(x)))
+
+
 REFUSED = {
+    "attention before 2.10": (
+        weighed,
+        "2.9.0",
+        "'attention' is a MultiHeadAttention in a model that masks steps: before Keras 2.10 it took no notice",
+    ),
     "states": (
         lambda: tk.Model(x := tk.Input((3, 2, 4), batch_size=2), L.TimeDistributed(L.LSTM(2, stateful=True))(x)),
         "2.15.0",
@@ -153,6 +182,7 @@ REFUSED = {
     ),
 }
 READ = {
+    "attention of 2.10": (weighed, "2.10.0"),
     "class of the user's in a free batch": (lambda: steps(Doubled()), "2.15.0"),
     "a layer that leaves masks, before 2.2.3": (lambda: steps(L.Dense(2), 2), "2.1.6"),
     "fixed batch of tf.keras": (lambda: steps(tk.Sequential([L.Dense(2)]), 2), "2.2.4-tf"),
