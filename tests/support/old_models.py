@@ -63,6 +63,14 @@ def tf_functions():
     a, c = tk.Input(FLAT), tk.Input(ROWS)
     made = [1 - a[:, 1:3], tf.concat([a, a], 1), tf.nn.relu(c[:, -1]), tf.reshape(a, (-1, 1, 5)), a * a, a / 3]
     made += [tf.reduce_mean(c, axis=1, keepdims=True), tf.nn.softmax(a), tf.transpose(c, [0, 2, 1]), -a, a**2]
+    made += [tf.squeeze(c[:, :1], 1), tf.nn.leaky_relu(a), tf.nn.leaky_relu(a, 0.1), tf.nn.gelu(a), tf.nn.selu(a)]
+    made += [tf.math.softplus(a), tf.math.l2_normalize(c, -1), tf.math.rsqrt(a * a), tf.matmul(c, c[:, :4])]
+    made += [
+        a - np.arange(5.0),
+        tf.constant([1.0, 2, 3, 4, 5]) / a,
+        tf.concat([a, tf.ones((1, 5))], 0),
+        a * [0, 1, 0, 1, 2],
+    ]
     return tk.Model([a, c], [*made, tf.stack([a, a], axis=1), tf.expand_dims(a, 1), tf.maximum(a, 0.5)])
 
 

@@ -205,7 +205,14 @@ TRANSLATIONS: tuple[Translation, ...] = (
         "exact in inference",
         dropped_arguments.apply,
     ),
-    # After "masks", and last: rows before it know stock classes by their names.
+    # These after "masks", and last: rows before it know stock classes by their names.
+    Translation(
+        "masks beside states",
+        _OLD,
+        "Keras 3 leaves out the mask of a sequence where states are given; a registered layer does as Keras 2's",
+        _SAME,
+        recurrent.with_states,
+    ),
     Translation(
         "softmax of masks",
         _OLD,

@@ -58,6 +58,7 @@ def test_each_translation_has_a_case(tmp_path):
         "masks",
         "masks within steps",
         "softmax of masks",
+        "masks beside states",
         "norms of others",
         "copies on several GPUs",
         "classes of known packages",

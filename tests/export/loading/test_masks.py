@@ -77,20 +77,29 @@ def attended(a, b):
     return [L.MultiHeadAttention(1, 2)(x, y), L.MultiHeadAttention(1, 2, dropout=0.1)(x, y), *both]
 
 
+def given_states(a, b):
+    """A decoder starts from the states of an encoder."""
+    states = L.GRU(2)(a)
+    both = L.Bidirectional(L.SimpleRNN(2), name="both")(masked(b), initial_state=[states, states])
+    return [L.GRU(2)(masked(b), initial_state=states), both]
+
+
 CASES = {
     "merges": joined(*[merge(kind) for kind in MERGES]),
-    "along the steps": lambda a, b: [pooled(L.Concatenate(axis=1)([masked(a), masked(b)]))],
+    "along the steps": lambda a, b: [pooled(L.Concatenate(axis=1)(x)) for x in ([masked(a), masked(b)], [masked(a)])],
     "dropped": behind(L.Rescaling(2.0, 1.0), L.Normalization(mean=1.0, variance=4.0, axis=None), L.Identity()),
     "operators": lambda a, b: [pooled(masked(a) + b), pooled(masked(a) * 2.0)],
     "rows of words": rows(lambda: L.SimpleRNN(3), lambda: tk.Sequential([L.Dense(2), L.SimpleRNN(2)])),
     "within a step": words_masked_within,
     "attention": attended,
+    "given states": given_states,
     "others": behind(L.TimeDistributed(L.Dense(3)), L.Bidirectional(L.GRU(2, return_sequences=True)), L.Conv1D(2, 1)),
 }
 TRANSLATED = {
     **dict.fromkeys(("merges", "along the steps", "dropped"), "masks"),
     **dict.fromkeys(("rows of words", "within a step"), "masks within steps"),
     "attention": "softmax of masks",
+    "given states": "masks beside states",
 }
 
 

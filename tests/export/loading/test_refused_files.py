@@ -220,5 +220,12 @@ def test_the_reason_is_the_last_word():
         "Layer 'd' expected 2 variables, but received 1 variables during loading.\n\nList of objects: [...]"
     )
     assert explain(layers) == "Layer 'd' expected 2 variables, but received 1 variables during loading."
+    calling = AttributeError(
+        "Exception encountered when calling Concatenate.call().\n\n\x1b[1m'list' object has no attribute 'shape'\x1b[0m\n\n"
+        "Arguments received by Concatenate.call():\n  • args=(['<KerasTensor>'],)"
+    )
+    assert explain(calling) == "'list' object has no attribute 'shape' (AttributeError)."
+    said = "Exception encountered when calling A.call().\n\n\x1b[1m\x1b[0m\n\nArguments received"
+    assert explain(NotImplementedError(said)) == "Exception encountered when calling A.call() (NotImplementedError)."
     assert "damaged" in explain(OSError("Unable to synchronously open file (truncated file: eof = 100)"))
     assert "nested too deeply" in explain(RecursionError("maximum recursion depth exceeded"))
