@@ -221,8 +221,8 @@ def test_the_reason_is_the_last_word():
     )
     assert explain(layers) == "Layer 'd' expected 2 variables, but received 1 variables during loading."
     calling = AttributeError(
-        "Exception encountered when calling Concatenate.call().\n\n\x1b[1m'list' object has no attribute 'shape'\x1b[0m\n\n"
-        "Arguments received by Concatenate.call():\n  • args=(['<KerasTensor>'],)"
+        "Exception encountered when calling Concatenate.call().\n\n\x1b[1m'list' object has no attribute 'shape'\x1b[0m"
+        "\n\nArguments received by Concatenate.call():\n  • args=(['<KerasTensor>'],)"
     )
     assert explain(calling) == "'list' object has no attribute 'shape' (AttributeError)."
     said = "Exception encountered when calling A.call().\n\n\x1b[1m\x1b[0m\n\nArguments received"
