@@ -41,6 +41,13 @@ def shared_model():
     return tk.Model([a, b], L.Concatenate()([net(a), net(b), L.Subtract()([net(a), net(b)])]))
 
 
+def models_as_outputs():
+    """Each model is called twice, and makes the outputs itself."""
+    a, b = tk.Input(FLAT), tk.Input(FLAT)
+    net, sequence = tk.Model(x := tk.Input(FLAT), L.Dense(3)(x)), tk.Sequential([tk.Input(FLAT), L.Dense(2)])
+    return tk.Model([a, b], [net(a), net(b), sequence(a), sequence(b)])
+
+
 def states():
     a, b = tk.Input(ROWS), tk.Input(ROWS)
     _, h, c = L.LSTM(3, return_state=True)(a)
@@ -147,7 +154,9 @@ CASES = {
     "initial states of two ways": two_way_states,
     "hard_sigmoid": lambda: chain(L.Conv2D(3, 2, activation="hard_sigmoid"), L.Activation("hard_sigmoid")),
     "batch norm": lambda: chain(L.BatchNormalization(), L.BatchNormalization(axis=1, scale=False)),
-    "batch norm over two axes": lambda: chain(L.BatchNormalization(axis=[1, 3], epsilon=0.01)),
+    "batch norm over two axes": lambda: chain(
+        L.BatchNormalization(axis=[1, 3], epsilon=0.01), L.BatchNormalization(axis=[3, 1])
+    ),
     "batch norm over all axes": lambda: chain(L.BatchNormalization(axis=[1, 2, 3])),
     "synchronized batch norm": lambda: chain(L.experimental.SyncBatchNormalization()),
     "virtual batches": lambda: chain(version_1(virtual_batch_size=2)),
@@ -172,6 +181,7 @@ CASES = {
     ),
     "partly frozen": frozen_in_part,
     "shared model": shared_model,
+    "models as outputs": models_as_outputs,
     "attention": attention,
     "functions of TensorFlow": tf_functions,
     "'/' in names": residual,

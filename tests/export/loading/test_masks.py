@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from keras_norms.export import ExportError, load
 from keras_norms.export.loading.proof import _masked_in_part
+from keras_norms.export.model.keras_graph import mask_of
+
+from keras_norms._time_distributed_of_keras2 import TimeDistributedOfKeras2
 
 tk = pytest.importorskip("tf_keras")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -114,6 +117,12 @@ def test_masks_are_as_keras_2_had_them(case, suffix, tmp_path):
             np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
     about_masks = {made.translation for made in report.translated if "masks" in made.translation}
     assert about_masks == ({TRANSLATED[case]} if case in TRANSLATED else set())
+
+
+def test_a_mask_within_a_step_is_known_before_the_model_runs():
+    """As fold asks for it."""
+    steps = TimeDistributedOfKeras2(keras.layers.Masking())(keras.Input((3, 2, 4)))
+    assert mask_of(steps).shape == (None, 3, 2)
 
 
 def test_a_softmax_of_which_everything_is_masked_weighs_all_alike(tmp_path):

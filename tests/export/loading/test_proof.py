@@ -34,6 +34,16 @@ def test_the_guard_names_layer_key_and_both_values():
     compare_configs(entry, model)
 
 
+def test_the_guard_looks_into_wrappers():
+    inner = keras.layers.LSTM(2, name="inner")
+    model = keras.Sequential([keras.Input(ROWS), keras.layers.Bidirectional(inner, name="outer")])
+    stated = {"class_name": "LSTM", "config": {"name": "inner", "units": 2, "unroll": True}}
+    outer = {"class_name": "Bidirectional", "config": {"name": "outer", "layer": stated}}
+    entry = {"class_name": "Sequential", "config": {"name": model.name, "layers": [outer]}}
+    with pytest.raises(ExportError, match="layer 'inner' says unroll=True, and Keras .* made it unroll=False"):
+        compare_configs(entry, model)
+
+
 def test_writers_are_named_by_their_versions():
     names = {"1.2.2": "Keras 1.2.2", "2.1.6-tf": "tf.keras 2.1.6-tf", "2.15.0": "Keras 2.15.0"}
     names |= {"2.21.0": "tf_keras 2.21.0", "3.1.0": "Keras 3.1.0", None: "Keras 1 (the file states no version)"}
