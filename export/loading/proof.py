@@ -51,7 +51,7 @@ def prove_with_tf_keras(old: OldFile, model: keras.Model, name: Path) -> Proof:
         return Proof("none: tf_keras, the code that wrote it, is not installed (pip install 'keras-norms[legacy]')")
     if old.writer.backend == "theano":
         return Proof("none: tf_keras does not turn Theano's kernels, so it computes something else from this file")
-    if old.of_user:  # of these tf_keras has nothing, or something else of the same name
+    if _not_in_tf_keras(old):
         return Proof(f"none: tf_keras has no code of {', '.join(map(repr, old.of_user))}, which the user gave")
     code = what_runs_code(old.everything, old.unsafe)
     if code:
@@ -82,6 +82,16 @@ def prove_with_tf_keras(old: OldFile, model: keras.Model, name: Path) -> Proof:
     if old.writer.version != version:
         text += f"; {old.writer.name} wrote it, and what only that version did tf_keras does not show"
     return Proof(text, f"tf_keras {version}", worst)
+
+
+def _not_in_tf_keras(old: OldFile) -> bool:
+    """Whether tf_keras has nothing of what the user gave, or something else under the same name.
+
+    Classes that it does not know it makes of the functions in a SavedModel; other files have none.
+    """
+    names = [name.rpartition(">")[2] for name in old.of_user]
+    known = any(hasattr(part, name) for part in (keras.layers, keras.activations) for name in names)
+    return bool(names) and (known or old.folder is None)
 
 
 def _with_stated_batch(model: keras.Model) -> Signature:
