@@ -29,6 +29,9 @@ LAYERS: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
     ("LocallyConnected2D", IMAGE, {"filters": 3, "kernel_size": 2, "strides": 2}),
     ("LocallyConnected1D", ROWS, {"filters": 3, "kernel_size": 2, "padding": "same", "implementation": 2}),
     ("LocallyConnected2D", IMAGE, {"filters": 3, "kernel_size": 3, "padding": "same", "implementation": 3}),
+    ("LocallyConnected1D", ROWS, {"filters": 3, "kernel_size": 2, "data_format": "channels_first"}),
+    ("LocallyConnected2D", IMAGE, {"filters": 3, "kernel_size": 2, "data_format": "channels_first"}),
+    ("SeparableConv1D", ROWS, {"filters": 3, "kernel_size": 2, "padding": "causal", "dilation_rate": 2}),
     ("Embedding", FLAT, {"input_dim": 7, "output_dim": 3}),
     ("Embedding", FLAT, {"input_dim": 7, "output_dim": 3, "input_length": 5, "mask_zero": True}),
     *[(kind, ROWS, {"units": 3}) for kind in ("LSTM", "GRU", "SimpleRNN")],
@@ -45,6 +48,7 @@ LAYERS: list[tuple[str, tuple[int, ...], dict[str, Any]]] = [
     ("BatchNormalization", IMAGE, {"synchronized": True}),
     ("LayerNormalization", IMAGE, {"axis": [1, 2, 3]}),
     ("LayerNormalization", IMAGE, {"axis": [1, 2], "center": False, "scale": False}),
+    ("LayerNormalization", IMAGE, {"axis": [3, 1]}),
     ("LayerNormalization", ROWS, {}),
     ("GroupNormalization", IMAGE, {"groups": 2}),
     ("UnitNormalization", ROWS, {"axis": [1, 2]}),
@@ -180,6 +184,31 @@ def masked_merges() -> Any:
     return tk.Model([a, b], [L.GlobalAveragePooling1D()(y) for y in (*made, L.Rescaling(2.0)(words(a)))])
 
 
+def sentences() -> Any:
+    """Words within sentences, both masked, as a hierarchical attention network has them."""
+    a, sentence = Input((3, 4), dtype="int32"), Input((4,), dtype="int32")
+    encoder = tk.Model(sentence, L.Bidirectional(L.GRU(3))(L.Embedding(7, 4, mask_zero=True)(sentence)))
+    words = L.TimeDistributed(L.LSTM(3))(L.Embedding(7, 4, mask_zero=True)(a))
+    return tk.Model(a, [L.GRU(2)(L.TimeDistributed(encoder)(a)), L.GRU(2)(words)])
+
+
+def translator() -> Any:
+    """A masked decoder that starts from the states of a masked encoder and attends to its outputs."""
+    a, b = Input(FLAT, dtype="int32"), Input(FLAT, dtype="int32")
+    y, h, c = L.LSTM(4, return_sequences=True, return_state=True)(L.Embedding(7, 4, mask_zero=True)(a))
+    z = L.LSTM(4, return_sequences=True)(L.Embedding(7, 4, mask_zero=True)(b), initial_state=[h, c])
+    return tk.Model([a, b], L.TimeDistributed(L.Dense(3))(L.Concatenate()([z, L.Attention()([z, y])])))
+
+
+def transformer() -> Any:
+    """Two layers of a decoder that attend to the same masked outputs of an encoder."""
+    a, b = Input(FLAT, dtype="int32"), Input(FLAT, dtype="int32")
+    y, z = L.Embedding(7, 4, mask_zero=True)(a), L.Embedding(7, 4, mask_zero=True)(b)
+    for _ in range(2):
+        z = L.LayerNormalization()(L.Add()([z, L.MultiHeadAttention(2, 2, dropout=0.1)(z, y)]))
+    return tk.Model([a, b], z)
+
+
 def half() -> Any:
     policy = tk.mixed_precision.Policy("mixed_float16")
     return functional(L.Conv2D(4, 3, dtype=policy), L.Flatten(), L.Dense(2, dtype="float32"))
@@ -236,12 +265,18 @@ MODELS: dict[str, Callable[[], Any]] = {
     "initial states": encoder,
     "masked": masked,
     "masked merges": masked_merges,
+    "words within sentences": sentences,
+    "recurrent translator": translator,
+    "transformer": transformer,
     "mixed precision": half,
     "virtual_batch_size": virtual,
     "renorm": renorm,
     "SyncBatchNormalization": lambda: functional(L.experimental.SyncBatchNormalization()),
     "TimeDistributed model": lambda: functional(L.TimeDistributed(base(top=True)), shape=(2, *IMAGE)),
     "stacked cells": lambda: functional(L.RNN([L.GRUCell(2), L.LSTMCell(2)]), shape=ROWS),
+    "Bidirectional of one that goes back": lambda: functional(
+        L.Bidirectional(L.LSTM(2, go_backwards=True, return_sequences=True)), shape=ROWS
+    ),
     "Bidirectional of two": lambda: functional(
         L.Bidirectional(L.LSTM(2), backward_layer=L.LSTM(2, go_backwards=True)), shape=ROWS
     ),

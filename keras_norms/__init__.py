@@ -9,6 +9,9 @@ from keras_norms import (  # noqa: F401  (registers what upgraded and converted 
     _locally_connected,
     _masks_of_keras2,
     _norms_of_others,
+    _recurrent_of_keras2,
+    _softmax_of_keras2,
+    _time_distributed_of_keras2,
 )
 from keras_norms.batch_normalization import BatchNormalization
 from keras_norms.batch_renormalization import BatchRenormalization

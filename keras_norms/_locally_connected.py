@@ -16,7 +16,7 @@ from keras import ops
 
 
 class _LocallyConnected(keras.layers.Layer):
-    """What both have; channels last."""
+    """What both have. The kernel and the bias are those of channels last, wherever the channels are."""
 
     rank = 0
 
@@ -28,6 +28,7 @@ class _LocallyConnected(keras.layers.Layer):
         activation: Any = None,
         use_bias: bool = True,
         padding: str = "valid",
+        data_format: str = "channels_last",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -37,28 +38,33 @@ class _LocallyConnected(keras.layers.Layer):
         self.activation = keras.activations.get(activation)
         self.use_bias = use_bias
         self.padding = padding
+        self.data_format = data_format
         self.input_spec = keras.layers.InputSpec(ndim=self.rank + 2)
 
     def build(self, input_shape: Any) -> None:
         """Make a kernel for each place of the output."""
-        self.input_sizes = tuple(input_shape[1:-1])
-        *places, filters = self.compute_output_shape(input_shape)[1:]
-        count, patch = 1, input_shape[-1]
+        shape = self._with_channels_last(input_shape)
+        self.input_sizes = shape[1:-1]
+        places = self.places_of(shape)
+        count, patch = 1, shape[-1]
         for number, size in zip(places, self.kernel_size, strict=True):
             count, patch = count * number, patch * size
-        self.kernel = self.add_weight((count, patch, filters), name="kernel")
+        self.kernel = self.add_weight((count, patch, self.filters), name="kernel")
         if self.use_bias:
-            self.bias = self.add_weight((*places, filters), initializer="zeros", name="bias")
+            self.bias = self.add_weight((*places, self.filters), initializer="zeros", name="bias")
 
     def call(self, inputs: Any) -> Any:
         """Every patch of the input with the kernel of its place."""
-        outputs = ops.einsum("npk,pkf->npf", self._patches(inputs), self.kernel)
-        outputs = ops.reshape(outputs, (-1, *self.compute_output_shape(inputs.shape)[1:]))
-        return self.activation(outputs + self.bias if self.use_bias else outputs)
+        first = self.data_format == "channels_first"
+        inputs = ops.moveaxis(inputs, 1, -1) if first else inputs
+        places = self.places_of(inputs.shape)
+        outputs = ops.einsum("npk,pkf->npf", self._patches(inputs, places), self.kernel)
+        outputs = ops.reshape(outputs, (-1, *places, self.filters))
+        outputs = self.activation(outputs + self.bias if self.use_bias else outputs)
+        return ops.moveaxis(outputs, -1, 1) if first else outputs
 
-    def _patches(self, inputs: Any) -> Any:
+    def _patches(self, inputs: Any, places: list[int]) -> Any:
         """The input under the kernel at each place, as rows of one axis: (batch, place, number in the patch)."""
-        *places, _ = self.compute_output_shape(inputs.shape)[1:]
         found: list[Any] = [self._padded(inputs, places)]
         for axis, (number, size, stride) in enumerate(
             zip(places, self.kernel_size, self.strides, strict=True), start=1
@@ -76,10 +82,20 @@ class _LocallyConnected(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         """The places where the kernel fits, or every step of the input."""
-        sizes = zip(input_shape[1:-1], self.kernel_size, self.strides, strict=True)
+        places = self.places_of(self._with_channels_last(input_shape))
+        if self.data_format == "channels_first":
+            return (input_shape[0], self.filters, *places)
+        return (input_shape[0], *places, self.filters)
+
+    def places_of(self, shape: Any) -> list[int]:
+        """The sizes of the output, of the shape of an input whose channels are last."""
+        sizes = zip(shape[1:-1], self.kernel_size, self.strides, strict=True)
         if self.padding == "same":
-            return (input_shape[0], *(-(-length // stride) for length, _, stride in sizes), self.filters)
-        return (input_shape[0], *((length - size) // stride + 1 for length, size, stride in sizes), self.filters)
+            return [-(-length // stride) for length, _, stride in sizes]
+        return [(length - size) // stride + 1 for length, size, stride in sizes]
+
+    def _with_channels_last(self, shape: Any) -> tuple[Any, ...]:
+        return (shape[0], *shape[2:], shape[1]) if self.data_format == "channels_first" else tuple(shape)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments."""
@@ -91,19 +107,20 @@ class _LocallyConnected(keras.layers.Layer):
             "activation": keras.activations.serialize(self.activation),
             "use_bias": self.use_bias,
             "padding": self.padding,
+            "data_format": self.data_format,
         }
 
 
 @keras.saving.register_keras_serializable(package="keras_norms")
 class LocallyConnected1D(_LocallyConnected):
-    """Over rows: (batch, steps, channels)."""
+    """Over rows: (batch, steps, channels), or (batch, channels, steps)."""
 
     rank = 1
 
 
 @keras.saving.register_keras_serializable(package="keras_norms")
 class LocallyConnected2D(_LocallyConnected):
-    """Over images: (batch, rows, columns, channels)."""
+    """Over images: (batch, rows, columns, channels), or (batch, channels, rows, columns)."""
 
     rank = 2
 

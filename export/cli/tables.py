@@ -63,7 +63,9 @@ def fold(terminal: Terminal, report: FoldReport) -> None:
 
 
 def export(terminal: Terminal, report: ExportReport, first: bool) -> None:
-    """One export. The fold is the same for every target, so it is shown with the first only."""
+    """One export. The model and its fold are the same for every target, so they are shown with the first only."""
+    if first and report.origin:
+        terminal.line(report.origin)
     if first and report.fold is not None:
         terminal.line(_fold_line(report.fold))
         _kept(terminal, report.fold)

@@ -13,7 +13,7 @@ from ..errors import ExportError
 from ..model.keras_graph import layers_of, own_weights
 from .cudnn_weights import as_of_cell, of_cudnn
 from .hdf5_weights import Stored, assign, match_weights
-from .locally_connected_weights import in_another_form, in_form_of_places
+from .locally_connected_weights import in_form_of_places, is_locally_connected
 from .translations.batch_norm_axes import ONE_AXIS
 
 # Layers whose kernels Keras turned when it read a file of Theano.
@@ -30,8 +30,8 @@ def give_weights(model: keras.Model, found: Iterator[tuple[Any, list[Any]]], *, 
     for layer, stored in found:
         done.add(id(layer))
         turns = of_theano and type(layer).__name__ in TURNED
-        if in_another_form(layer, [data.ndim for data in stored]):
-            stored = [in_form_of_places(layer, np.asarray(stored[0])), *stored[1:]]
+        if is_locally_connected(layer):
+            stored = in_form_of_places(layer, stored)
         if of_cudnn(layer, [tuple(data.shape) for data in stored]):
             stored = as_of_cell(layer, [np.asarray(data) for data in stored])
         for variable, data in zip(own_weights(layer), stored, strict=True):
@@ -58,9 +58,11 @@ def _value(layer: Any, variable: Any, data: Any) -> np.ndarray:
 
 
 def _joined(layer: Any, stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Whether the weights of a batch norm differ in shape only: axes made one, or sizes of 1 around it."""
+    """Whether the weights of a norm differ in shape only: axes made one or put in order, or sizes of 1 around it."""
     if layer.name.endswith(ONE_AXIS):
         return math.prod(stored) == math.prod(wanted)
+    if type(layer).__name__ == "LayerNormalization":
+        return sorted(stored) == sorted(wanted)
     plain = [size for size in stored if size != 1] == [size for size in wanted if size != 1]
     return type(layer).__name__ == "BatchNormalization" and plain
 

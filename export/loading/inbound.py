@@ -43,9 +43,12 @@ def _check_training(layer: Entry) -> None:
 def _call(node: Any, first: dict[str, int], class_name: str) -> Any:
     if isinstance(node, dict) and "args" in node and "kwargs" in node:
         return node
+    class_name = class_name.removesuffix("OfKeras2")  # the registered layers, which take what the stock ones take
     tensors, kwargs = _tensors(node, first)
     if isinstance(tensors, list) and len(tensors) == 1 and class_name not in _TAKE_LISTS:
         tensors = tensors[0]
+    if _TAKE_STATES.fullmatch(class_name):  # what Keras 2 put into the list of tensors, or left out
+        kwargs = {key: value for key, value in kwargs.items() if value is not None}
     if isinstance(tensors, list) and _TAKE_STATES.fullmatch(class_name):
         return {"args": tensors[:1], "kwargs": {**_arguments(kwargs, first), "initial_state": tensors[1:]}}
     return {"args": [tensors], "kwargs": _arguments(kwargs, first)}
@@ -63,6 +66,8 @@ def _tensors(node: Any, first: dict[str, int]) -> tuple[Any, dict[str, Any]]:
         parts = {key: _tensors(value, first) for key, value in node.items()}
         found: Any = {key: part[0] for key, part in parts.items()}
         return found, next(iter(part[1] for part in parts.values()), {})
+    if is_numbers(node):
+        return as_array(node), {}
     parts_list = [_tensors(value, first) for value in node]
     kwargs = next((part[1] for part in parts_list if part[1]), {})
     return [part[0] for part in parts_list], kwargs
@@ -83,7 +88,7 @@ def _argument(value: Any, first: dict[str, int]) -> Any:
     if _is_tensor(value, first):
         layer, call, output = value[:3]
         if layer == _CONSTANT:
-            return output
+            return as_array(output)
         history = [layer, call - first[layer], output]
         return {
             "class_name": "__keras_tensor__",
@@ -94,6 +99,28 @@ def _argument(value: Any, first: dict[str, int]) -> Any:
     if isinstance(value, dict):
         return {key: _argument(item, first) for key, item in value.items()}
     return value
+
+
+def as_array(value: Any) -> Any:
+    """A constant as Keras 3 writes one: numbers in lists are an array, one number is itself."""
+    if not isinstance(value, list):
+        return value
+    kinds = {kind for kind in (bool, int, float) if _holds(value, kind)}
+    dtype = "float32" if float in kinds else "int32" if int in kinds else "bool"
+    return {"class_name": "__numpy__", "config": {"value": value, "dtype": dtype}}
+
+
+def is_numbers(value: Any) -> bool:
+    """Whether a list holds nothing but numbers: the reference of a tensor begins with a name."""
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and all(is_numbers(each) or isinstance(each, (int, float)) for each in value)
+    )
+
+
+def _holds(value: Any, kind: type) -> bool:
+    return any(_holds(part, kind) for part in value) if isinstance(value, list) else type(value) is kind
 
 
 def _first_call(model: Entry, layer: Entry) -> int:

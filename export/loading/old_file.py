@@ -43,6 +43,7 @@ WEIGHTS_ALONE = (
     "it holds weights without a model. Put the model's JSON beside it (model.to_json()) under the same name, "
     "model.json beside model.h5, or build the model in Python and load the weights into it."
 )
+_FUNCTIONS = ("activation", "recurrent_activation")
 _TURNED = "Theano's convolutions turn their kernels by 180 degrees, and the file holds them as they stood there"
 
 
@@ -57,6 +58,7 @@ class OldFile:
     folder: KerasSavedModel | None = None
     architecture: Path | None = None
     unsafe: bool = False
+    of_user: list[str] = field(default_factory=list)  # classes and functions in it that the user gave
 
     @property
     def everything(self) -> list[Any]:
@@ -70,6 +72,7 @@ class OldFile:
             ExportError: If the file has no weights for it, or if Keras 3 made something else of its config.
         """
         tree, custom, self.unsafe = copy.deepcopy(self.config), dict(custom), unsafe
+        self.of_user = _given(tree, custom)
         for entry in walk(tree):
             entry["file_class"] = entry["class_name"]
             names = (entry["class_name"], str(entry["class_name"]).rpartition(">")[2])
@@ -147,6 +150,16 @@ class OldFile:
         with _weights(self.path) as weights:
             weights.visititems(visit)
         return found
+
+
+def _given(tree: Entry, custom: dict[str, Any]) -> list[str]:
+    """The names in a config of what the user gives: classes of layers, and activations."""
+    found: set[str] = set()
+    for entry in walk(tree):
+        config = entry["config"] if isinstance(entry["config"], dict) else {}
+        names = (entry["class_name"], str(entry["class_name"]).rpartition(">")[2], *map(config.get, _FUNCTIONS))
+        found.update(name for name in names if isinstance(name, str) and name in custom)
+    return sorted(found)
 
 
 def _stock_base(given: Any) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,8 @@ def prove_with_tf_keras(old: OldFile, model: keras.Model, name: Path) -> Proof:
         return Proof("none: tf_keras, the code that wrote it, is not installed (pip install 'keras-norms[legacy]')")
     if old.writer.backend == "theano":
         return Proof("none: tf_keras does not turn Theano's kernels, so it computes something else from this file")
+    if _not_in_tf_keras(old):
+        return Proof(f"none: tf_keras has no code of {', '.join(map(repr, old.of_user))}, which the user gave")
     code = what_runs_code(old.everything, old.unsafe)
     if code:
         return Proof(f"none: the file holds {code}, which tf_keras was not given, since it might run code from it")
@@ -65,6 +68,9 @@ def prove_with_tf_keras(old: OldFile, model: keras.Model, name: Path) -> Proof:
         try:
             version, theirs = _theirs(old, inputs, Path(folder), layers=False)
         except ConversionError as error:
+            unknown = re.search(r"Unknown (?:layer|\w+ function): '?([\w>.]+)", str(error))
+            if unknown:
+                return Proof(f"none: tf_keras has no code of '{unknown[1]}'")
             return Proof(f"none: tf_keras does not read this file: {reason_of(error)}")
         worst = _difference(ours, theirs)
         if worst > _TOLERANCE and worst > _allowed(model, sig, inputs, ours):
@@ -76,6 +82,16 @@ def prove_with_tf_keras(old: OldFile, model: keras.Model, name: Path) -> Proof:
     if old.writer.version != version:
         text += f"; {old.writer.name} wrote it, and what only that version did tf_keras does not show"
     return Proof(text, f"tf_keras {version}", worst)
+
+
+def _not_in_tf_keras(old: OldFile) -> bool:
+    """Whether tf_keras has nothing of what the user gave, or something else under the same name.
+
+    Classes that it does not know it makes of the functions in a SavedModel; other files have none.
+    """
+    names = [name.rpartition(">")[2] for name in old.of_user]
+    known = any(hasattr(part, name) for part in (keras.layers, keras.activations) for name in names)
+    return bool(names) and (known or old.folder is None)
 
 
 def _with_stated_batch(model: keras.Model) -> Signature:

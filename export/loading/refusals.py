@@ -11,7 +11,8 @@ _CODE = f"it holds a Lambda layer or another piece of Python code, {REFUSED}."
 # Keras wraps an error into others and repeats the config of the layer on the way.
 _LAST_WORDS = re.compile(
     r"Exception encountered:\s*|Error encountered during deserialization:\s*|"
-    r"Example error message for object <[^\n]*>:\s*"
+    r"Example error message for object <[^\n]*>:\s*|"
+    r"Exception encountered when calling [^\n]*\n\s*(?!Arguments received)(?=\S)"
 )
 # What HDF5, zip and JSON say of bytes that are not as they should be; nothing else is called damage.
 _DAMAGE = re.compile(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-_NUMPY, _NN = "keras.src.ops.numpy", "keras.src.ops.nn"
+_NUMPY, _NN, _MATH = "keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.math"
 
 
 @dataclass(frozen=True)
 class Operation:
     """An operation of Keras 3: its module and class.
 
-    `argument` is its name for the second tensor `y` of the TensorFlow function; `options` are its names for options.
+    `argument` is its name for the second tensor of the TensorFlow function, `y` or `b`; `options` are its names for
+    options.
     """
 
     module: str
@@ -46,6 +47,13 @@ FUNCTIONS: dict[str, Operation] = {
     "nn.softmax": Operation(_NN, "Softmax", options={"axis": "axis"}),
     "nn.silu": Operation(_NN, "Silu"),
     "nn.elu": Operation(_NN, "Elu"),
+    "nn.selu": Operation(_NN, "Selu"),
+    "nn.leaky_relu": Operation(_NN, "LeakyRelu", options={"alpha": "negative_slope"}),
+    "nn.gelu": Operation(_NN, "Gelu", options={"approximate": "approximate"}),
+    "math.softplus": Operation(_NN, "Softplus"),
+    "math.l2_normalize": Operation(_NN, "Normalize", options={"axis": "axis"}),
+    "math.rsqrt": Operation(_MATH, "Rsqrt"),
+    "linalg.matmul": Operation(_NUMPY, "Matmul", "x2"),
     "math.reduce_mean": Operation(_NUMPY, "Mean", options=_REDUCED),
     "math.reduce_sum": Operation(_NUMPY, "Sum", options=_REDUCED),
     "math.reduce_max": Operation(_NUMPY, "Max", options=_REDUCED),
@@ -53,6 +61,7 @@ FUNCTIONS: dict[str, Operation] = {
     "concat": Operation(_NUMPY, "Concatenate", options={"axis": "axis"}),
     "stack": Operation(_NUMPY, "Stack", options={"axis": "axis"}),
     "expand_dims": Operation(_NUMPY, "ExpandDims", options={"axis": "axis"}),
+    "compat.v1.squeeze": Operation(_NUMPY, "Squeeze", options={"axis": "axis"}),
     "squeeze": Operation(_NUMPY, "Squeeze", options={"axis": "axis"}),
     "reshape": Operation(_NUMPY, "Reshape", options={"shape": "newshape"}),
     "compat.v1.transpose": Operation(_NUMPY, "Transpose", options={"perm": "axes"}),

@@ -49,14 +49,21 @@ class ExportReport:
             "loaded": self.loaded.to_dict() if self.loaded else None,
         }
 
+    @property
+    def origin(self) -> str:
+        """Who wrote the model's file, and what shows that it was read as its writer meant it; "" for Keras 3's own."""
+        if self.loaded is None or (self.loaded.writer.startswith("Keras 3") and not self.loaded.translated):
+            return ""
+        return f"model: written by {self.loaded.writer}; proof: {self.loaded.proof}"
+
     def to_json(self) -> str:
         return strict_json(self.to_dict())
 
     def __str__(self) -> str:
         ops = ", ".join(f"{count} {name}" for name, count in sorted(self.ops.items(), key=lambda item: -item[1]))
         lines = [f"{self.format}: {self.path}, {self.size_bytes:,} bytes", f"operations: {ops}"]
-        if self.loaded is not None and self.loaded.translated:
-            lines.append(f"model: written by {self.loaded.writer}; proof: {self.loaded.proof}")
+        if self.origin:
+            lines.append(self.origin)
         if self.fold is not None:
             lines.append(f"norms: {len(self.fold.folded)} folded, {len(self.fold.kept)} kept")
         if self.xnnpack is not None:

@@ -42,10 +42,23 @@ def shared_model():
     return tk.Model([a, b], L.Concatenate()([net(a), net(b), L.Subtract()([net(a), net(b)])]))
 
 
+def models_as_outputs():
+    """Each model is called twice, and makes the outputs itself."""
+    a, b = tk.Input(FLAT), tk.Input(FLAT)
+    net, sequence = tk.Model(x := tk.Input(FLAT), L.Dense(3)(x)), tk.Sequential([tk.Input(FLAT), L.Dense(2)])
+    return tk.Model([a, b], [net(a), net(b), sequence(a), sequence(b)])
+
+
 def states():
     a, b = tk.Input(ROWS), tk.Input(ROWS)
     _, h, c = L.LSTM(3, return_state=True)(a)
     return tk.Model([a, b], L.LSTM(3)(b, initial_state=[h, c]))
+
+
+def two_way_states():
+    x = tk.Input(ROWS)
+    _, *found = L.Bidirectional(L.LSTM(2, return_state=True))(x)
+    return tk.Model(x, L.Bidirectional(L.LSTM(2))(x, initial_state=found))
 
 
 def attention():
@@ -58,6 +71,14 @@ def tf_functions():
     a, c = tk.Input(FLAT), tk.Input(ROWS)
     made = [1 - a[:, 1:3], tf.concat([a, a], 1), tf.nn.relu(c[:, -1]), tf.reshape(a, (-1, 1, 5)), a * a, a / 3]
     made += [tf.reduce_mean(c, axis=1, keepdims=True), tf.nn.softmax(a), tf.transpose(c, [0, 2, 1]), -a, a**2]
+    made += [tf.squeeze(c[:, :1], 1), tf.nn.leaky_relu(a), tf.nn.leaky_relu(a, 0.1), tf.nn.gelu(a), tf.nn.selu(a)]
+    made += [tf.math.softplus(a), tf.math.l2_normalize(c, -1), tf.math.rsqrt(a * a), tf.matmul(c, c[:, :4])]
+    made += [
+        a - np.arange(5.0),
+        tf.constant([1.0, 2, 3, 4, 5]) / a,
+        tf.concat([a, tf.ones((1, 5))], 0),
+        a * [0, 1, 0, 1, 2],
+    ]
     return tk.Model([a, c], [*made, tf.stack([a, a], axis=1), tf.expand_dims(a, 1), tf.maximum(a, 0.5)])
 
 
@@ -95,6 +116,7 @@ CASES = {
     "convolutions": lambda: chain(
         L.Conv2D(4, 3), L.DepthwiseConv2D(3), L.SeparableConv2D(4, 2), L.Conv2DTranspose(3, 2)
     ),
+    "causal": lambda: chain(L.SeparableConv1D(3, 2, padding="causal", dilation_rate=2), shape=ROWS),
     "dense": lambda: chain(L.Dense(3, activation="swish"), L.Dense(3, activation=L.LeakyReLU(0.2)), shape=FLAT),
     "initializer of its own": lambda: chain(L.Dense(3, kernel_initializer=Odd()), shape=FLAT),
     "locally connected": lambda: chain(
@@ -109,22 +131,41 @@ CASES = {
         L.LocallyConnected1D(3, 4, strides=3, implementation=2),
         L.LocallyConnected1D(3, 3, implementation=3, padding="same"),
     ),
+    "locally connected, channels first": lambda: chain(
+        L.LocallyConnected2D(3, (3, 2), strides=(1, 2), data_format="channels_first", activation="tanh"),
+        L.LocallyConnected2D(2, (2, 4), padding="same", data_format="channels_first", implementation=2),
+        L.LocallyConnected2D(4, (2, 1), padding="same", data_format="channels_first", implementation=3),
+        L.Reshape((4, -1)),
+        L.LocallyConnected1D(3, 4, data_format="channels_first", strides=3),
+        shape=(4, 5, 6),
+    ),
     "embedding": lambda: tk.Sequential([L.Embedding(7, 3, input_length=5), L.Flatten(), L.Dense(2)]),
     "LSTM": lambda: chain(L.LSTM(3), shape=ROWS),
     "LSTM, hard_sigmoid": lambda: chain(L.LSTM(3, recurrent_activation="hard_sigmoid"), shape=ROWS),
     "GRU before reset_after": lambda: chain(L.GRU(3, reset_after=False, use_bias=False), shape=ROWS),
     "ConvLSTM2D": lambda: chain(L.ConvLSTM2D(2, 2), shape=VIDEO),
     "Bidirectional": lambda: chain(L.Bidirectional(L.GRU(3, recurrent_activation="hard_sigmoid")), shape=ROWS),
+    "Bidirectional of one that goes back": lambda: chain(
+        L.Bidirectional(L.LSTM(3, go_backwards=True, return_sequences=True)),
+        L.Bidirectional(L.GRU(2, go_backwards=True), merge_mode="sum"),
+        shape=ROWS,
+    ),
     "cells": lambda: chain(L.RNN([L.GRUCell(2), L.LSTMCell(2)]), shape=ROWS),
     "initial states": states,
+    "initial states of two ways": two_way_states,
     "hard_sigmoid": lambda: chain(L.Conv2D(3, 2, activation="hard_sigmoid"), L.Activation("hard_sigmoid")),
     "batch norm": lambda: chain(L.BatchNormalization(), L.BatchNormalization(axis=1, scale=False)),
-    "batch norm over two axes": lambda: chain(L.BatchNormalization(axis=[1, 3], epsilon=0.01)),
+    "batch norm over two axes": lambda: chain(
+        L.BatchNormalization(axis=[1, 3], epsilon=0.01), L.BatchNormalization(axis=[3, 1])
+    ),
     "batch norm over all axes": lambda: chain(L.BatchNormalization(axis=[1, 2, 3])),
     "synchronized batch norm": lambda: chain(L.experimental.SyncBatchNormalization()),
     "virtual batches": lambda: chain(version_1(virtual_batch_size=2)),
     **({"renorm": lambda: chain(version_1(renorm=True))} if HAS_RENORM else {}),
     "layer norms": lambda: chain(L.LayerNormalization(), L.LayerNormalization(axis=[1, 2], center=False, scale=False)),
+    "layer norms, axes out of order": lambda: chain(
+        *[L.LayerNormalization(axis=axis) for axis in ([2, 1], [-1, 1], [3, 2])], shape=(3, 4, 5)
+    ),
     "axes without weights": lambda: chain(L.Softmax(axis=[1, 2]), L.UnitNormalization(axis=[1, 2]), shape=ROWS),
     "group norm": lambda: chain(L.GroupNormalization(groups=2)),
     "activations": lambda: chain(L.ThresholdedReLU(0.4), L.LeakyReLU(0.1), L.PReLU(), L.ELU(0.7), shape=FLAT),
@@ -141,6 +182,7 @@ CASES = {
     ),
     "partly frozen": frozen_in_part,
     "shared model": shared_model,
+    "models as outputs": models_as_outputs,
     "attention": attention,
     "functions of TensorFlow": tf_functions,
     "'/' in names": residual,

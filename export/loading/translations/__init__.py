@@ -10,6 +10,7 @@ from . import (
     axes,
     batch_norm_axes,
     bilinear_upsampling,
+    causal_padding,
     dropped_arguments,
     dtypes,
     hard_sigmoid,
@@ -18,7 +19,9 @@ from . import (
     kinds_of_batch_norm,
     known_classes,
     locally_connected,
+    masked_softmax,
     masks,
+    masks_within_steps,
     multi_gpu,
     norms_of_others,
     recurrent,
@@ -130,6 +133,13 @@ TRANSLATIONS: tuple[Translation, ...] = (
         batch_norm_axes.apply,
     ),
     Translation(
+        "causal padding",
+        _OLD,
+        "SeparableConv1D does not compute it any more; ZeroPadding1D before it does",
+        _SAME,
+        causal_padding.apply,
+    ),
+    Translation(
         "functions of TensorFlow",
         _OLD,
         "Keras 2 made a layer of each; keras.ops computes the same",
@@ -142,6 +152,20 @@ TRANSLATIONS: tuple[Translation, ...] = (
         "TensorFlow 2.0 to 2.3 made a layer of each; keras.ops computes the same",
         _SAME,
         tf_op_layers.apply,
+    ),
+    Translation(
+        "axes out of order",
+        _OLD,
+        "Keras 3 puts the axes of a layer norm in order; gamma and beta hold the same numbers in the same order",
+        _SAME,
+        axes.of_layer_norm,
+    ),
+    Translation(
+        "two ways",
+        _OLD,
+        "in Keras 3 the second layer of a Bidirectional goes backwards, also where the first does",
+        _SAME,
+        recurrent.bidirectional,
     ),
     Translation("GRU reset", _OLD, "the default of reset_after was False, now True", _SAME, recurrent.apply),
     Translation(
@@ -158,6 +182,14 @@ TRANSLATIONS: tuple[Translation, ...] = (
         _SAME,
         masks.apply,
     ),
+    # After "masks", which says of each layer whether its model masks anything.
+    Translation(
+        "masks within steps",
+        _OLD,
+        "TimeDistributed asked its layer what is masked; a registered layer does as Keras 2's did",
+        _SAME,
+        masks_within_steps.apply,
+    ),
     Translation("activation layers", _OLD, "the same functions have other names", _SAME, activations.apply),
     Translation(
         "training objects",
@@ -172,6 +204,22 @@ TRANSLATIONS: tuple[Translation, ...] = (
         "Keras 3 computes as this value says",
         "exact in inference",
         dropped_arguments.apply,
+    ),
+    # These after "masks", and last: rows before it know stock classes by their names.
+    Translation(
+        "masks beside states",
+        _OLD,
+        "Keras 3 leaves out the mask of a sequence where states are given; a registered layer does as Keras 2's",
+        _SAME,
+        recurrent.with_states,
+    ),
+    Translation(
+        "softmax of masks",
+        _OLD,
+        "where everything was masked all weights were the same, now all are zero, and attention takes masks off its "
+        "inputs; registered layers do as those of Keras 2",
+        _SAME,
+        masked_softmax.apply,
     ),
 )
 

@@ -6,8 +6,7 @@ import re
 
 from keras_norms import _locally_connected  # noqa: F401  (registers the layers)
 
-from ...errors import ExportError
-from ..config_tree import Entry, name_of
+from ..config_tree import Entry
 from ..writer import Writer
 
 _IN_TRAINING = re.compile(r"\w+_(initializer|regularizer|constraint)")
@@ -18,11 +17,6 @@ def apply(entry: Entry, writer: Writer) -> bool:
     if entry["class_name"] not in ("LocallyConnected1D", "LocallyConnected2D"):
         return False
     config = entry["config"]
-    if config.pop("data_format", None) == "channels_first":
-        raise ExportError(
-            f"layer '{name_of(entry)}' is a {entry['class_name']} with data_format='channels_first', for which there "
-            "is no translation"
-        )
     config.pop("implementation", None)  # the form of the kernel, which the weights show
     for key in [key for key in config if _IN_TRAINING.fullmatch(key)]:
         del config[key]

@@ -6,10 +6,17 @@ from typing import Any
 
 from ...errors import ExportError
 from ..config_tree import Entry, name_of
+from ..inbound import as_array, is_numbers
 from ..tf_function_table import FUNCTIONS, SLICE, Operation
 from ..writer import Writer
 
-_DEFAULTS: dict[str, dict[str, Any]] = {"concat": {}, "nn.softmax": {"axis": -1}}
+# Defaults of TensorFlow that are others than those of the operation in Keras 3, or that it has not.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "nn.softmax": {"axis": -1},
+    "nn.leaky_relu": {"negative_slope": 0.2},
+    "nn.gelu": {"approximate": False},
+    "math.l2_normalize": {"order": 2, "epsilon": 1e-6},  # of the norm; TensorFlow's 1e-12 is of its square
+}
 
 
 def apply(entry: Entry, writer: Writer) -> bool:
@@ -26,6 +33,8 @@ def apply(entry: Entry, writer: Writer) -> bool:
     if function not in FUNCTIONS:
         raise ExportError(f"layer '{name}' calls tf.{function}, for which there is no translation to Keras 3")
     row = FUNCTIONS[function]
+    if function == "math.l2_normalize" and any(_given(call).get("axis") is None for call in calls):
+        raise ExportError(f"layer '{name}' calls tf.{function} over all axes, for which there is no translation")
     options = dict(_DEFAULTS.get(function, {}))
     if len(calls) > 1:
         raise ExportError(f"layer '{name}' calls tf.{function} more than once, for which there is no translation")
@@ -34,6 +43,13 @@ def apply(entry: Entry, writer: Writer) -> bool:
     ]
     entry.update(class_name=row.name, module=row.module, config={"name": name, **options})
     return True
+
+
+def _given(call: Any) -> dict[str, Any]:
+    """The arguments of a call beside its first tensor."""
+    found: list[dict[str, Any]] = []
+    _with_kwargs(call, found.append)
+    return found[0] if found else {}
 
 
 def _with_kwargs(call: Any, change: Any) -> Any:
@@ -48,8 +64,8 @@ def _with_kwargs(call: Any, change: Any) -> Any:
 def _arguments(kwargs: dict[str, Any], row: Operation, options: dict[str, Any], name: str) -> dict[str, Any]:
     found = {}
     for key, value in kwargs.items():
-        if key == "y" and row.argument:
-            found[row.argument] = value
+        if key in ("y", "b") and row.argument:
+            found[row.argument] = as_array(value) if is_numbers(value) else value
         elif key in row.options:
             options[row.options[key]] = value
         elif key != "name" and value not in (None, False):

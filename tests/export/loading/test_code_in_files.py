@@ -67,6 +67,17 @@ def test_code_of_another_python_is_refused_truly(change, tmp_path):
         load(path, prove=False, unsafe=True)
 
 
+def test_code_that_needs_what_is_not_in_the_file_is_refused_as_such(tmp_path):
+    factor = 2.0
+    path, _ = written(tmp_path / "m.h5", run=lambda t: t * factor)
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"][1]["config"]["function"][2] = None
+        file.attrs["model_config"] = json.dumps(config)
+    with pytest.raises(ExportError, match="'twice' is a Lambda.* uses variables from around it, which are not in the"):
+        load(path, prove=False, unsafe=True)
+
+
 def test_code_of_another_python_in_a_file_of_keras_3_is_refused_too(tmp_path):
     path, _ = written(tmp_path / "m.keras", keras)
     with zipfile.ZipFile(path) as archive:

@@ -194,4 +194,5 @@ def test_a_spectral_norm_is_the_layer_within(nested, tmp_path):
     model, report = load(path, prove=False)
     inner = model.layers[1] if nested else model
     np.testing.assert_allclose(inner(X), X @ kernel + bias, rtol=1e-4, atol=1e-4)
+    assert [layer.name for layer in inner.layers[1:]] == ["norm"]  # the wrapper's, which the calls name
     assert "spectral norm" in {row.translation for row in report.translated}

@@ -34,6 +34,16 @@ def test_the_guard_names_layer_key_and_both_values():
     compare_configs(entry, model)
 
 
+def test_the_guard_looks_into_wrappers():
+    inner = keras.layers.LSTM(2, name="inner")
+    model = keras.Sequential([keras.Input(ROWS), keras.layers.Bidirectional(inner, name="outer")])
+    stated = {"class_name": "LSTM", "config": {"name": "inner", "units": 2, "unroll": True}}
+    outer = {"class_name": "Bidirectional", "config": {"name": "outer", "layer": stated}}
+    entry = {"class_name": "Sequential", "config": {"name": model.name, "layers": [outer]}}
+    with pytest.raises(ExportError, match="layer 'inner' says unroll=True, and Keras .* made it unroll=False"):
+        compare_configs(entry, model)
+
+
 def test_writers_are_named_by_their_versions():
     names = {"1.2.2": "Keras 1.2.2", "2.1.6-tf": "tf.keras 2.1.6-tf", "2.15.0": "Keras 2.15.0"}
     names |= {"2.21.0": "tf_keras 2.21.0", "3.1.0": "Keras 3.1.0", None: "Keras 1 (the file states no version)"}
@@ -102,6 +112,73 @@ def test_reports_and_certificates_say_how_the_model_was_loaded(tmp_path):
     assert "hard_sigmoid" in {row["translation"] for row in said["translated"]}
     assert str(tmp_path) not in str(said)
     assert f"proof: as tf_keras {tk.__version__} computes it" in str(report)
+
+
+@tk.utils.register_keras_serializable(package="Mine")
+class Own(L.Layer):
+    """A class of the user's."""
+
+    def call(self, inputs):
+        return inputs * 2.0
+
+
+MINE = """
+import keras
+
+class Own(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * 2.0
+"""
+
+
+@pytest.mark.runtime
+@pytest.mark.filterwarnings("ignore")
+def test_reports_and_certificates_of_the_users_classes_say_that_nothing_proves_them(tmp_path):
+    from keras_norms_cli.commands import cli
+
+    old, mine = write(chain(Own(), shape=FLAT), tmp_path / "m.h5"), tmp_path / "mine.py"
+    mine.write_text(MINE)
+    none = "none: tf_keras has no code of 'Own', which the user gave"
+    arguments = ["export", old, tmp_path / "m.onnx", "--import", mine, "--certificate"]
+    result = CliRunner().invoke(cli, [str(each) for each in arguments])
+    assert result.exit_code == 0, result.output
+    assert f"proof: {none}" in result.output
+    said = json.loads((tmp_path / "m.onnx.json").read_text())["model"]["loaded"]
+    assert said["proof"] == none
+    assert said["oracle"] is said["error"] is None
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_class_of_the_user_with_the_name_of_a_stock_one_is_not_held_to_it(tmp_path):
+    class OfTheUser(keras.layers.Dense):
+        """Computes something else than the stock one."""
+
+        def call(self, inputs):
+            return super().call(inputs) + 1.0
+
+    def doubled(x):
+        return x * 2.0
+
+    old = write(chain(L.Dense(2, activation="swish"), shape=FLAT), tmp_path / "m.h5")
+    for given, names in (({"Dense": OfTheUser}, "'Dense'"), ({"swish": doubled, "relu": doubled}, "'swish'")):
+        report = load(old, custom_objects=given).report
+        assert report.proof == f"none: tf_keras has no code of {names}, which the user gave"
+        assert report.oracle is None
+
+
+@pytest.mark.runtime
+@pytest.mark.filterwarnings("ignore")
+def test_a_registered_class_that_tf_keras_lacks_is_named(tmp_path):
+    @keras.saving.register_keras_serializable("Mine", name="Own")
+    class InKeras3(keras.layers.Layer):
+        def call(self, inputs):
+            return inputs * 2.0
+
+    try:
+        report = load(write(chain(Own(), shape=FLAT), tmp_path / "m.h5")).report
+    finally:
+        keras.saving.get_custom_objects().pop("Mine>Own")
+    assert (report.proof, report.oracle) == ("none: tf_keras has no code of 'Mine>Own'", None)
 
 
 @pytest.mark.runtime

@@ -121,9 +121,9 @@ REFUSED = {
         lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: None, class_name="MaxoutDense"),
         "'dense.*' is a MaxoutDense, which Keras 3 has no more",
     ),
-    "locally connected, channels first": (
-        lambda f: saved(L.LocallyConnected1D(2, 2, data_format="channels_first"), f / "m.h5", (5, 3)),
-        "is a LocallyConnected1D with data_format='channels_first', for which there is no translation",
+    "axes of which nobody knows the order": (
+        lambda f: edited(saved(L.LayerNormalization(), f / "m.h5", (5, 3)), lambda c: c.update(axis=[2, -2])),
+        r"'layer_normalization.*' normalizes over axis=\[2, -2\], some counted from the front and some from the end",
     ),
     "weights alone": (weights, "it holds weights without a model"),
     "SavedModel without a graph": (no_graph, "its saved_model.pb holds no graph"),
@@ -220,5 +220,12 @@ def test_the_reason_is_the_last_word():
         "Layer 'd' expected 2 variables, but received 1 variables during loading.\n\nList of objects: [...]"
     )
     assert explain(layers) == "Layer 'd' expected 2 variables, but received 1 variables during loading."
+    calling = AttributeError(
+        "Exception encountered when calling Concatenate.call().\n\n\x1b[1m'list' object has no attribute 'shape'\x1b[0m"
+        "\n\nArguments received by Concatenate.call():\n  • args=(['<KerasTensor>'],)"
+    )
+    assert explain(calling) == "'list' object has no attribute 'shape' (AttributeError)."
+    said = "Exception encountered when calling A.call().\n\n\x1b[1m\x1b[0m\n\nArguments received"
+    assert explain(NotImplementedError(said)) == "Exception encountered when calling A.call() (NotImplementedError)."
     assert "damaged" in explain(OSError("Unable to synchronously open file (truncated file: eof = 100)"))
     assert "nested too deeply" in explain(RecursionError("maximum recursion depth exceeded"))
