@@ -47,11 +47,11 @@ def compare(
         expectations, skipped = references(facts, cases)
         comparison = Comparison(facts, artifact, allowed, mode, OutputScales.among(expectations))
         runs = artifact.run_all([case.arrays for case, expected in expectations if not why_unusable(case, expected)])
-        wrong_on = None
+        wrong: set[str] = set()
         for case, expected in expectations:
-            found, reasons = comparison.checks(case, expected, runs, wrong_on)
+            found, reasons = comparison.checks(case, expected, runs, wrong)
             checks += found
-            wrong_on = wrong_on or next((case.name for check in found if not check.ok), None)
+            wrong |= {check.output for check in found if not check.ok}
             skipped += [f"{case.name}{reason}" for reason in reasons]
         told = advice(artifact, advisers or {}, expectations, comparison.scales, allowed.share, mode)
     ordinary_ones = {case.name for case in cases if ordinary(case)}

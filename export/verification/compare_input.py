@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -51,12 +51,12 @@ class Comparison:
     scales: OutputScales
 
     def checks(
-        self, case: Probe, expected: Reference, runs: Iterator[dict[str, Arrays]], wrong_on: str | None = None
+        self, case: Probe, expected: Reference, runs: Iterator[dict[str, Arrays]], wrong: Collection[str] = ()
     ) -> tuple[list[Check], list[str]]:
         """What came of one input, and why some outputs, or all, cannot be judged by their numbers on it.
 
-        `runs` gives what every runtime computes on the next input that can be used; `wrong_on` is an input that has
-        shown that the file is wrong.
+        `runs` gives what every runtime computes on the next input that can be used; `wrong` are outputs that other
+        inputs have shown to be wrong.
         """
         reason = why_unusable(case, expected)
         if reason:
@@ -68,16 +68,18 @@ class Comparison:
             layer = overflowing_layer(self.facts, case.arrays)
             if layer:
                 return [], [f": '{layer}' gives infinite numbers on it"]
-        unexplained = self._asks_for_rounding(case, measured)
-        if unexplained and wrong_on:
-            return [], [f": it is off, and what rounding does to it was not measured: '{wrong_on}' is wrong already"]
-        rounded = self._rounding(case, expected, measured) if unexplained else None
         exceeded = {found.output for found in measured if found.distance.relative > self.tolerance.share}
+        unexplained = self._asks_for_rounding(case, exceeded)
+        names = self.facts.signature.outputs
+        if unexplained and all(names[i] in wrong for i in exceeded):
+            rest = [self._check(case, expected, one, None, False) for one in measured if one.output not in exceeded]
+            off = ", ".join(f"'{names[i]}'" for i in sorted(exceeded))
+            return rest, [f": {off} may be off by rounding, and is wrong on another input"]
+        rounded = self._rounding(case, expected, measured) if unexplained else None
         useless = self._useless(case, expected, rounded, exceeded) if rounded else {}
         found = [self._check(case, expected, one, rounded, one.output in useless) for one in measured]
         if case.name == INFINITE and not case.given:
             found = [check for check, one in zip(found, measured, strict=True) if one.output not in useless]
-        names = self.facts.signature.outputs
         if len(useless) == len(names):
             return found, [f": {next(iter(useless.values()))}"]
         return found, [*reasons, *(f", output '{names[i]}': {reason}" for i, reason in useless.items())]
@@ -153,11 +155,10 @@ class Comparison:
             measured.append(_Measured(runtime, i, found, broken if case.judged_for == "finite" else problem, broken))
         return measured
 
-    def _asks_for_rounding(self, case: Probe, measured: list[_Measured]) -> bool:
+    def _asks_for_rounding(self, case: Probe, exceeded: set[int]) -> bool:
         """Whether rounding may explain what is off."""
-        exceeded = any(found.distance.relative > self.tolerance.share for found in measured)
         by_ratio = self.mode is not None and not self.tolerance.given
-        return exceeded and not (by_ratio or case.judged_for == "finite" or self.tolerance.is_law(case))
+        return bool(exceeded) and not (by_ratio or case.judged_for == "finite" or self.tolerance.is_law(case))
 
     def _rounding(self, case: Probe, expected: Reference, measured: list[_Measured]) -> Rounding:
         """How far rounding moves the model, in up to twenty more runs of it."""
