@@ -72,16 +72,17 @@ def mend_gemms(graph: Any) -> None:
         turned = {name: node.get_attr_value(name) or 0 for name in ("transA", "transB")}
         outputs, name = node.output, node.name
         graph.remove_node(name)
+        # Where others take the product too, tf2onnx leaves it beside the Gemm.
         alike = (each for each in graph.get_nodes() if each.type == "MatMul" and list(each.input) == [a, b])
-        same = None if any(turned.values()) else next(alike, None)  # for others that take it
+        same = None if any(turned.values()) else next(alike, None)
         product = (same or graph.make_node("Gemm", [a, b], attr=turned, **known)).output[0]
-        parts = [_times(graph, alpha, product), _times(graph, beta, c)]
+        parts = [_times(graph, alpha, product, f"{name}/alpha"), _times(graph, beta, c, f"{name}/beta")]
         graph.make_node("Add", parts, name=name, outputs=outputs, **known)
 
 
-def _times(graph: Any, factors: Any, x: str) -> str:
+def _times(graph: Any, factors: Any, x: str, name: str) -> str:
     if factors is None:
         return x
-    const = graph.make_const(f"{x}/factors", np.array(factors, np.float32))
+    const = graph.make_const(name, np.array(factors, np.float32))
     product: str = graph.make_node("Mul", [x, const.output[0]]).output[0]
     return product

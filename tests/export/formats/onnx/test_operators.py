@@ -120,8 +120,8 @@ def test_constants_behind_a_dense_layer_that_is_used_twice(batch_size, tmp_path)
     """They stay where they are, and tf2onnx takes them for the one factor of its matrix product."""
     x = keras.Input((8,))
     y = keras.layers.Dense(8, use_bias=False)(x)
-    z = keras.layers.Normalization(mean=np.linspace(-1, 1, 8), variance=np.linspace(1, 2, 8))(y)
-    model = randomize(keras.Model(x, keras.layers.Maximum()([keras_norms.BatchNormalization()(y), z, y])))
+    norms = keras_norms.BatchNormalization(), keras_norms.BatchRenormalization()
+    model = randomize(keras.Model(x, keras.layers.Maximum()([*(norm(y) for norm in norms), y])))
     report = to_onnx(model, tmp_path / "m.onnx", batch_size=batch_size)
     assert report.verification.relative < 2e-6
     assert report.ops.get("Gemm", 0) + report.ops.get("MatMul", 0) == 1
