@@ -61,11 +61,12 @@ class Loop:
                 logits = self.model(tf.gather(self.x, indices[i]), training=True)
                 labels = tf.gather(self.y, indices[i])
                 loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-            for variable, average, gradient in zip(
-                variables, self.averages, tape.gradient(loss, variables), strict=True
-            ):
-                variable.assign_sub(rate * gradient)
-                average.assign(DECAY * average + (1 - DECAY) * tf.convert_to_tensor(variable))
+            self.move(tape.gradient(loss, variables), rate)
+
+    def move(self, gradients, rate):
+        for variable, average, gradient in zip(self.model.trainable_variables, self.averages, gradients, strict=True):
+            variable.assign_sub(rate * gradient)
+            average.assign(DECAY * average + (1 - DECAY) * tf.convert_to_tensor(variable))
 
     def start(self, weights):
         self.model.set_weights(weights)

@@ -19,7 +19,6 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import keras
 import numpy as np
-import tensorflow as tf
 from micro_batches import spread, table
 from training_loop import Loop, images, network, trained
 
@@ -155,14 +154,8 @@ class AccumulatingLoop(Loop):
         self.optimizer.build(model.trainable_variables)
         super().__init__(model, data)
 
-    def _run(self, indices, _rate):
-        variables = self.model.trainable_variables
-        for i in tf.range(tf.shape(indices)[0]):
-            with tf.GradientTape() as tape:
-                logits = self.model(tf.gather(self.x, indices[i]), training=True)
-                labels = tf.gather(self.y, indices[i])
-                loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-            self.optimizer.apply(tape.gradient(loss, variables), variables)
+    def move(self, gradients, _rate):
+        self.optimizer.apply(gradients, self.model.trainable_variables)
 
 
 def accumulation(data, seeds, updates=200):
