@@ -20,6 +20,7 @@ from .signature import Signature
 from .user_inputs import Arrays
 
 _MANY = 16  # layers: with fewer, tracing takes longer than it saves
+_STEP_BY_STEP = (keras.layers.RNN, keras.layers.TimeDistributed)  # called eagerly, many layers each
 
 _Shapes = tuple[tuple[tuple[int | None, ...], str], ...]
 
@@ -33,7 +34,7 @@ class RepeatedCalls:
         self._same: dict[_Shapes, bool] = {}
         self._graphs: dict[_Shapes, Callable[[Arrays], Arrays] | None] = {}
         self._kept: dict[str, Arrays] = {}
-        self._traces = keras.backend.backend() == "tensorflow" and len(list(layers_below(model))) >= _MANY
+        self._traces = keras.backend.backend() == "tensorflow" and _is_slow(model)
 
     def __call__(self, arrays: Arrays) -> Arrays:
         """The flat outputs for flat inputs."""
@@ -75,6 +76,11 @@ class RepeatedCalls:
             except Exception:  # whatever a layer raises that needs numbers; called eagerly it has them
                 self._graphs[shapes] = None
         return self._graphs[shapes]
+
+
+def _is_slow(model: keras.Model) -> bool:
+    layers = layers_below(model)
+    return len(layers) >= _MANY or any(isinstance(layer, _STEP_BY_STEP) for layer in layers)
 
 
 def _traced(model: keras.Model, declared: Signature, shapes: _Shapes) -> Callable[[Arrays], Arrays]:

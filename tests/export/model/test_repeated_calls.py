@@ -86,6 +86,19 @@ def test_a_small_model_is_always_called_itself():
 
 
 @pytest.mark.usefixtures("tensorflow_only")
+@pytest.mark.parametrize("over_time", [keras.layers.GRU(4), keras.layers.TimeDistributed(keras.layers.Dense(4))])
+def test_a_small_model_over_time_is_traced(over_time):
+    counting = Counting()
+    inputs = keras.Input((5, 3))
+    model = keras.Model(inputs, over_time(counting(inputs)))
+    calls, counting.calls = calls_of(model), 0
+    for seed in range(6):
+        x = np.random.default_rng(seed).normal(size=(2, 5, 3)).astype("float32")
+        assert calls([x])[0].tobytes() == model(x, training=False).numpy().tobytes()
+    assert counting.calls == 2 + 6
+
+
+@pytest.mark.usefixtures("tensorflow_only")
 @pytest.mark.parametrize("kind", [TimesCalls, NeedsNumbers])
 def test_a_model_that_its_graph_is_not_is_called_itself(kind):
     layer = kind()
