@@ -94,53 +94,62 @@ def rounding_by_steps(
 
 
 def _stepped(facts: ModelFacts, run: Run, arrays: Arrays, seed: int, bounded: bool) -> Arrays:
-    rng = np.random.default_rng(seed)
+    steps = _Steps(np.random.default_rng(seed), _DIFFERENCES | (_BOUNDED_PARTS if bounded else set()), bounded)
+    weights = [v for v in facts.model.variables if v.dtype == "float32"]
+    state = [(v, keras.ops.convert_to_tensor(_one_step(keras.ops.convert_to_numpy(v), steps.rng))) for v in weights]
+    layers = layers_below(facts.model)
+    with ExitStack() as stack:
+        stack.enter_context(keras.StatelessScope(state_mapping=state))
+        stack.enter_context(patched_calls(layers, steps.in_call))
+        for name in ("activation", "recurrent_activation"):
+            having = [layer for layer in layers if name in vars(layer)]
+            replacement = lambda layer, name=name: steps.in_function(getattr(layer, name))  # noqa: E731
+            stack.enter_context(patched_calls(having, replacement, name))
+        return run(replace(facts, calls=None), arrays)
 
-    def result(value: Any) -> Any:
-        return _changed(value, lambda x: _one_step(x, rng))
 
-    def taken(value: Any) -> Any:
-        return _changed(value, lambda x: np.nextafter(x, _either_way(x, rng)))
+@dataclass(frozen=True)
+class _Steps:
+    """Random steps: functions in `of_argument` move by one of their argument, and if `bounded` others by one of 1."""
 
-    def rounded(layer: Any) -> Callable[..., Any] | None:
+    rng: np.random.Generator
+    of_argument: set[str]
+    bounded: bool
+
+    def in_call(self, layer: Any) -> Callable[..., Any] | None:
+        """The call of a layer, its results moved, and of a norm also what it takes and the mean that it subtracts."""
         original, norm = layer.call, takes_statistics(layer)
         if isinstance(layer, keras.layers.InputLayer) or layers_below(layer):
             return None
 
         @wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
-            args = (keras.tree.map_structure(taken, args[0]), *args[1:]) if norm and args else args
-            results = keras.tree.map_structure(result, original(*args, **kwargs))
-            return _changed(results, lambda y: _off_centre(args[0], y, rng)) if norm and args else results
+            args = (keras.tree.map_structure(self._taken, args[0]), *args[1:]) if norm and args else args
+            results = keras.tree.map_structure(self._given, original(*args, **kwargs))
+            return _changed(results, lambda y: _off_centre(args[0], y, self.rng)) if norm and args else results
 
         return call
 
-    def by_its_own_step(function: Any) -> Callable[..., Any] | None:
+    def in_function(self, function: Any) -> Callable[..., Any] | None:
+        """An activation that moves by a step of its own, if it is one of these."""
         name = getattr(function, "__name__", None)
-        of_argument = _DIFFERENCES | (_BOUNDED_PARTS if bounded else set())
-        if name not in of_argument | (_BOUNDED if bounded else set()):
+        if name not in self.of_argument | (_BOUNDED if self.bounded else set()):
             return None
 
         def call(value: Any, *args: Any, **kwargs: Any) -> Any:
             def moved(y: np.ndarray) -> np.ndarray:
-                of = np.abs(keras.ops.convert_to_numpy(value)) if name in of_argument else 1.0
-                return np.asarray(y + STEP * of * np.sign(_either_way(y, rng)))
+                of = np.abs(keras.ops.convert_to_numpy(value)) if name in self.of_argument else 1.0
+                return np.asarray(y + STEP * of * np.sign(_either_way(y, self.rng)))
 
             return keras.tree.map_structure(lambda y: _changed(y, moved), function(value, *args, **kwargs))
 
         return call
 
-    weights = [v for v in facts.model.variables if v.dtype == "float32"]
-    state = [(v, keras.ops.convert_to_tensor(_one_step(keras.ops.convert_to_numpy(v), rng))) for v in weights]
-    layers = layers_below(facts.model)
-    with ExitStack() as stack:
-        stack.enter_context(keras.StatelessScope(state_mapping=state))
-        stack.enter_context(patched_calls(layers, rounded))
-        for name in ("activation", "recurrent_activation"):
-            having = [layer for layer in layers if name in vars(layer)]
-            replacement = lambda layer, name=name: by_its_own_step(getattr(layer, name))  # noqa: E731
-            stack.enter_context(patched_calls(having, replacement, name))
-        return run(replace(facts, calls=None), arrays)
+    def _given(self, value: Any) -> Any:
+        return _changed(value, lambda x: _one_step(x, self.rng))
+
+    def _taken(self, value: Any) -> Any:
+        return _changed(value, lambda x: np.nextafter(x, _either_way(x, self.rng)))
 
 
 def _changed(value: Any, change: Callable[[np.ndarray], np.ndarray]) -> Any:
