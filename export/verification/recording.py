@@ -39,8 +39,9 @@ class Call:
 
     Of a norm that takes statistics also the layer itself and what it takes, unless that is masked. `layer` is the name
     that a user knows, for a part of one of Keras' layers that of the layer; such parts and models are not `whole`. A
-    `linear` one multiplies and adds constants, into which those of a norm before it may have been merged, and one that
-    `passes` only moves or joins what it takes. Of a norm that is called step by step over time, `all_steps` is what it
+    `linear` one multiplies and adds constants, into which those of a norm before it may have been merged; if these are
+    two for a channel, `affine` is the layer, for they may have been merged into the norm's. One that `passes` only
+    moves or joins what it takes. Of a norm that is called step by step over time, `all_steps` is what it
     takes in all steps, as the batch that an artifact may make of them.
     """
 
@@ -53,6 +54,7 @@ class Call:
     all_steps: Any = None
     whole: bool = True
     linear: bool = False
+    affine: Any = None
     passes: bool = False
 
 
@@ -87,7 +89,8 @@ def recording(model: keras.Model) -> Iterator[list[Call]]:
             floats = [y for y in arrays if y.dtype.kind == "f" and y.size > 1]
             whole = id(layer) not in inner and not isinstance(layer, keras.Model)
             made = Call(inner.get(id(layer), layer).name, isinstance(layer, _NORMS), floats, takes, whole=whole)
-            made.linear, made.passes = _is_linear(layer), _passes(layer)
+            made.affine = layer if is_batch_norm(layer) or isinstance(layer, _CONSTANT_AFFINE) else None
+            made.linear, made.passes = made.affine is not None or _has_kernel(layer), _passes(layer)
             if takes_statistics(layer) and floats and len(args) == 1 and kwargs.get("mask") is None:
                 made.norm, made.taken = layer, keras.ops.convert_to_numpy(args[0])
             calls.append(made)
@@ -99,9 +102,8 @@ def recording(model: keras.Model) -> Iterator[list[Call]]:
         yield calls
 
 
-def _is_linear(layer: keras.Layer) -> bool:
-    has_kernel = any(hasattr(layer, name) for name in ("kernel", "depthwise_kernel"))
-    return has_kernel or isinstance(layer, _CONSTANT_AFFINE) or is_batch_norm(layer)
+def _has_kernel(layer: keras.Layer) -> bool:
+    return any(hasattr(layer, name) for name in ("kernel", "depthwise_kernel"))
 
 
 def _passes(layer: keras.Layer) -> bool:

@@ -15,6 +15,7 @@ from ...model.user_inputs import Arrays
 from ..metrics import NOTHING_ALIKE, Distance, distance
 
 _POSITIONS = 251
+_SAME = 5e-6
 
 
 class Found(NamedTuple):
@@ -32,15 +33,15 @@ class Values:
         for value in values:
             self._by_size.setdefault(value.size, []).append(value.ravel())
 
-    def nearest(self, y: np.ndarray) -> Found:
-        """The value that is nearest to `y`, with channels last, first, or as `y` has them."""
+    def nearest(self, y: np.ndarray, but: np.ndarray | None = None) -> Found:
+        """The value that is nearest to `y`, with channels last, first, or as `y` has them; none that is `but`."""
         best = Found(NOTHING_ALIKE, None)
         for least, order, value in self._likely(y):
             if least >= best.distance.relative:
                 break
             back = _in_layout(value, y, order)
             found = distance(y, back, 0.0)
-            if found.relative < best.distance.relative:
+            if found.relative < best.distance.relative and not (but is not None and _is_same(but, back)):
                 best = Found(found, back)
         return best
 
@@ -74,6 +75,10 @@ class Values:
                 off = [np.nan_to_num(np.abs(value[at] - few), nan=np.inf).max() for value in candidates]
             found += [(float(least) / top, order, value) for least, value in zip(off, candidates, strict=True)]
         return sorted(found, key=lambda row: row[0])
+
+
+def _is_same(y: np.ndarray, value: np.ndarray) -> bool:
+    return distance(y, value, 0.0).relative <= _SAME
 
 
 def _layouts(y: np.ndarray) -> list[tuple[int, int] | None]:

@@ -2,14 +2,13 @@
 
 A wrong epsilon or a leak between groups in one norm of many hardly moves the outputs: the next norm takes most of it
 back. So a norm's input is looked for among the values of the artifact, the layer is run on what was found, and its
-result is looked for in turn, also behind the activation that a converter merges. Before a layer of constants the
-result may stand without the norm's own. Norms that were merged away are not seen, and batch norms, which are constants,
+result is looked for in turn, also behind the activation that a converter merges, and in the forms of
+`merged_constants`. Norms that were merged away are not seen, and batch norms, which are constants,
 are not looked for; the outputs answer for them.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import NamedTuple
 
 import keras
@@ -17,10 +16,11 @@ import numpy as np
 
 from ...model.precision import in_float64
 from ...model.relative_error import scale
-from ..metrics import NOTHING_ALIKE, distance
+from ..metrics import NOTHING_ALIKE, Distance, distance
 from ..recording import Call
 from ..tolerance import FACTOR
 from .found_values import Values
+from .merged_constants import chains, divided, with_those_behind, without_constants
 
 _INPUT = 1e-4  # a value that is nearer to what the norm takes is its input
 _OUTPUT = 5e-2  # a value that is nearer to what the norm gives, as a share of how far that varies, is its result
@@ -40,7 +40,7 @@ class Judged(NamedTuple):
 
 def judge_norms(calls: list[Call], values: Values) -> list[Judged]:
     """What came of each norm that was found in the artifact."""
-    judged, at_once, merges = [], set(), _may_merge(calls)
+    judged, at_once, behind = [], set(), chains(calls)
     for i, call in enumerate(calls):
         if call.norm is None or id(call.all_steps) in at_once:
             continue
@@ -49,32 +49,29 @@ def judge_norms(calls: list[Call], values: Values) -> list[Judged]:
             at_once.add(id(call.all_steps))
         # Where an input hardly varies, several values are near to it: the norm may have been fed with any of them.
         feeds = feeds or values.within(call.taken, _INPUT)
-        tried = [_judged(call, fed, values, merges[i]) for fed in feeds[:_FEW]]
+        tried = [_judged(call, fed, values, behind[i]) for fed in feeds[:_FEW]]
         best = min(tried, key=lambda one: one.relative / one.allowed, default=None)
         if best is not None and best.of_spread <= _OUTPUT:
             judged.append(best)
     return judged
 
 
-def _may_merge(calls: list[Call]) -> list[bool]:
-    """Whether all that takes what a call gives may have its constants: at once, or behind what only moves them."""
-    users = defaultdict(list)
-    for k, call in enumerate(calls):
-        for i in call.takes:
-            users[i].append(k)
-    merges = [False] * len(calls)
-    for i in reversed(range(len(calls))):
-        merges[i] = bool(users[i]) and all(calls[k].linear or (calls[k].passes and merges[k]) for k in users[i])
-    return merges
-
-
-def _judged(call: Call, fed: np.ndarray, values: Values, merges: bool) -> Judged:
+def _judged(call: Call, fed: np.ndarray, values: Values, behind: list[tuple[keras.Layer, ...]] | None) -> Judged:
     exact, own = _computed(call.norm, fed)
-    results = [*activated(exact), *(_without_constants(call.norm, fed) if merges else ())]
-    forms = [y for y in results if scale(y)]  # zeros look like any other zeros
-    found = min((values.nearest(y).distance for y in forms), key=lambda d: d.relative, default=NOTHING_ALIKE)
-    allowed = max(_ALLOWED, FACTOR * own)
+    results = [exact, *(() if behind is None else without_constants(call.norm, fed, _precisely))]
+    allowed, forms = max(_ALLOWED, FACTOR * own), [*activated(exact), *results[1:]]
+    found = _nearest(forms, values)
+    if found.relative > allowed and behind is not None:
+        merged = [y for chain in behind for y in with_those_behind(results, chain, _precisely)]
+        forms += [form for y in merged for form in activated(y)]
+        found = _nearest(forms, values, but=divided(call.norm, fed, _precisely))
     return Judged(call.layer, found.relative, allowed, found.max_abs / max(float(np.ptp(exact)), 1e-30))
+
+
+def _nearest(forms: list[np.ndarray], values: Values, but: np.ndarray | None = None) -> Distance:
+    looked_for = (y for y in forms if scale(y))  # zeros look like any other zeros
+    found = (values.nearest(y, but).distance for y in looked_for)
+    return min(found, key=lambda d: d.relative, default=NOTHING_ALIKE)
 
 
 def activated(y: np.ndarray) -> list[np.ndarray]:
@@ -97,15 +94,8 @@ def _computed(norm: keras.Layer, x: np.ndarray) -> tuple[np.ndarray, float]:
     return exact, max(distance(exact, other, 0.0).relative for other in (rounded, stepped))
 
 
-def _without_constants(norm: keras.Layer, x: np.ndarray) -> list[np.ndarray]:
-    """What a norm makes of `x` without beta, and without gamma too: the next layer has them where they were merged."""
-    gamma, beta = (getattr(norm, name, None) for name in ("gamma", "beta"))
-    plain = [(v, fill(v.shape)) for v, fill in ((beta, keras.ops.zeros), (gamma, keras.ops.ones)) if v is not None]
-    found = []
-    for n in range(1, len(plain) + 1):
-        with keras.StatelessScope(state_mapping=plain[:n]):
-            found.append(_computed(norm, x)[0])
-    return found
+def _precisely(layer: keras.Layer, x: np.ndarray) -> np.ndarray:
+    return _computed(layer, x)[0]
 
 
 def _run(norm: keras.Layer, x: np.ndarray) -> np.ndarray:
