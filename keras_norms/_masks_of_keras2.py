@@ -116,3 +116,12 @@ class IdentityOfKeras2(_WithoutMask, keras.layers.Identity):
     def call(self, inputs: Any) -> Any:
         """A tensor of its own: the mask hangs on the given one."""
         return ops.copy(inputs)
+
+
+@_registered
+class GlobalAveragePooling1DOfKeras21(keras.layers.GlobalAveragePooling1D):
+    """The mean of all steps: tf.keras up to 2.1 took no mask here, and averaged the masked steps too."""
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:  # noqa: ARG002  (Keras gives it)
+        """The mean over the steps."""
+        return super().call(inputs)

@@ -6,8 +6,6 @@ tf_keras would notice: both have a class of this name.
 
 from __future__ import annotations
 
-import re
-
 from ..errors import ExportError
 from .config_tree import Entry, name_of
 from .translations.norms_of_others import OF_USER
@@ -20,10 +18,10 @@ _SINCE: dict[str, tuple[int, int]] = {
     **dict.fromkeys(("TextVectorization", "Normalization", "Discretization", "CategoryEncoding", "Hashing"), (2, 2)),
     **dict.fromkeys(("StringLookup", "IntegerLookup", "HashedCrossing", "Rescaling", "Resizing", "CenterCrop"), (2, 2)),
     **dict.fromkeys(("MultiHeadAttention", "EinsumDense", "Conv1DTranspose"), (2, 3)),
-    **dict.fromkeys(("ConvLSTM1D", "ConvLSTM3D", "DepthwiseConv1D"), (2, 5)),
-    **dict.fromkeys(("UnitNormalization", "Identity", "CustomScaleLayer"), (2, 8)),
-    **dict.fromkeys(("LayerScale", "StochasticDepth"), (2, 9)),
-    **{"GroupNormalization": (2, 11), "SpectralNormalization": (2, 12)},
+    **dict.fromkeys(("ConvLSTM1D", "ConvLSTM3D"), (2, 5)),
+    **{"DepthwiseConv1D": (2, 7), "Identity": (2, 8), "UnitNormalization": (2, 9)},
+    **dict.fromkeys(("LayerScale", "StochasticDepth"), (2, 10)),
+    **{"GroupNormalization": (2, 11), "CustomScaleLayer": (2, 12), "SpectralNormalization": (2, 13)},
     **dict.fromkeys(("RMSNormalization", "GroupQueryAttention", "ReversibleEmbedding", "MelSpectrogram"), (3, 0)),
     **dict.fromkeys(("STFTSpectrogram", "Equalization", "Solarization", "AutoContrast", "Pipeline"), (3, 0)),
     **{f"Adaptive{kind}Pooling{n}D": (3, 0) for kind in ("Average", "Max") for n in (1, 2, 3)},
@@ -69,7 +67,7 @@ def refuse_classes_of_the_user(entry: Entry, writer: Writer) -> None:
     missing = sorted(written - set(entry["config"]))
     more = sorted(set(entry["config"]) - written - _OF_EVERY_LAYER) if plain in _WRITES_NO_MORE else []
     missing, more = (missing, more) if writer.major == 2 else ([], [])
-    if since is not None and _older(writer, since):
+    if since is not None and (writer.standalone or writer.before(*since)):
         why = f"{writer.name} had no class of this name"
     elif missing:
         why = f"its config has no {missing[0]}, which that of Keras' own always has"
@@ -81,10 +79,3 @@ def refuse_classes_of_the_user(entry: Entry, writer: Writer) -> None:
         f"layer '{name_of(entry)}' is a {name} of the writer's own: {why}, and the file does not say what it computes. "
         f"Pass its class, custom_objects={{'{name}': the class}} (--import FILE.py on the command)"
     )
-
-
-def _older(writer: Writer, since: tuple[int, int]) -> bool:
-    if writer.standalone:
-        return True
-    numbers = tuple(int(number) for number in re.findall(r"\d+", str(writer.version))[:2])
-    return numbers < since if len(numbers) == 2 else numbers < since[:1]

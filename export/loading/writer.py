@@ -27,6 +27,11 @@ class Writer:
         numbers = [int(number) for number in re.findall(r"\d+", str(self.version))[:2]]
         return len(numbers) == 2 and numbers < [2, 4] and "-tf" not in str(self.version)
 
+    def before(self, *since: int) -> bool:
+        """Whether the version is an earlier one: `before(2, 2)` up to 2.1."""
+        numbers = tuple(int(number) for number in re.findall(r"\d+", str(self.version))[:2])
+        return numbers < since if len(numbers) == 2 else numbers < since[:1]
+
     @property
     def name(self) -> str:
         """The library with its version, as in "tf_keras 2.21.0"."""

@@ -1,7 +1,8 @@
 """Merges of masked inputs, and layers that dropped the mask in Keras 2, in models that mask steps.
 
 Merges of Keras 2 joined masks by "and", those of Keras 3 join them by "or", and leave what is masked out of products,
-maxima and minima. Models without a mask keep the stock layers.
+maxima and minima. GlobalAveragePooling1D took no mask in tf.keras up to 2.1 (TensorFlow 1.12); Keras alone refused
+masks there until it took them. Models without a mask keep the stock layers.
 """
 
 from __future__ import annotations
@@ -29,9 +30,13 @@ def apply(entry: Entry, writer: Writer) -> bool:
     kind = entry["class_name"]
     if not entry[IN_MASKED_MODEL] or entry.get(OF_USER) or str(entry.get("module")).startswith("keras.src.ops"):
         return False
-    if kind not in _OTHERWISE:
+    if kind == "GlobalAveragePooling1D" and writer.before(2, 2):
+        name = f"{kind}OfKeras21"
+    elif kind in _OTHERWISE:
+        name = f"{kind}OfKeras2"
+    else:
         return False
-    entry.update(class_name=f"{kind}OfKeras2", registered_name=f"keras_norms>{kind}OfKeras2")
+    entry.update(class_name=name, registered_name=f"keras_norms>{name}")
     return True
 
 

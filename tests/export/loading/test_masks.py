@@ -268,3 +268,22 @@ def test_the_proof_masks_some_steps(monkeypatch, tmp_path):
         load(tmp_path / "m.h5")
     masked_steps = (_masked_in_part(A, 7.0) == 7.0).all(axis=-1)
     assert 0 < masked_steps.mean() < 1
+
+
+@pytest.mark.runtime
+@pytest.mark.parametrize("version", ["2.1.6-tf", "2.2.4-tf"])
+@pytest.mark.parametrize("reached", [True, False], ids=["masked", "mask dropped before"])
+def test_steps_were_pooled_with_the_masked_ones_until_tensorflow_1_12(version, reached, tmp_path):
+    words = tk.layers.Embedding(5, 4, mask_zero=True)
+    between = L.Activation("tanh") if reached else L.Conv1D(4, 1, kernel_initializer="ones")
+    model = tk.Sequential([tk.Input((6,)), words, between, L.GlobalAveragePooling1D()])
+    ids = np.array([[1, 2, 0, 3, 0, 4], [4, 0, 0, 0, 0, 0]])
+    values = words(ids).numpy()
+    values = np.tanh(values) if reached else np.repeat(values.sum(-1, keepdims=True), 4, -1)
+    kept = (ids != 0)[..., None] if reached and version == "2.2.4-tf" else np.ones((2, 6, 1))
+    path = of_version(lambda: model, version, tmp_path / "m.h5")
+    loaded = load(path)
+    np.testing.assert_allclose(loaded.model(ids), (values * kept).sum(1) / kept.sum(1), rtol=1e-5, atol=1e-6)
+    assert loaded.report.proof.startswith("none: tf_keras leaves") is (reached and version == "2.1.6-tf")
+    loaded.model.save(tmp_path / "again.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "again.keras")(ids), loaded.model(ids))
