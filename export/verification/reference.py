@@ -62,6 +62,11 @@ class Reference:
         left_out = sum(int(mask.sum() - rest.sum()) for mask, rest in zip(self.judged or [], judged, strict=True))
         return replace(self, judged=judged), left_out
 
+    def otherwise(self, got: Arrays) -> set[int]:
+        """The outputs that `got` has otherwise, somewhere where they are judged."""
+        errors = self.measure(self.outputs, got, [0.0] * len(got))
+        return {i for i, error in enumerate(errors) if error > _SAME}
+
     def measure(self, outputs: Arrays, others: Arrays, reached: list[float]) -> list[float]:
         """How far `others` are from `outputs`, where they are judged, as shares of their scales."""
         pairs = enumerate(zip(outputs, others, strict=True))
@@ -138,7 +143,7 @@ def narrowed(expected: Reference, got: Arrays, redraws: Redraws) -> Reference:
     else, the model runs on other numbers around it; positions that no number changes stay judged.
     """
     for i in range(_DRAWN_AGAIN):
-        if max(expected.measure(expected.outputs, got, [0.0] * len(got)), default=0.0) <= _SAME:
+        if not expected.otherwise(got):
             break
         judged = expected.judged or [np.ones(y.shape, bool) for y in expected.outputs]
         both = zip(judged, redraws.untouched(i), strict=True)

@@ -7,6 +7,7 @@ from keras import ops
 from keras_norms.export import VerificationError, to_onnx, verify
 from keras_norms.export.formats import format_of
 from keras_norms.export.model.facts import ModelFacts
+from keras_norms.export.model.test_inputs import INFINITE
 from keras_norms.export.verification.cases import cases_to_try
 from keras_norms.export.verification.inside.found_values import Values
 from keras_norms.export.verification.inside.layer_by_layer import layer_by_layer
@@ -103,6 +104,23 @@ def test_not_finite_tells_nothing_where_the_model_itself_has_infinities_inside(o
     report = judge_artifact(facts, form, path, runners, cases_to_try(facts, runners, path))
     assert report.ok is overflows, report
     assert ("steps: 'inside' gives infinite numbers on it" in report.skipped) is overflows
+
+
+@pytest.mark.runtime
+def test_an_infinity_asks_nothing_more_of_an_output_that_is_wrong_already(tmp_path):
+    """And all of the others: one that leaks into other samples is found beside it."""
+
+    def net(first, second):
+        x = keras.Input((50,), name="x")
+        return keras.Model(x, [L.Lambda(first, name="first")(x), L.Lambda(second, name="second")(x)])
+
+    right, leaks = net(lambda t: 2 * t, ops.tanh), lambda t: ops.tanh(t) + 0.0 * ops.sum(t, 0, keepdims=True)
+    half = judged(right, net(lambda t: 3 * t, ops.tanh), tmp_path / "half.onnx")
+    both = judged(right, net(lambda t: 3 * t, leaks), tmp_path / "both.onnx")
+    assert f"{INFINITE}: 'first' may depend on the infinity, and is wrong on another input" in half.skipped
+    assert {check.output for check in half.checks if check.case == INFINITE} == {"second"}
+    for report, wrong in ((half, {"first"}), (both, {"first", "second"})):
+        assert {check.output for check in report.checks if not check.ok} == wrong
 
 
 @pytest.mark.runtime
