@@ -5,6 +5,7 @@ The mean over positions has the shape [N, 1, 1, C]. Only that is reshaped, to [N
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -57,8 +58,8 @@ class GroupedNormalization(AffineNormalization):
         return _torch.instance_norm if _torch.takes_samples_apart(x) else None
 
     def _normalize_rows(self, x: Tensor, per_group: int) -> Tensor:
-        rows = ops.reshape(x, (-1, per_group))
-        statistics = moments(rows, _mean_of_rows, first_of(rows, (1,)))
+        rows = _rows(x, per_group)
+        statistics = moments(rows, _mean_of_rows, first_of(rows, (2,)))
         centred = statistics.centred - statistics.offset
         x_hat = ops.reshape(centred * ops.rsqrt(statistics.variance + self.epsilon), ops.shape(x))
         gamma, beta = self._gamma_and_beta(x.dtype)
@@ -82,6 +83,11 @@ class GroupedNormalization(AffineNormalization):
         return {**super().get_config(), "axis": self.axis}
 
 
+def _rows(x: Tensor, per_group: int) -> Tensor:
+    """[N, G, C/G] of a tensor that has no positions. Exporters lose count of samples that are merged with groups."""
+    return ops.reshape(x, (-1, math.prod(x.shape[1:]) // per_group, per_group))
+
+
 def _mean_of_rows(rows: Tensor) -> Tensor:
     # Keras' mean would narrow float64 on every backend but TensorFlow.
     return ops.sum(rows, axis=-1, keepdims=True) / rows.shape[-1]
@@ -92,5 +98,5 @@ def _group_means(channel_means: Tensor, per_group: int) -> Tensor:
     if per_group == 1:
         return channel_means
     shape = ops.shape(channel_means)
-    rows = ops.reshape(channel_means, (-1, per_group))
+    rows = _rows(channel_means, per_group)
     return ops.reshape(ops.broadcast_to(_mean_of_rows(rows), ops.shape(rows)), shape)

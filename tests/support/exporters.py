@@ -28,8 +28,8 @@ LAYERS = {
 }
 # what a format needs besides the backend, by backend; the formats that Keras has there
 FORMATS = {
-    "tensorflow": {"tf_saved_model": (), "litert": (), "onnx": ("tf2onnx",)},
-    "jax": {"tf_saved_model": ("tensorflow",), "onnx": ("jax2onnx",)},
+    "tensorflow": {"tf_saved_model": (), "litert": (), "onnx": ("tf2onnx",), "openvino": ("openvino",)},
+    "jax": {"tf_saved_model": ("tensorflow",), "onnx": ("jax2onnx",), "openvino": ("openvino", "tensorflow")},
     "torch": {
         "torch": (),
         "onnx": ("onnxscript",),
