@@ -133,8 +133,38 @@ def test_the_judge_sees_what_is_wrong():
     assert difference([0 * y], [1e-9 * y], [1e-9 * y], [1.0]) is None  # it reaches more than that
     assert "off by 1.0e+00" in difference([0 * y], [1e-9 * y], [1e-9 * y], [1e-4])
     assert "off by nan" in difference([y * np.nan], [y], [y], [1.0])
+    assert difference([y + 2e-4], [y], [y], [1.0], [3e-5]) is None
+    assert "off by 2.0e-04" in difference([y + 2e-4], [y], [y], [1.0], [1e-6])
     assert "has shape (3, 2)" in difference([y.T], [y], [y], [1.0])
     assert "2 outputs instead of 1" in difference([y, y], [y], [y], [1.0])
+
+
+def test_where_keras_overflows_nothing_is_compared():
+    y, over = np.ones((2, 3), np.float32), np.ones((2, 3), np.float32)
+    over[0, 0] = np.inf
+    assert difference([over], [over], [y], [1.0]) is None
+    assert difference([over * np.nan], [over], [y], [1.0]) is not None
+    assert "off by inf" in difference([over], [y], [y], [1.0])
+
+
+def test_a_model_that_cancels_is_held_to_what_rounding_steps_make_of_it():
+    """It takes off all but a thousandth of its first weights' results, so each step counts a thousand times."""
+    far = [Step(f"x{i}", "layers.Dense", (("units", 2),), ("in0",)) for i in (1, 2)]
+    recipe = recipe_of(*far, Step("x3", "layers.Subtract", (), ("x1", "x2"), listed=True), outputs=("x3", "x1"))
+    model = recipe.build()
+    weights = model.get_weights()
+    model.set_weights([*weights[:2], weights[0] * np.float32(1.001), weights[1] * np.float32(1.001)])
+    expected = judging.Expected.of(recipe, model)
+    shares = [by / np.abs(y).max() for by, y in zip(expected.rounding(0), expected.single[0], strict=True)]
+    assert shares[0] > 100 * shares[1] > 0
+
+
+def test_numbers_beyond_those_of_any_network_show_nothing():
+    powers = [Step(f"x{i}", "layers.Activation", (("activation", "exponential"),), (f"x{i - 1}",)) for i in (2, 3)]
+    first = Step("x1", "layers.Rescaling", (("scale", 0.0), ("offset", 4.4)), ("in0",))
+    expected = built_from(recipe_of(first, *powers, outputs=("x2",)))[1]
+    assert not expected.shows_nothing(0)
+    assert built_from(recipe_of(first, *powers, outputs=("x3",)))[1].shows_nothing(0)
 
 
 def test_without_float64_a_rounding_step_shows_how_far_a_model_rounds():
