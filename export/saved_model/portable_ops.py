@@ -10,7 +10,8 @@ normalize(x)    min(rsqrt(s), 1 / e) = rsqrt(max(s, e^2)) with s = sum x^2: XNNP
 softplus(x)     max(x, 0) + log(1 + exp(-|x|)), and log_sigmoid(x) = -softplus(-x): TFLite's log(1 + exp(x)) is
                 infinite from 89 on
 
-`portable_spatial`, `portable_pooling` and `portable_resizing` have those of images, rows and volumes.
+`portable_spatial`, `portable_pooling` and `portable_resizing` have those of images, rows and volumes, `portable_repeat`
+that of repeating.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from keras.src.backend.tensorflow import nn as backend_nn
 from keras.src.backend.tensorflow import numpy as backend_numpy
 from keras.src.ops import nn
 
-from . import portable_logarithms, portable_pooling, portable_resizing, portable_spatial
+from . import portable_logarithms, portable_pooling, portable_repeat, portable_resizing, portable_spatial
 
 Operation = Callable[..., Any]
 
@@ -160,6 +161,7 @@ _FOR_ONNX = (
 _FOR_TFLITE = (
     (backend_numpy, "einsum", _in_floats),
     (backend_numpy, "matmul", lambda original: _in_constant_shapes(_in_floats(original))),
+    (backend_numpy, "repeat", portable_repeat.repeat),
     (backend_nn, "softplus", _softplus),
     (backend_nn, "log_sigmoid", _log_sigmoid),
     (backend_nn, "max_pool", portable_pooling.pool_volume),
