@@ -97,10 +97,21 @@ def test_a_transpose_moves_over_axes_that_are_merged(first, sizes, second, left)
     same_values(rest, proto, shape)
 
 
+def test_a_transpose_stays_where_the_size_of_what_is_merged_is_free():
+    """A Reshape leaves one size to be found out, and here that is the batch's."""
+    nodes = [
+        ("Transpose", ["x"], {"perm": [0, 3, 1, 2]}),
+        ("Reshape", ["v0", "to"], {}),
+        ("Transpose", ["v1"], {"perm": [1, 0, 2]}),
+    ]
+    proto = graph(nodes, {"to": np.array([0, 0, -1])}, ["batch", "rows", 4, 5])
+    rest = passed(proto, merge_transposes)
+    assert [node.op_type for node in rest.graph.node] == ["Transpose", "Reshape", "Transpose"]
+
+
 @pytest.mark.runtime
 @pytest.mark.parametrize("cell", [L.LSTM, L.GRU])
 @pytest.mark.parametrize("batch", [None, 2])
-@pytest.mark.runtime
 def test_two_directions_twice_have_no_shape_arithmetic(cell, batch, tmp_path):
     layers = [L.Bidirectional(cell(3, return_sequences=True)) for _ in range(2)]
     to_onnx(chain((5, 4), *layers), tmp_path / "m.onnx", batch_size=batch)

@@ -124,6 +124,21 @@ def test_kernels_are_rounded_for_their_output_and_stay_on_the_grid(flatbuffers, 
     assert noise["output"] < 0.5 * noise["nearest"]
 
 
+def test_the_bias_takes_up_what_rounding_does_to_the_mean():
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.normal(size=(3, 8)).astype("float32"), rng.normal(size=3).astype("float32")
+    made = Op("FULLY_CONNECTED", ["x", "w", "b"], "y", (1, 3))
+    graph = Graph(flatbuffer({"x": (1, 8)}, {"w": kernel, "b": bias}, [made], ["y"]))
+    (op,) = graph.ops
+    patches, x = rounding.Patches(graph, op, 1), 5 + rng.normal(size=(200, 8)).astype("float32")
+    patches.add(x)
+    rounding.round_kernel(graph, op, patches)
+    rounded, corrected = (graph.constant(int(i)) for i in op.inputs[1:])
+    wanted = (x @ kernel.T + bias).mean(0)
+    assert np.abs(x.mean(0) @ (rounded - kernel).T).max() > 1e-3
+    np.testing.assert_allclose((x @ rounded.T + corrected).mean(0), wanted, atol=1e-5)
+
+
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("strides", [1, 2])
 def test_patches_are_what_the_convolution_multiplies(padding, strides):
