@@ -46,6 +46,7 @@ TENSORFLOW = (
     "saved_model/frozen_graph.py",
     "saved_model/portable_ops.py",
     "saved_model/portable_logarithms.py",
+    "saved_model/portable_repeat.py",
     "saved_model/portable_spatial.py",
     "saved_model/portable_resizing.py",
     "saved_model/transposed_padding.py",

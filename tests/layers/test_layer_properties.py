@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from layer_cases import BN, BRN, GN, IN, LN, OPEN, oracle_inference, oracle_training, randomize
 
 # No deadline: the first example of a shape traces a graph.
-SETTINGS = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+SETTINGS = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 TOLERANCE = {"float32": 1e-4, "float64": 1e-10, "mixed_float16": 3e-3, "mixed_bfloat16": 3e-2}
 
 dtypes = st.sampled_from(sorted(TOLERANCE))

@@ -1,4 +1,4 @@
-"""Random graphs, folded and compared in float64: 100 here, more by `KERAS_NORMS_FUZZ=1000 pytest <this file>`.
+"""Random graphs, folded and compared in float64: 60 here, more by `KERAS_NORMS_FUZZ=1000 pytest <this file>`.
 
 `KERAS_NORMS_FUZZ_FIRST` sets the first seed. A failure is shrunk to a few steps and printed as a call of `build`.
 """
@@ -12,9 +12,9 @@ from fold_faults import fault, fuzz, shrink
 from fold_programs import build, program
 from keras_norms.export.folding.call_graph import Graph
 
-GRAPHS = int(os.environ.get("KERAS_NORMS_FUZZ", "100"))
+GRAPHS = int(os.environ.get("KERAS_NORMS_FUZZ", "60"))
 FIRST = int(os.environ.get("KERAS_NORMS_FUZZ_FIRST", "0"))
-BATCH = 20
+BATCH = 12
 
 EXACT = keras.backend.backend() == "tensorflow"
 pytestmark = pytest.mark.skipif(not EXACT, reason="Keras' own norm is not exact in float64 there")
