@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 from keras_norms.export import ExportError, load
+from keras_norms.export.loading import proof
 from keras_norms.export.loading.proof import _masked_in_part
 from keras_norms.export.model.keras_graph import mask_of
 
@@ -287,3 +288,19 @@ def test_steps_were_pooled_with_the_masked_ones_until_tensorflow_1_12(version, r
     assert loaded.report.proof.startswith("none: tf_keras leaves") is (reached and version == "2.1.6-tf")
     loaded.model.save(tmp_path / "again.keras")
     np.testing.assert_array_equal(keras.models.load_model(tmp_path / "again.keras")(ids), loaded.model(ids))
+
+
+@pytest.mark.runtime
+def test_pooled_steps_hide_no_other_difference(monkeypatch, tmp_path):
+    model = tk.Sequential([tk.Input((6,)), L.Embedding(5, 4, mask_zero=True), L.GlobalAveragePooling1D()])
+    path = of_version(lambda: model, "2.1.6-tf", tmp_path / "m.h5")
+    assert "all else agrees" in load(path).report.proof
+    right = proof._theirs
+
+    def off(*given, **named):
+        version, outputs = right(*given, **named)
+        return version, [1.001 * y for y in outputs] if not named["layers"] else outputs
+
+    monkeypatch.setattr(proof, "_theirs", off)
+    with pytest.raises(ExportError, match="computes something else from it"):
+        load(path)
