@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from keras_norms._tensorflow import compiled_by_xla
+from keras_norms._tensorflow_gradients import derived_as, unrecorded
 from keras_norms._types import Correct, Tensor
 
 # cuDNN takes no smaller epsilon, and TensorFlow silently raises it.
@@ -55,8 +56,9 @@ def _fused_batch_norm(images: Tensor, gamma: Tensor, beta: Tensor, epsilon: floa
 
     @tf.custom_gradient
     def normalize(images: Tensor, scale: Tensor, offset: Tensor) -> Any:
-        run = _run_kernel(images, scale, offset, epsilon)
-        mean = tf.cast(run.pivot, run.residue.dtype) + run.residue
+        with unrecorded():
+            run = _run_kernel(images, scale, offset, epsilon)
+            mean = tf.cast(run.pivot, run.residue.dtype) + run.residue
         return (run.y, mean, run.variance), _kernel_gradient(images, scale, run, epsilon)
 
     y, mean, variance = normalize(images, gamma, beta)
@@ -89,11 +91,12 @@ def _fused_batch_renorm(
 
     @tf.custom_gradient
     def renormalize(images: Tensor, scale: Tensor, offset: Tensor) -> Any:
-        y = tf.cond(
-            run.far,
-            lambda: inference(images - run.pivot, scale, offset),
-            lambda: inference(images, scale, offset),
-        )
+        with unrecorded():
+            y = tf.cond(
+                run.far,
+                lambda: inference(images - run.pivot, scale, offset),
+                lambda: inference(images, scale, offset),
+            )
         return y, _kernel_gradient(images, scale, run, epsilon)
 
     return renormalize(images, gamma * r, beta + gamma * d), mean, variance
@@ -133,11 +136,7 @@ def _run_kernel(images: Tensor, scale: Tensor, offset: Tensor, epsilon: float) -
 
 
 def _kernel_gradient(images: Tensor, scale: Tensor, run: _KernelRun, epsilon: float) -> Callable[..., Any]:
-    """The gradient function: from dy to the gradients of images, scale and offset.
-
-    Its own derivatives, of every order and in forward mode too, are those of single operations: the kernel's run out
-    of numbers if a tf.cond round it is transposed.
-    """
+    """The gradient function: from dy to the gradients of images, scale and offset."""
     import tensorflow as tf
 
     reserved = dict(zip(("reserve_space_1", "reserve_space_2", "reserve_space_3"), run.reserved, strict=True))
@@ -148,28 +147,13 @@ def _kernel_gradient(images: Tensor, scale: Tensor, run: _KernelRun, epsilon: fl
         )
         return back.x_backprop, back.scale_backprop, back.offset_backprop
 
-    @tf.custom_gradient
-    def backward(dy: Tensor, images: Tensor, scale: Tensor) -> Any:
-        found = tf.cond(run.far, lambda: kernel(dy, images - run.pivot), lambda: kernel(dy, images))
+    def fast(dy: Tensor, images: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return tf.cond(run.far, lambda: kernel(dy, images - run.pivot), lambda: kernel(dy, images))
 
-        def gradient_of_gradient(*upstream: Tensor) -> Any:
-            inputs = [tf.identity(v) for v in (dy, images, scale)]
+    def plain(dy: Tensor, images: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return _gradient_in_single_operations(dy, images, scale, epsilon)
 
-            def plain() -> tuple[Tensor, ...]:
-                return _gradient_in_single_operations(inputs[0], inputs[1], inputs[2], epsilon)
-
-            # A tape would record nothing where a tf.autodiff.ForwardAccumulator is active.
-            if not tf.executing_eagerly():
-                return tf.gradients(plain(), inputs, grad_ys=list(upstream))
-            with tf.GradientTape() as tape:
-                tape.watch(inputs)
-                outputs = plain()
-            return tape.gradient(outputs, inputs, output_gradients=upstream)
-
-        return found, gradient_of_gradient
-
-    # Identities belong to the graph of the gradient, of which TensorFlow makes the next derivative.
-    return lambda dy, *_: backward(dy, tf.identity(images), tf.identity(scale))
+    return derived_as(plain, fast, images, scale)
 
 
 def _gradient_in_single_operations(

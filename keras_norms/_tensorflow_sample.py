@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_norms._tensorflow import compiled_by_xla, is_recorded, on_any_device, takes_any_kernel
+from keras_norms._tensorflow_gradients import derived_as, unrecorded
 from keras_norms._types import MeanOf, Tensor
 
 # The error of x*scale + shift is about 1e-7 of the mean. If the mean is further than this many standard deviations from
@@ -39,21 +40,22 @@ def group_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels_pe
 
     @tf.custom_gradient
     def normalize(x: Tensor, gamma: Tensor, beta: Tensor) -> Any:
-        v = tf.reshape(x, (-1, groups.positions, channels))
-        pivot, spread = groups.moments(v)
-        far = tf.reduce_any(tf.square(pivot) > _FAR_FROM_ZERO**2 * (spread + epsilon))
-
         def forward(centred: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             inv = tf.math.rsqrt(variance + epsilon)
             scale = inv * gamma
             return centred * scale + (beta - mean * scale), mean, inv
 
-        y, mean, inv = tf.cond(
-            far, lambda: forward(v - pivot, *groups.moments(v - pivot)), lambda: forward(v, pivot, spread)
-        )
+        with unrecorded():
+            v = tf.reshape(x, (-1, groups.positions, channels))
+            pivot, spread = groups.moments(v)
+            far = tf.reduce_any(tf.square(pivot) > _FAR_FROM_ZERO**2 * (spread + epsilon))
+            y, mean, inv = tf.cond(
+                far, lambda: forward(v - pivot, *groups.moments(v - pivot)), lambda: forward(v, pivot, spread)
+            )
+            y = tf.reshape(y, tf.shape(x))
 
-        def gradient(upstream: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            dy = tf.reshape(upstream, tf.shape(v))
+        def gradient(dy: Tensor, x: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            dy = tf.reshape(dy, tf.shape(v))
             # v - pivot is computed again: to keep it from the forward pass would take as much memory as the input.
             dx, *means = tf.cond(
                 far,
@@ -63,7 +65,10 @@ def group_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels_pe
             dgamma, dbeta = (tf.reduce_sum(m, axis=(0, 1)) * tf.cast(groups.positions, m.dtype) for m in means)
             return tf.reshape(dx, tf.shape(x)), dgamma, dbeta
 
-        return tf.reshape(y, tf.shape(x)), gradient
+        def plain(dy: Tensor, x: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            return _gradient_in_single_operations(dy, x, gamma, channels_per_group, epsilon)
+
+        return y, derived_as(plain, gradient, x, gamma)
 
     return normalize(x, gamma, beta)
 
@@ -101,6 +106,27 @@ def _group_norm_without_branches(
         return y, gradient
 
     return normalize(x, gamma, beta)
+
+
+def _gradient_in_single_operations(
+    dy: Tensor, x: Tensor, gamma: Tensor, channels_per_group: int, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    import tensorflow as tf
+
+    grouped = (tf.shape(x)[0], -1, gamma.shape[0] // channels_per_group, channels_per_group)
+
+    def mean_of(v: Tensor) -> Tensor:
+        return tf.reduce_mean(v, axis=(1, 3), keepdims=True)
+
+    v, upstream = tf.reshape(x, grouped), tf.reshape(dy, grouped)
+    shifted = v - tf.stop_gradient(v[:, :1, :, :1])
+    centred = shifted - mean_of(shifted)
+    inv = tf.math.rsqrt(mean_of(tf.square(centred)) + epsilon)
+    x_hat = centred * inv
+    g = upstream * tf.reshape(gamma, grouped[2:])
+    dx = (g - mean_of(g) - x_hat * mean_of(g * x_hat)) * inv
+    dgamma, dbeta = (tf.reshape(tf.reduce_sum(u, axis=(0, 1)), (-1,)) for u in (upstream * x_hat, upstream))
+    return tf.reshape(dx, tf.shape(x)), dgamma, dbeta
 
 
 @dataclass(frozen=True)

@@ -179,3 +179,21 @@ def test_gradient_of_a_gradient(row, mode):
     layer = randomize(kind(**arguments), TWICE_SHAPE)
     for found, expected in zip(_penalty_gradients(layer, mode), _penalty_gradients_of_keras(row), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_a_gradient_of_a_gradient_is_traced_without_the_derivatives_of_branches():
+    """Which took seconds for each group norm: 57 functions of 1,745 operations, of which none was ever run."""
+    layer = randomize(keras_norms.GroupNormalization(2), TWICE_SHAPE)
+
+    @tf.function(autograph=False)
+    def penalty(x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                y = tf.reduce_sum(tf.sin(layer(x)))
+            total = tf.reduce_sum(tf.square(inner.gradient(y, x)))
+        return outer.gradient(total, x)
+
+    graph = penalty.get_concrete_function(tf.TensorSpec(TWICE_SHAPE)).graph.as_graph_def()
+    assert sum(len(function.node_def) for function in graph.library.function) < 600

@@ -150,16 +150,15 @@ def cell(subject, transform, kind, keras_twin=False):
 
 
 def sample():
-    """Two layers of each transform, in turn, without masks and other axes, which the table of derivatives has."""
-    plain = [subject for subject in SUBJECTS if "," not in subject.name]
-    return table(choose=lambda i: [plain[i % len(plain)], plain[(i + 2) % len(plain)]])
+    """Every layer under every transform, without masks and other axes, which the table of derivatives has."""
+    return table(subjects=[subject for subject in SUBJECTS if "," not in subject.name])
 
 
-def table(keras_twin=False, only="", choose=lambda _: SUBJECTS):
+def table(keras_twin=False, only="", subjects=SUBJECTS):
     transforms = importlib.import_module(f"transforms_{keras.backend.backend()}").TRANSFORMS
     return {
-        name: {subject.name: cell(subject, transform, kind, keras_twin) for subject in choose(i)}
-        for i, (name, (kind, transform)) in enumerate(transforms.items())
+        name: {subject.name: cell(subject, transform, kind, keras_twin) for subject in subjects}
+        for name, (kind, transform) in transforms.items()
         if only in name
     }
 
