@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from keras_norms._tensorflow import compiled_by_xla
-from keras_norms._tensorflow_gradients import derived_as, unrecorded
+from keras_norms._tensorflow_gradients import derived_as, in_single_operations, unrecorded
 from keras_norms._types import Correct, Tensor
 
 # cuDNN takes no smaller epsilon, and TensorFlow silently raises it.
@@ -148,31 +148,15 @@ def _kernel_gradient(images: Tensor, scale: Tensor, run: _KernelRun, epsilon: fl
         return back.x_backprop, back.scale_backprop, back.offset_backprop
 
     def fast(dy: Tensor, images: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return tf.cond(run.far, lambda: kernel(dy, images - run.pivot), lambda: kernel(dy, images))
+        dx, dscale, doffset = tf.cond(run.far, lambda: kernel(dy, images - run.pivot), lambda: kernel(dy, images))
+        return dx, dscale, doffset
 
     def plain(dy: Tensor, images: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return _gradient_in_single_operations(dy, images, scale, epsilon)
+        upstream, x = (tf.cast(v, scale.dtype) for v in (dy, images))
+        dx, dscale, doffset = in_single_operations(upstream, x, scale, (0, 1, 2), epsilon)
+        return tf.cast(dx, images.dtype), dscale, doffset
 
     return derived_as(plain, fast, images, scale)
-
-
-def _gradient_in_single_operations(
-    dy: Tensor, images: Tensor, scale: Tensor, epsilon: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    import tensorflow as tf
-
-    def mean_of(v: Tensor) -> Tensor:
-        return tf.reduce_mean(v, axis=(0, 1, 2), keepdims=True)
-
-    x, upstream = tf.cast(images, scale.dtype), tf.cast(dy, scale.dtype)
-    count = tf.cast(tf.reduce_prod(tf.shape(x)[:3]), x.dtype)
-    centred = x - mean_of(x)
-    inv = tf.math.rsqrt(mean_of(tf.square(centred)) + epsilon)
-    x_hat = centred * inv
-    mean_dy, mean_dy_x = mean_of(upstream), mean_of(upstream * x_hat)
-    dx = (upstream - mean_dy - x_hat * mean_dy_x) * (inv * scale)
-    dscale, doffset = (tf.reshape(v, (-1,)) * count for v in (mean_dy_x, mean_dy))
-    return tf.cast(dx, images.dtype), dscale, doffset
 
 
 def _biased(variance: Tensor, images: Tensor) -> Tensor:

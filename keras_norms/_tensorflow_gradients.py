@@ -1,8 +1,8 @@
-"""Gradient functions on TensorFlow: how a fast one is differentiated again."""
+"""Gradient functions on TensorFlow: how a fast one is differentiated again, by the plain one that it stands for."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -39,11 +39,37 @@ def derived_as(plain: Gradients, fast: Gradients, x: Tensor, scale: Tensor) -> C
     return lambda dy, *_: backward(dy, tf.identity(x), tf.identity(scale))
 
 
+def in_single_operations(
+    dy: Tensor, x: Tensor, gamma: Tensor, axes: Sequence[int], epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of x, gamma and beta of a norm with means over `axes` of x; gamma has the shape of x's last axes.
+
+    Its equations stand in _tensorflow_sample.py.
+    """
+    import tensorflow as tf
+
+    def mean_of(v: Tensor) -> Tensor:
+        return tf.reduce_mean(v, axis=axes, keepdims=True)
+
+    centred = x - mean_of(x)
+    centred = centred - mean_of(centred)  # removes the rounding error of the first mean
+    inv = tf.math.rsqrt(mean_of(tf.square(centred)) + epsilon)
+    x_hat = centred * inv
+    g = dy * gamma
+    dx = (g - mean_of(g) - x_hat * mean_of(g * x_hat)) * inv
+    leading = range(len(x.shape) - len(gamma.shape))
+    return dx, tf.reduce_sum(dy * x_hat, axis=leading), tf.reduce_sum(dy, axis=leading)
+
+
 def unrecorded() -> AbstractContextManager[Any]:
-    """For what has a gradient function of its own. A tape that is recorded by another would have TensorFlow trace the
-    derivatives of every branch in it at once, to no use: seconds for each layer."""
+    """For code that has a gradient function of its own.
+
+    Where one tape runs within another, TensorFlow traces the derivatives of every branch as soon as it meets it: here
+    to no use, and for seconds a layer.
+    """
     try:
         from tensorflow.python.eager.record import stop_recording
     except ImportError:
         return nullcontext()
-    return stop_recording()
+    stopped: AbstractContextManager[Any] = stop_recording()
+    return stopped

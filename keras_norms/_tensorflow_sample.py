@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from keras_norms._tensorflow import compiled_by_xla, is_recorded, on_any_device, takes_any_kernel
-from keras_norms._tensorflow_gradients import derived_as, unrecorded
+from keras_norms._tensorflow_gradients import derived_as, in_single_operations, unrecorded
 from keras_norms._types import MeanOf, Tensor
 
 # The error of x*scale + shift is about 1e-7 of the mean. If the mean is further than this many standard deviations from
@@ -66,7 +66,11 @@ def group_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels_pe
             return tf.reshape(dx, tf.shape(x)), dgamma, dbeta
 
         def plain(dy: Tensor, x: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            return _gradient_in_single_operations(dy, x, gamma, channels_per_group, epsilon)
+            grouped = (-1, groups.positions, channels // channels_per_group, channels_per_group)
+            upstream, v, scale = tf.reshape(dy, grouped), tf.reshape(x, grouped), tf.reshape(gamma, grouped[2:])
+            dx, *sums = in_single_operations(upstream, v, scale, (1, 3), epsilon)
+            dgamma, dbeta = (tf.reshape(v, (-1,)) for v in sums)
+            return tf.reshape(dx, tf.shape(x)), dgamma, dbeta
 
         return y, derived_as(plain, gradient, x, gamma)
 
@@ -106,27 +110,6 @@ def _group_norm_without_branches(
         return y, gradient
 
     return normalize(x, gamma, beta)
-
-
-def _gradient_in_single_operations(
-    dy: Tensor, x: Tensor, gamma: Tensor, channels_per_group: int, epsilon: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    import tensorflow as tf
-
-    grouped = (tf.shape(x)[0], -1, gamma.shape[0] // channels_per_group, channels_per_group)
-
-    def mean_of(v: Tensor) -> Tensor:
-        return tf.reduce_mean(v, axis=(1, 3), keepdims=True)
-
-    v, upstream = tf.reshape(x, grouped), tf.reshape(dy, grouped)
-    shifted = v - tf.stop_gradient(v[:, :1, :, :1])
-    centred = shifted - mean_of(shifted)
-    inv = tf.math.rsqrt(mean_of(tf.square(centred)) + epsilon)
-    x_hat = centred * inv
-    g = upstream * tf.reshape(gamma, grouped[2:])
-    dx = (g - mean_of(g) - x_hat * mean_of(g * x_hat)) * inv
-    dgamma, dbeta = (tf.reshape(tf.reduce_sum(u, axis=(0, 1)), (-1,)) for u in (upstream * x_hat, upstream))
-    return tf.reshape(dx, tf.shape(x)), dgamma, dbeta
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ MOST_OPERATIONS = {"BN": 10, "BRN": 10, "GN": 14, "IN": 13, "LN": 10}
 def files(tmp_path_factory):
     """The files of each backend that is installed, without suffix.
 
-    One child process after another: all at once, beside the other tests, they take half as much time again.
+    One child process after another, which leaves the other core to the other tests.
     """
     folder = tmp_path_factory.mktemp("backends")
     installed = [backend for backend in BACKENDS if find_spec(backend) is not None]
