@@ -30,8 +30,7 @@ def group_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels_pe
     import tensorflow as tf
 
     channels = x.shape[-1]
-    gamma = tf.ones((channels,), x.dtype) if gamma is None else gamma
-    beta = tf.zeros((channels,), x.dtype) if beta is None else beta
+    gamma, beta = _or_identity(gamma, beta, channels, x.dtype)
     if len(x.shape) == 2:
         return _rows_norm(x, gamma, beta, channels_per_group, epsilon)
     if not is_recorded():
@@ -57,22 +56,14 @@ def group_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, channels_pe
         def gradient(dy: Tensor, x: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             dy = tf.reshape(dy, tf.shape(v))
             # v - pivot is computed again: to keep it from the forward pass would take as much memory as the input.
-            dx, *means = tf.cond(
+            dx, dgamma, dbeta = tf.cond(
                 far,
                 lambda: groups.backward(dy, v - pivot, mean, inv, gamma),
                 lambda: groups.backward(dy, v, mean, inv, gamma),
             )
-            dgamma, dbeta = (tf.reduce_sum(m, axis=(0, 1)) * tf.cast(groups.positions, m.dtype) for m in means)
             return tf.reshape(dx, tf.shape(x)), dgamma, dbeta
 
-        def plain(dy: Tensor, x: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            grouped = (-1, groups.positions, channels // channels_per_group, channels_per_group)
-            upstream, v, scale = tf.reshape(dy, grouped), tf.reshape(x, grouped), tf.reshape(gamma, grouped[2:])
-            dx, *sums = in_single_operations(upstream, v, scale, (1, 3), epsilon)
-            dgamma, dbeta = (tf.reshape(v, (-1,)) for v in sums)
-            return tf.reshape(dx, tf.shape(x)), dgamma, dbeta
-
-        return y, derived_as(plain, gradient, x, gamma)
+        return y, derived_as(groups.plain_backward, gradient, x, gamma)
 
     return normalize(x, gamma, beta)
 
@@ -103,8 +94,8 @@ def _group_norm_without_branches(
             rows = tf.reshape(x, (-1, groups.positions, channels))
             of_channels = (tf.repeat(tf.squeeze(s, 3), channels_per_group, axis=2) for s in (pivot, mean, inv))
             first, rest, scale = of_channels
-            dx, *means = groups.backward(tf.reshape(upstream, tf.shape(rows)), rows - first, rest, scale, gamma)
-            dgamma, dbeta = (tf.reduce_sum(m, axis=(0, 1)) * tf.cast(groups.positions, m.dtype) for m in means)
+            dy = tf.reshape(upstream, tf.shape(rows))
+            dx, dgamma, dbeta = groups.backward(dy, rows - first, rest, scale, gamma)
             return tf.reshape(dx, tf.shape(x)), dgamma, dbeta
 
         return y, gradient
@@ -149,14 +140,24 @@ class _Groups:
         return mean, tf.cond(safe, lambda: quick, spread)
 
     def backward(self, dy: Tensor, centred: Tensor, mean: Tensor, inv: Tensor, gamma: Tensor) -> tuple[Tensor, ...]:
-        """dx, and the means over positions of dy * x_hat and of dy. `mean` and `inv` are those of `centred`."""
+        """dx, dgamma and dbeta. `mean` and `inv` are those of `centred`."""
         import tensorflow as tf
 
         mean_dy = self.mean_positions(dy)
         mean_dy_x = (self.mean_positions(dy * centred) - mean * mean_dy) * inv
         along_x = self.means(mean_dy_x * gamma) * tf.square(inv)
         shift = self.means(mean_dy * gamma) * inv - mean * along_x
-        return dy * (inv * gamma) - (centred * along_x + shift), mean_dy_x, mean_dy
+        sums = (tf.reduce_sum(m, axis=(0, 1)) * tf.cast(self.positions, m.dtype) for m in (mean_dy_x, mean_dy))
+        return dy * (inv * gamma) - (centred * along_x + shift), *sums
+
+    def plain_backward(self, dy: Tensor, x: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same of a whole input, in operations that TensorFlow differentiates quickly."""
+        import tensorflow as tf
+
+        grouped = (-1, self.positions, x.shape[-1] // self.channels_per_group, self.channels_per_group)
+        upstream, v, scale = tf.reshape(dy, grouped), tf.reshape(x, grouped), tf.reshape(gamma, grouped[2:])
+        dx, dgamma, dbeta = in_single_operations(upstream, v, scale, (1, 3), self.epsilon)
+        return tf.reshape(dx, tf.shape(x)), tf.reshape(dgamma, (-1,)), tf.reshape(dbeta, (-1,))
 
 
 def _means_over_positions(x: Tensor) -> tuple[MeanOf, MeanOf | None, Any]:
@@ -213,11 +214,15 @@ def _mean_by_pooling(positions: int, width: int, channels: int) -> MeanOf:
 
 def layer_norm(x: Tensor, gamma: Tensor | None, beta: Tensor | None, features: int, epsilon: float) -> Tensor:
     """Layer normalization over the last axes of x, which hold `features` values; gamma and beta are flat."""
+    gamma, beta = _or_identity(gamma, beta, features, x.dtype)
+    return _rows_norm(x, gamma, beta, features, epsilon)
+
+
+def _or_identity(gamma: Tensor | None, beta: Tensor | None, length: int, dtype: Any) -> tuple[Tensor, Tensor]:
     import tensorflow as tf
 
-    gamma = tf.ones((features,), x.dtype) if gamma is None else gamma
-    beta = tf.zeros((features,), x.dtype) if beta is None else beta
-    return _rows_norm(x, gamma, beta, features, epsilon)
+    gamma = tf.ones((length,), dtype) if gamma is None else gamma
+    return gamma, tf.zeros((length,), dtype) if beta is None else beta
 
 
 def _rows_norm(x: Tensor, gamma: Tensor, beta: Tensor, features: int, epsilon: float) -> Tensor:
