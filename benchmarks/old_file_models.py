@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tf_keras as tk
 
@@ -232,6 +233,15 @@ def deep() -> Any:
     return functional(tk.Sequential([Input(IMAGE), inner, L.Flatten()], name="outer"), L.Dense(2))
 
 
+def adapted() -> Any:
+    """Layers that were shown data before the training."""
+    data = np.random.default_rng(5).normal(3, 2, (64, 5)).astype("float32")
+    scaled, cut = L.Normalization(), L.Discretization(num_bins=4)
+    scaled.adapt(data), cut.adapt(data)
+    a = Input(FLAT)
+    return tk.Model(a, [L.Dense(3)(scaled(a)), cut(a)])
+
+
 def renorm() -> Any:
     from tf_keras.src.layers.normalization.batch_normalization_v1 import BatchNormalization as Version1
 
@@ -271,6 +281,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     "mixed precision": half,
     "virtual_batch_size": virtual,
     "renorm": renorm,
+    "adapted": adapted,
     "SyncBatchNormalization": lambda: functional(L.experimental.SyncBatchNormalization()),
     "TimeDistributed model": lambda: functional(L.TimeDistributed(base(top=True)), shape=(2, *IMAGE)),
     "stacked cells": lambda: functional(L.RNN([L.GRUCell(2), L.LSTMCell(2)]), shape=ROWS),

@@ -31,7 +31,8 @@ def randomize(model: Any) -> None:
     """Weights as of a trained network: kernels that keep the scale, variances and gamma around 1, others around 0."""
     rng = np.random.default_rng(0)
     for weight in model.weights:
-        if not weight.dtype.is_floating:
+        adapted = weight.name.rpartition("/")[2] in ("mean:0", "variance:0", "count:0", "summary:0")
+        if not weight.dtype.is_floating or adapted:
             continue
         if any(part in weight.name for part in ("variance", "stddev", "gamma")):
             weight.assign(rng.uniform(0.5, 1.5, weight.shape))

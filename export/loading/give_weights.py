@@ -29,6 +29,9 @@ def give_weights(model: keras.Model, found: Iterator[tuple[Any, list[Any]]], *, 
     done, turned = set(), []
     for layer, stored in found:
         done.add(id(layer))
+        if has_summary(layer):
+            _cut(layer, stored[0])
+            continue
         turns = of_theano and type(layer).__name__ in TURNED
         if is_locally_connected(layer):
             stored = in_form_of_places(layer, stored)
@@ -47,6 +50,18 @@ def give_weights(model: keras.Model, found: Iterator[tuple[Any, list[Any]]], *, 
     if left:
         raise ExportError(f"the file has no weights for layer '{left[0]}'")
     return turned
+
+
+def has_summary(layer: Any) -> bool:
+    """Whether a layer cuts its bins from a summary of data, a weight in Keras 2 and a plain array in Keras 3."""
+    return isinstance(layer, keras.layers.Discretization) and layer.bin_boundaries is None
+
+
+def _cut(layer: Any, summary: Any) -> None:
+    if len(summary.shape) != 2 or summary.shape[1] == 0:
+        raise ExportError(f"layer '{layer.name}' was saved before adapt() told it where to cut its bins")
+    layer.summary = np.asarray(summary)
+    layer.finalize_state()
 
 
 def _value(layer: Any, variable: Any, data: Any) -> np.ndarray:
@@ -77,7 +92,7 @@ def weights_by_layer(
     Raises:
         ExportError: If the file has weights for more or fewer layers or variables than the model has.
     """
-    loaded = [layer for layer in model.layers if layer.weights]
+    loaded = [layer for layer in model.layers if layer.weights or has_summary(layer)]
     if len(loaded) != len(stored):
         raise ExportError(
             f"{len(loaded)} of the model's layers have weights in Keras {keras.__version__}, and {len(stored)} in the "
@@ -89,6 +104,9 @@ def weights_by_layer(
         loaded = [by_name[name] for name in names]
     data: dict[int, Any] = {}
     for layer, weights in zip(loaded, stored.values(), strict=True):
+        if has_summary(layer):
+            yield layer, [weight.data for weight in weights]
+            continue
         for variable, weight in zip(match_weights(layer, weights), weights, strict=True):
             data[id(variable)] = weight.data
     for variable, weight in zip(own_weights(model), of_model, strict=False):

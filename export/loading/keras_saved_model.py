@@ -155,11 +155,11 @@ def _same_places(ours: list[dict[str, int]], theirs: list[dict[str, int]]) -> di
 
 
 def _variables(layer: _Node, nodes: list[_Node]) -> list[int]:
-    """The variables of a layer: Keras lists them, trainable or not."""
+    """The variables of a layer: Keras lists them, trainable or not. Preprocessing layers hold theirs without a list."""
     lists = nodes[layer.children["keras_api"]].children if "keras_api" in layer.children else {}
     lists = {**layer.children, **lists}
     found: list[int] = []
     for name in ("trainable_variables", "non_trainable_variables"):
         held = nodes[lists[name]].children if name in lists else {}
         found += [held[key] for key in sorted(held, key=int)]
-    return found
+    return found or list(dict.fromkeys(child for child in layer.children.values() if nodes[child].key))

@@ -38,6 +38,9 @@ def run(
         model.load_weights(path)
     else:
         model = tf_keras.models.load_model(path, compile=False, safe_mode=not unsafe)
+    for each in model.submodules:  # from a .keras, tf_keras reads the summary without cutting the bins
+        if isinstance(each, tf_keras.layers.Discretization) and not each.bin_boundaries:
+            each.finalize_state()
     names: list[str] = []
     if layers:
         single = [layer for layer in model.layers if len(layer.inbound_nodes) == 1]

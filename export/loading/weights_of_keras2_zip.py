@@ -17,6 +17,7 @@ import keras
 from ..errors import ExportError
 from ..model.keras_graph import own_weights
 from .config_tree import Entry, is_entry, is_model, name_of
+from .give_weights import has_summary
 from .hdf5_weights import member
 
 _Found = Iterator[tuple[Any, list[h5py.Dataset]]]
@@ -39,8 +40,9 @@ def _below(entry: Entry, layer: Any, file: h5py.File, path: str, places: _Places
         return
     if str(entry.get("file_class")).startswith("CuDNN"):  # which has no cell
         layer = layer.cell
-    if own_weights(layer):
-        yield layer, _own(file, path, len(own_weights(layer)), layer.name)
+    count = 1 if has_summary(layer) else len(own_weights(layer))
+    if count:
+        yield layer, _own(file, path, count, layer.name)
     if is_model(entry):
         yield from _of_model(entry, layer, file, path, places)
         return

@@ -30,7 +30,7 @@ def test_what_keras_2_wrote_computes_the_same(case, suffix, tmp_path):
 # A SavedModel takes a second to write. benchmarks/old_files.py writes all of them.
 FOLDERS = ("Bidirectional", "cells", "batch norm over two axes", "Sequential of a backbone", "three models deep")
 FOLDERS += ("partly frozen", "shared model", "functions of TensorFlow", "'/' in names", "time distributed model")
-FOLDERS += ("ConvLSTM2D", "embedding", "renorm", "mixed precision")
+FOLDERS += ("ConvLSTM2D", "embedding", "renorm", "mixed precision", "statistics of data")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -91,6 +91,14 @@ def test_tf_keras_proves_what_was_loaded(tmp_path):
 
 @pytest.mark.runtime
 @pytest.mark.filterwarnings("ignore")
+def test_tf_keras_cuts_the_bins_that_it_forgets(tmp_path):
+    """Its own reader of a .keras leaves an adapted Discretization without bins."""
+    report = load(write(CASES["statistics of data"](), tmp_path / "old.keras")).report
+    assert report.proof is not None
+
+
+@pytest.mark.runtime
+@pytest.mark.filterwarnings("ignore")
 def test_a_difference_from_tf_keras_is_an_error_that_names_the_layer(monkeypatch, tmp_path):
     """The translation of hard_sigmoid left out: Keras 3 then computes another function."""
     model = chain(L.Dense(4, name="first"), L.Dense(3, activation="hard_sigmoid", name="second"), shape=FLAT)

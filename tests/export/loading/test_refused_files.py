@@ -95,6 +95,12 @@ def deep(folder):
     return zipped(folder, start * 10_000 + end * 10_000)
 
 
+def unadapted():
+    layer = L.Discretization(num_bins=3)
+    layer.build((None, 5))
+    return layer
+
+
 def bomb(folder):
     return zipped(folder, " " * 300_000_000)
 
@@ -116,6 +122,10 @@ REFUSED = {
     "dropout in inference": (  # as in ethnicolr 0.8
         lambda f: saved(lambda x: L.Dropout(0.5)(x, training=True), f / "m.h5"),
         "layer 'dropout.*' is called with training=True: it drops out",
+    ),
+    "bins of no data": (
+        lambda f: saved(unadapted(), f / "m.h5"),
+        r"layer 'discretization.*' was saved before adapt\(\) told it where to cut its bins",
     ),
     "layer that is gone": (
         lambda f: edited(saved(L.Dense(2), f / "m.h5"), lambda c: None, class_name="MaxoutDense"),
