@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from keras_norms.export.formats import FORMATS
 
 EXPORT = Path(__file__).parents[1] / "export"
 
@@ -98,7 +99,7 @@ def test_the_process_that_runs_files_of_strangers_imports_no_keras():
     """It would take seconds to start, and TensorFlow gigabytes; only Flex operations need it."""
     formats = EXPORT / "formats"
     todo = [EXPORT / "worker" / "guarded_server.py", formats / "isolated_jobs.py"]
-    todo += [formats / "onnx" / "onnx_format.py", formats / "tflite" / "tflite_format.py"]
+    todo += [formats.joinpath(*module.split(".")).with_suffix(".py") for _, module in FORMATS]
     todo.append(formats / "tflite" / "delegates" / "delegate_findings.py")
     seen: set[Path] = set()
     while todo:

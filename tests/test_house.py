@@ -99,22 +99,55 @@ def test_the_public_layers_all_have_a_lowering():
     layers = {cls for cls in layers if isinstance(cls, type) and issubclass(cls, keras.Layer)}
     # A wrapper is what is in it: it folds, and what it does to a constant kernel the converters compute themselves.
     layers = {cls for cls in layers if not issubclass(cls, keras.layers.Wrapper)}
-    assert layers <= {kind for kind, _ in LOWERINGS}
+    without = sorted(cls.__name__ for cls in layers - {kind for kind, _ in LOWERINGS})
+    assert not without, f"LOWERINGS of export/lowerings/__init__.py has no row for {without}"
+
+
+def test_every_norm_stands_in_the_tables_of_norms():
+    """The tools of training, folding and half precision each know the norms by a table."""
+    from keras_norms.export.folding.rules.norm import TAILS
+    from keras_norms.export.lowerings import HALF_SAFE, LOWERINGS
+    from models import NORMS
+
+    import keras_norms
+    from keras_norms._norms import BATCH_NORMS, SAMPLE_NORMS
+
+    for name in (name for name in keras_norms.__all__ if name.endswith("Normalization")):
+        norm = getattr(keras_norms, name)
+        of_batches = issubclass(norm, BATCH_NORMS)
+        assert of_batches or norm in SAMPLE_NORMS, f"{name} is in no table of keras_norms/_norms.py"
+        assert of_batches or norm in TAILS, f"{name} is not among TAILS of export/folding/rules/norm.py"
+        assert name in NORMS, f"{name} has no row in NORMS of tests/support/models.py"
+    for kind, _ in LOWERINGS:
+        if kind.__name__.endswith("Normalization") and not issubclass(kind, BATCH_NORMS):
+            half = {safe for safe, _ in HALF_SAFE}
+            assert kind in half, f"HALF_SAFE of export/lowerings/__init__.py has no row for {kind.__name__}"
 
 
 def test_every_public_layer_has_a_case_row_and_every_lowering_an_operation_row():
-    rows = (ROOT / "tests/support/layer_cases.py").read_text(), (ROOT / "tests/export/test_export.py").read_text()
+    from layer_cases import CASES
+
     import keras_norms
 
+    made, lowered = {case.layer for case in CASES}, (ROOT / "tests/export/test_export.py").read_text()
     for name in keras_norms.__all__:
         if name.endswith("Normalization"):
-            assert f"keras_norms.{name}" in rows[0], f"{name} has no row in the layer cases"
-            assert f'"{name}": (' in rows[1], f"{name} has no row of the operations it becomes"
+            assert getattr(keras_norms, name) in made, f"{name} has no row in CASES of tests/support/layer_cases.py"
+            has_row = f'"{name}": (' in lowered
+            assert has_row, f"{name} has no row in LOWERED of tests/export/test_export.py: the operations it becomes"
 
 
 def test_no_module_grows_beyond_one_idea():
     for path in (*modules("keras_norms"), *modules("export")):
         assert len(path.read_text().splitlines()) <= 300, f"{path} is longer than 300 lines"
+
+
+def test_every_folder_is_packaged():
+    text = (ROOT / "pyproject.toml").read_text()
+    for folder in {path.parent for root in ("keras_norms", "export") for path in modules(root)}:
+        place = folder.relative_to(ROOT).as_posix()
+        name = f"/{place}".replace("/export/cli", "/keras_norms_cli").replace("/export", "/keras_norms/export")[1:]
+        assert f'"{name.replace("/", ".")}"' in text, f"add '{name.replace('/', '.')}' to packages in pyproject.toml"
 
 
 @pytest.mark.runtime

@@ -42,10 +42,8 @@ def export_options(
     for out in outs:
         artifact(out, "OUT")
         if quantize and quantize not in QUANTIZE[out.suffix]:
-            raise click.UsageError(
-                f"--quantize {quantize} does not exist for {out.suffix} ('{out}'); "
-                f"it has {', '.join(QUANTIZE[out.suffix])}."
-            )
+            has = ", ".join(QUANTIZE[out.suffix]) or "no quantized mode"
+            raise click.UsageError(f"--quantize {quantize} does not exist for {out.suffix} ('{out}'); it has {has}.")
     distinct(model, outs)
     if quantize in NEED_CALIBRATION and calibration is None:
         raise click.UsageError(f"--quantize {quantize} needs --calibration FILE.npz with typical inputs.")

@@ -77,7 +77,7 @@ class Format(ArtifactReader, Protocol[Options]):
     modes: tuple[str, ...]  # what `quantize` may be
     calibrated: tuple[str, ...]  # the modes that calibration data serve
     channels_first: bool  # the layout that the runtime's convolutions want
-    converter: str  # the module that the converting process imports
+    converter: str  # the module of the job in `convert`: its process imports it while the model is traced
 
     def check(self, options: Options, calibrated: bool) -> None:
         """Refuse options that the format does not have, before any work is done. `calibrated`: with calibration data.

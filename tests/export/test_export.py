@@ -5,6 +5,7 @@ import functools
 import keras
 import numpy as np
 import pytest
+from exports import EXPORTS
 from keras_norms.export import ExportError, to_onnx, to_tflite, verify
 from keras_norms.export.formats import format_of
 from keras_norms.export.formats.onnx.runtime_abilities import layer_norm_is_exact
@@ -14,7 +15,6 @@ import keras_norms
 
 pytestmark = [pytest.mark.runtime, pytest.mark.usefixtures("read_here")]
 
-EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 SHAPE_PLUMBING = {"SHAPE", "STRIDED_SLICE", "PACK", "GATHER", "Shape", "Concat", "Gather"}
 
 # What a network of two convolutions, two norms, ReLU, pooling and a dense layer comes down to.

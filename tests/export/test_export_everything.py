@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from exports import EXPORTS
 from keras import ops
 from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflite, verify
 from keras_norms.export.formats import format_of
@@ -17,7 +18,6 @@ import keras_norms
 pytestmark = [pytest.mark.runtime, pytest.mark.usefixtures("read_here")]
 
 L = keras.layers
-EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 
 
 def transformer():

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from exports import EXPORTS
 from keras_norms.export import ExportError, to_onnx, to_tflite
 from models import randomize
 
@@ -11,7 +12,6 @@ import keras_norms
 pytestmark = pytest.mark.runtime
 
 L = keras.layers
-EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 
 
 def recurrent(cell):

@@ -16,8 +16,9 @@ import keras
 import numpy as np
 import pytest
 from corruptions import corruptions
+from exports import EXPORTS
 from keras import ops
-from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflite, verify
+from keras_norms.export import ExportError, VerificationError, verify
 from keras_norms.export.formats import format_of
 from keras_norms.export.report.check import Check
 from keras_norms.export.report.verify_report import VerifyReport
@@ -27,7 +28,6 @@ import keras_norms
 
 L = keras.layers
 SIZE, CHANNELS, GROUPS, WIDTH = 6, 8, 4, 24
-EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 # A fault in the norm's own result below this share of its scale is within what float32 may do.
 MATTERS = 2e-5
 

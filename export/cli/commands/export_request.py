@@ -70,26 +70,14 @@ class ExportRequest:
         progress: Callable[[str], object],
     ) -> ExportReport:
         """Write the loaded model as `out`; `labels` are what their file holds."""
-        from keras_norms.export import to_onnx, to_tflite
+        return WRITERS[out.suffix](self, model, out, labels, progress)
 
-        if out.suffix == ".onnx":
-            assert self.quantize != "int16x8", "refused by `check`: .onnx does not have it"
-            return to_onnx(
-                model,
-                out,
-                opset=self.opset,
-                norms=self.norms or "fast",
-                layout=self.layout or "keras",
-                quantize=self.quantize,
-                calibration=self.calibration,
-                inputs=self.inputs,
-                batch_size=self.batch_size,
-                fold=not self.no_fold,
-                tolerance=self.tolerance,
-                labels=labels,
-                certificate=self.certificate,
-                progress=progress,
-            )
+    def write_tflite(
+        self, model: keras.Model, out: Path, labels: list[str] | None, progress: Callable[[str], object]
+    ) -> ExportReport:
+        """`write` for a .tflite file."""
+        from keras_norms.export import to_tflite
+
         return to_tflite(
             model,
             out,
@@ -106,3 +94,31 @@ class ExportRequest:
             certificate=self.certificate,
             progress=progress,
         )
+
+    def write_onnx(
+        self, model: keras.Model, out: Path, labels: list[str] | None, progress: Callable[[str], object]
+    ) -> ExportReport:
+        """`write` for a .onnx file."""
+        from keras_norms.export import to_onnx
+
+        assert self.quantize != "int16x8", "refused by `check`: .onnx does not have it"
+        return to_onnx(
+            model,
+            out,
+            opset=self.opset,
+            norms=self.norms or "fast",
+            layout=self.layout or "keras",
+            quantize=self.quantize,
+            calibration=self.calibration,
+            inputs=self.inputs,
+            batch_size=self.batch_size,
+            fold=not self.no_fold,
+            tolerance=self.tolerance,
+            labels=labels,
+            certificate=self.certificate,
+            progress=progress,
+        )
+
+
+# A row for each format; a test compares the suffixes with those of `keras_norms.export.formats`.
+WRITERS = {".tflite": ExportRequest.write_tflite, ".onnx": ExportRequest.write_onnx}

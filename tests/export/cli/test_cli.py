@@ -11,10 +11,12 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from exports import EXPORTS
 from keras_norms.export.formats import FORMATS, format_of
 from keras_norms.export.quantization.modes import MODES
 from keras_norms_cli import arguments
 from keras_norms_cli.commands import cli
+from keras_norms_cli.commands.export_request import WRITERS
 
 import keras_norms
 
@@ -187,7 +189,12 @@ def test_verify_says_no_to_another_models_artifact(changed, exported):
 
 def test_formats_and_modes_are_those_of_the_targets():
     """The command keeps a list of its own, to check its options without loading them."""
-    assert {suffix: format_of(Path(f"a{suffix}")).modes for suffix, _ in FORMATS} == arguments.QUANTIZE
+    modes = {suffix: format_of(Path(f"a{suffix}")).modes for suffix, _ in FORMATS}
+    assert modes == arguments.QUANTIZE, "QUANTIZE of export/cli/arguments.py has a row for each format"
+    assert set(modes) == set(WRITERS), "WRITERS of export/cli/commands/export_request.py has a row for each format"
+    assert set(modes) == set(EXPORTS), "EXPORTS of tests/support/exports.py has a row for each format"
+    public = {name for name in keras_norms.export.__all__ if name.startswith("to_")}
+    assert {write.__name__ for write in EXPORTS.values()} == public, "export/__init__.py has a function for each format"
     calibrated = tuple(name for name, mode in MODES.items() if mode.calibrated)
     assert calibrated == arguments.NEED_CALIBRATION
 

@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from keras_norms.export import to_onnx, to_tflite
+from exports import EXPORTS
+from keras_norms.export import to_tflite
 from keras_norms.export.formats import format_of
 
 pytestmark = pytest.mark.runtime
 
 L = keras.layers
-EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 SIZES = [(8, 9), (4, 6), (3, 9), (9, 4), (2, 2), (17, 5)]
 
 

@@ -2,8 +2,9 @@
 
 import keras
 import pytest
+from exports import EXPORTS
 from keras import ops
-from keras_norms.export import ExportError, to_onnx, to_tflite
+from keras_norms.export import ExportError, to_tflite
 from keras_norms.export.lowerings import over_time as lowering
 from models import randomize
 
@@ -16,7 +17,6 @@ pytestmark = [
 ]
 
 L = keras.layers
-EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 
 
 def over_time(inner, *shape, dtype=None):

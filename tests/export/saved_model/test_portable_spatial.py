@@ -6,18 +6,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from exports import EXPORTS
 from keras import ops
 from keras.src.backend.tensorflow import image as backend_image
 from keras.src.backend.tensorflow import nn as backend_nn
 from keras.src.backend.tensorflow import numpy as backend_numpy
-from keras_norms.export import to_onnx, to_tflite
+from keras_norms.export import to_tflite
 from keras_norms.export.saved_model import portable_pooling, portable_resizing, portable_spatial
 from models import randomize
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="forms of TensorFlow's operations")
 
 L = keras.layers
-EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 
 
 def drawn(*shape):

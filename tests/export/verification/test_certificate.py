@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert.tools import flatbuffer_utils
+from exports import EXPORTS
 from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflite, verify
 from keras_norms.export.model.signature import signature
 from keras_norms.export.model.test_inputs import probes
@@ -16,7 +17,6 @@ from models import NORMS, image_net, randomize
 onnx = pytest.importorskip("onnx")
 pytestmark = [pytest.mark.runtime, pytest.mark.usefixtures("read_here")]
 
-EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 SUFFIXES = pytest.mark.parametrize("suffix", EXPORTS)
 
 

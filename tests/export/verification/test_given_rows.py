@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from exports import EXPORTS
 from keras_norms.export import ExportError, FoldError, VerificationError, fold, to_onnx, to_tflite, verify
 from keras_norms.export.formats import format_of
 from keras_norms.export.model.facts import ModelFacts
@@ -18,7 +19,6 @@ from models import randomize, two_in_two_out
 pytestmark = pytest.mark.usefixtures("read_here")
 
 L = keras.layers
-EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 SUFFIXES = pytest.mark.parametrize("suffix", EXPORTS)
 FAR = 1e7
 

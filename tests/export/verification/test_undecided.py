@@ -3,8 +3,9 @@
 import keras
 import numpy as np
 import pytest
+from exports import EXPORTS
 from keras import ops
-from keras_norms.export import VerificationError, to_onnx, to_tflite, verify
+from keras_norms.export import VerificationError, to_onnx, verify
 from keras_norms.export.model.facts import ModelFacts
 from keras_norms.export.verification.inside.found_values import Values
 from keras_norms.export.verification.inside.layer_by_layer import layer_by_layer
@@ -14,7 +15,6 @@ from norm_mutants import export_unverified, verified_here
 import keras_norms
 
 L = keras.layers
-EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 SUFFIXES = pytest.mark.parametrize("suffix", EXPORTS)
 
 

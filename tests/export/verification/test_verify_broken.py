@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 from ai_edge_litert.tools import flatbuffer_utils
-from keras_norms.export import ExportError, to_onnx, to_tflite, verify
+from exports import EXPORTS
+from keras_norms.export import ExportError, to_onnx, verify
 from keras_norms.export.verification import compare_input
 from models import NORMS, image_net, randomize
 
@@ -13,7 +14,6 @@ import keras_norms
 onnx = pytest.importorskip("onnx")
 pytestmark = [pytest.mark.runtime, pytest.mark.usefixtures("read_here", "answers_kept")]
 
-EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 SUFFIXES = pytest.mark.parametrize("suffix", EXPORTS)
 
 

@@ -13,7 +13,8 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from keras_norms.export import ExportError, VerificationError, to_onnx, to_tflite, verify
+from exports import EXPORTS
+from keras_norms.export import ExportError, VerificationError, verify
 from keras_norms.export.artifact.hashes import artifact_sha256
 from keras_norms.export.formats import format_of
 
@@ -24,7 +25,6 @@ from .judge import Arrays, NotRunnableError, apart, file_outputs, keras_outputs,
 TOLERANCE, LOST_DB = 1e-4, 3.0
 ROWS, SEED = 8, 20_777
 CALIBRATION = 64
-EXPORTS = {".tflite": to_tflite, ".onnx": to_onnx}
 MODES = ("float32", "float16", "dynamic", "int8")
 
 

@@ -57,7 +57,10 @@ class PassChecker:
         except Exception as error:  # runtimes share no class of errors
             raise PassError(f"Pass '{name}' left a graph that does not run: {error}") from error
         for key, y in expected.items():
-            difference = _difference(self._outputs[key], y)
+            got = self._outputs[key]
+            if got.shape != y.shape:
+                raise PassError(f"Pass '{name}' changed the shape of output '{key}' from {y.shape} to {got.shape}.")
+            difference = _difference(got, y)
             if not difference <= _TOLERANCE:
                 raise PassError(f"Pass '{name}' changed output '{key}' by {difference:.2g} of its largest number.")
 
@@ -67,9 +70,7 @@ def _turned(x: NDArray[Any]) -> NDArray[Any]:
 
 
 def _difference(got: NDArray[Any], expected: NDArray[Any]) -> float:
-    """The largest difference, in units of the largest number; infinite for other shapes or other NaNs."""
-    if got.shape != expected.shape:
-        return np.inf
+    """The largest difference, in units of the largest number; infinite for other NaNs."""
     if got.dtype.kind != "f":
         return 0.0 if np.array_equal(got, expected) else np.inf
     same = (got == expected) | (np.isnan(got) & np.isnan(expected))
