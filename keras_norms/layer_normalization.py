@@ -12,7 +12,7 @@ from keras import ops
 from keras_norms import _arguments, _axes, _tensorflow, _tensorflow_sample, _torch, _torch_state
 from keras_norms._affine import AffineNormalization, cast
 from keras_norms._keywords import LayerArguments, without
-from keras_norms._statistics import affine, at_least_one, counted_sum, first_of, moments, position_count
+from keras_norms._statistics import affine, at_least_one, counted_sum, first_of, position_count
 from keras_norms._types import Config, Constraint, Flag, Initializer, Integer, Number, Regularizer, Shape, Tensor
 
 if TYPE_CHECKING:
@@ -130,10 +130,11 @@ class LayerNormalization(AffineNormalization):
 
     def _normalize(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
         divisor = at_least_one(position_count(x, axes, None, x.dtype))
-        statistics = moments(x, lambda v: counted_sum(v, axes, None) / divisor, first_of(x, axes))
         gamma, beta = self._gamma_and_beta(x.dtype, _axes.broadcast_shape(axes, x.shape))
-        centred = statistics.centred - statistics.offset
-        scale = ops.rsqrt(statistics.variance + self.epsilon)
+        # From a value of x itself, which is near the mean, the mean is hardly rounded.
+        centred = x - ops.stop_gradient(first_of(x, axes))
+        centred = centred - counted_sum(centred, axes, None) / divisor
+        scale = ops.rsqrt(counted_sum(ops.square(centred), axes, None) / divisor + self.epsilon)
         return affine(centred, None, scale if gamma is None else scale * gamma, beta)
 
     def get_config(self) -> Config:
