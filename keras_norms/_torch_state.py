@@ -33,6 +33,11 @@ def takes(x: Tensor) -> bool:
     return not (torch.compiler.is_compiling() or torch.jit.is_tracing() or _transforms())
 
 
+def can_be_read(x: Tensor) -> bool:
+    """Whether Python can have the value of x without waiting for a device."""
+    return takes(x) and bool(x.device.type == "cpu")
+
+
 def _transforms() -> bool:
     """Whether a transform of torch.func, or forward mode, is active."""
     from torch.autograd import forward_ad

@@ -185,7 +185,11 @@ class BatchRenormalization(BatchNormalization):
 
     def _correct(self, moving: Statistics) -> Correct:
         dtype = moving.variance.dtype
-        r_max, d_max = (ops.cast(limit, dtype) for limit in self.schedule(ops.convert_to_tensor(self.step)))
+        step = ops.convert_to_tensor(self.step)
+        if _torch_state.can_be_read(step):
+            r_max, d_max = self.schedule(int(step))
+        else:
+            r_max, d_max = (ops.cast(limit, dtype) for limit in self.schedule(step))
         sigma = ops.sqrt(moving.variance + self.epsilon)
 
         def correction(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
