@@ -31,8 +31,8 @@ def averaging(data, seeds):
     """Test accuracy with the statistics of training, and after recalibrate on the training images."""
     from keras_norms.export import fold
 
-    rows, after = [], []
-    for batch, rate, steps in ((32, 0.1, 1000), (2, 0.02, 3000)):
+    rows, after = [], {}
+    for batch, rate, steps in ((32, 0.1, 1000), (32, 0.5, 1000), (2, 0.02, 3000)):
         found = {"last step": ([], []), "SWA": ([], []), "EMA": ([], [])}
         for seed in range(seeds):
             loop = trained("BN", steps // 2, batch, rate, seed)
@@ -48,14 +48,15 @@ def averaging(data, seeds):
                 then.append(loop.accuracy())
                 if name == "SWA":
                     folded, report = fold(loop.model)
-                    after.append((batch, then[-1], accuracy_of(folded, data), report.error, int8(loop.model, data)))
+                    made = then[-1], accuracy_of(folded, data), report.error, int8(loop.model, data)
+                    after.setdefault((batch, rate), []).append(made)
         rows += [[batch, rate, name, spread(b), spread(a)] for name, (b, a) in found.items()]
     print(table(["batch", "rate", "weights", "statistics of training", "recalibrated"], rows), "\n", flush=True)
     rows = []
-    for batch in (32, 2):
-        _, keras_, folded, error, quantized = zip(*(row for row in after if row[0] == batch), strict=True)
-        rows.append([batch, spread(keras_), spread(folded), f"{max(error):.1e}", spread(quantized)])
-    print(table(["batch", "SWA, recalibrated", "folded", "largest error of a fold", "int8 .tflite"], rows))
+    for (batch, rate), made in after.items():
+        keras_, folded, error, quantized = zip(*made, strict=True)
+        rows.append([batch, rate, spread(keras_), spread(folded), f"{max(error):.1e}", spread(quantized)])
+    print(table(["batch", "rate", "SWA, recalibrated", "folded", "largest error of a fold", "int8 .tflite"], rows))
 
 
 def assign(variables, values):

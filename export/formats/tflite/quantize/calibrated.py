@@ -51,7 +51,9 @@ def quantize(
     pairs = equalizing.pairs(graph) if mode == "int8" else []
     extremes = _look(graph, flatbuffer, batches, [pair.x for pair in pairs], say)
     if mode == "int16x8":
-        if not norms and len(graph.model.subgraphs) == 1:  # with a loop the calibrator crashes
+        # With a loop the calibrator crashes; what is always zero gets steps so tiny that biases behind it are clipped.
+        dead = any(extremes.largest(tensor) == 0 for tensor in extremes.low)
+        if not norms and not dead and len(graph.model.subgraphs) == 1:
             return _throughout_in_sixteen_bits(graph.bytes(), batches, say), {}
         sixteen.quantize(graph, {tensor: extremes.largest(tensor) for tensor in extremes.low})
         return graph.bytes(), _named(graph, norms, [])
@@ -125,7 +127,8 @@ def _sums_of(graph: Graph, norms: set[int]) -> set[int]:
 def _write_ranges(graph: Graph, ranges: dict[int, tuple[float, float]]) -> None:
     for tensor, (low, high) in ranges.items():
         parameters = schema.QuantizationParametersT()
-        parameters.min, parameters.max = [low], [high]
+        # Any grid holds what is always zero; one with tiny steps has biases that no integer holds.
+        parameters.min, parameters.max = [low], [high if high > low else 1.0]
         graph.tensors[tensor].quantization = parameters
 
 

@@ -38,7 +38,8 @@ def layers(graph: Graph) -> list[Any]:
 
 def quantize(graph: Graph, largest: Mapping[int, float]) -> None:
     """Rewrite every layer; `largest` is max |x| of each of their inputs and outputs."""
-    scales = {tensor: max(value, 1e-9) * _MARGIN / 32767 for tensor, value in largest.items()}
+    # Any grid holds what is always zero; one with tiny steps has biases that no integer holds.
+    scales = {tensor: (value or 1.0) * _MARGIN / 32767 for tensor, value in largest.items()}
     narrow: dict[int, int] = {}  # tensor -> the same in 16 bits
 
     def sixteen(tensor: int) -> int:

@@ -214,6 +214,19 @@ def test_int8_keeps_little_contrast_and_says_what_stays_in_float(tmp_path):
 
 
 @runtime
+@pytest.mark.parametrize("mode", ["int8", "int16x8"])
+def test_a_layer_that_is_always_zero_has_an_ordinary_grid(mode, tmp_path):
+    """As after a training that diverged. With steps of nearly nothing no integer would hold the bias behind it."""
+    x = keras.Input((6, 6, 2))
+    dead = keras.layers.Conv2D(4, 3, activation="relu", bias_initializer=keras.initializers.Constant(-50.0))(x)
+    y = keras.layers.Flatten()(keras.layers.MaxPooling2D(2)(dead))
+    y = keras.layers.Dense(3, bias_initializer=keras.initializers.Constant(0.7))(y)
+    model = keras.Model(x, keras.layers.Add()([y, keras.layers.Dense(3)(keras.layers.Flatten()(x))]))
+    data = np.random.default_rng(0).normal(size=(16, 6, 6, 2)).astype("float32")
+    assert to_tflite(model, tmp_path / "m.tflite", quantize=mode, calibration=data).verification.ok
+
+
+@runtime
 @pytest.mark.parametrize("norm", ["batch", "group"])
 def test_integer_inputs_and_outputs_on_request(norm, tmp_path):
     made = {"batch": keras.layers.BatchNormalization, "group": lambda: keras_norms.GroupNormalization(4)}[norm]
