@@ -58,7 +58,9 @@ def to_tflite(
         io_dtype: "int8" makes the inputs and outputs of an "int8" file 8-bit integers, with the scales and zero points
             that the file states; float32 if None.
         target: "gpu" for delegates that compute in half precision: norms in a form that neither overflows nor loses
-            epsilon there, at twice the passes over memory. None for processors.
+            epsilon there, at twice the passes over memory. "npu", with a batch size, for chips that compute in integers
+            alone, such as Arm's Ethos-U: norms too, in 16 bits, and inputs and outputs of 16 bits in "int16x8", the
+            more exact mode, of 8 in "int8". None for processors.
         allow_flex: let TensorFlow's own kernels serve what TFLite has no builtin operation for. The app must then link
             the Flex delegate; LiteRT's interpreters refuse such a file as they are.
         labels: the names of the classes of the only output, or a dict of them by output; kept in the file's metadata,

@@ -13,7 +13,8 @@ import numpy as np
 TFLiteQuantization = Literal["float16", "dynamic", "int8", "int16x8"]
 OnnxQuantization = Literal["float16", "dynamic", "int8"]
 IoDtype = Literal["float32", "int8"]
-Target = Literal["gpu"]
+Target = Literal["gpu", "npu"]
+NormForm = Literal["fast", "half", "integer"]  # plain, or for runtimes of half precision or of integers
 Norms = Literal["fast", "standard"]
 Layout = Literal["keras", "nchw"]
 

@@ -106,7 +106,7 @@ def test_the_public_layers_all_have_a_lowering():
 def test_every_norm_stands_in_the_tables_of_norms():
     """The tools of training, folding and half precision each know the norms by a table."""
     from keras_norms.export.folding.rules.norm import TAILS
-    from keras_norms.export.lowerings import HALF_SAFE, LOWERINGS
+    from keras_norms.export.lowerings import HALF_SAFE, INTEGER, LOWERINGS
     from models import NORMS
 
     import keras_norms
@@ -122,6 +122,8 @@ def test_every_norm_stands_in_the_tables_of_norms():
         if kind.__name__.endswith("Normalization") and not issubclass(kind, BATCH_NORMS):
             half = {safe for safe, _ in HALF_SAFE}
             assert kind in half, f"HALF_SAFE of export/lowerings/__init__.py has no row for {kind.__name__}"
+            of_integers = {whole for whole, _ in INTEGER}
+            assert kind in of_integers, f"INTEGER of export/lowerings/__init__.py has no row for {kind.__name__}"
 
 
 def test_every_public_layer_has_a_case_row_and_every_lowering_an_operation_row():

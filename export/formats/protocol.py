@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from ..model.spec import Spec
-from ..options import ExportOptions
+from ..options import ExportOptions, NormForm
 from ..progress import Progress
 from ..report.delegate_report import XnnpackReport
 
@@ -87,8 +87,8 @@ class Format(ArtifactReader, Protocol[Options]):
         """
         ...
 
-    def half_precision(self, options: Options) -> bool:
-        """Whether the file is for runtimes that compute in half precision."""
+    def norm_form(self, options: Options) -> NormForm:
+        """The form that norms take, by what the runtime computes in."""
         ...
 
     def frozen_below(self) -> int:

@@ -21,12 +21,14 @@ import keras_norms
 from ..model.keras_graph import layers_of
 from ..model.layer_names import NORM_SCOPE
 from ..model.patching import patched_calls
+from ..options import NormForm
 from . import (
     affine_norm,
     center_crop,
     dense_of_one,
     group_norm,
     half_safe,
+    integer,
     layer_norm,
     over_time,
     prelu,
@@ -69,21 +71,39 @@ HALF_SAFE: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
     (keras.layers.RMSNormalization, half_safe.lower_rms),
 )
 
+# The same where the runtime computes in integers.
+INTEGER: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
+    (keras_norms.BatchNormalization, integer.lower_affine),
+    (keras_norms.GroupNormalization, integer.lower_group),
+    (keras_norms.InstanceNormalization, integer.lower_group),
+    (keras_norms.LayerNormalization, integer.lower_layer),
+    (keras.layers.BatchNormalization, integer.lower_affine),
+    (keras.layers.GroupNormalization, integer.lower_group),
+    (keras.layers.LayerNormalization, integer.lower_layer),
+    (keras.layers.RMSNormalization, integer.lower_rms),
+)
 
-def lowering(layer: keras.layers.Layer, half: bool = False) -> Lowering | None:
-    """The lowering that serves `layer`, or None; `half` for a runtime that computes in half precision."""
-    for kind, lower in (*(HALF_SAFE if half else ()), *LOWERINGS):
+_BEFORE: dict[NormForm, tuple[tuple[type[keras.layers.Layer], Lowering], ...]] = {
+    "fast": (),
+    "half": HALF_SAFE,
+    "integer": INTEGER,
+}
+
+
+def lowering(layer: keras.layers.Layer, form: NormForm = "fast") -> Lowering | None:
+    """The lowering that serves `layer`, or None."""
+    for kind, lower in (*_BEFORE[form], *LOWERINGS):
         if isinstance(layer, kind) and type(layer).call is kind.call:
             return lower
     return None
 
 
 @contextmanager
-def lowered(model: keras.Model, channels_first: bool = False, half: bool = False) -> Iterator[None]:
+def lowered(model: keras.Model, channels_first: bool = False, form: NormForm = "fast") -> Iterator[None]:
     """Within the block every norm layer of `model`, however deep, runs its lowered form; then it is as before."""
 
     def lowered_form(layer: keras.layers.Layer) -> Callable[..., Any] | None:
-        lower = lowering(layer, half) if layer.built else None
+        lower = lowering(layer, form) if layer.built else None
         call = lower(layer, channels_first) if lower is not None else None
         return call if call is None or _is_no_norm(layer) else _unless_masked(layer, call)
 

@@ -69,7 +69,7 @@ def record_and_convert(
     form, options = request.format, request.options
     say("tracing")
     saved_model = Path(tempfile.mkdtemp(dir=place.work))
-    layout = (form.channels_first, form.half_precision(options), form.frozen_below())
+    layout = (form.channels_first, form.norm_form(options), form.frozen_below())
     if keras.backend.backend() == "tensorflow":
         from ..saved_model.record import record
 

@@ -17,6 +17,7 @@ from ..errors import ExportError
 from ..lowerings import lowered
 from ..model.precision import in_float32
 from ..model.signature import Signature
+from ..options import NormForm
 from .frozen_graph import write_frozen
 from .portable_ops import portable
 from .purity import check_repeatable, no_graph
@@ -39,7 +40,7 @@ def record(
     directory: str | os.PathLike[str],
     sig: Signature,
     channels_first: bool,
-    half: bool = False,
+    form: NormForm = "fast",
     frozen_below: int = 0,
 ) -> None:
     """Record `model` at inference with the shapes of `sig` and write it into `directory`.
@@ -48,7 +49,7 @@ def record(
     with 0 always so.
 
     Inputs and outputs are called by their positions, in as many digits as keep them in order when sorted.
-    `channels_first` is the layout that the runtime's convolutions want, `half` that it may compute in half precision.
+    `channels_first` is the layout that the runtime's convolutions want, `form` is that of the norms.
 
     Raises:
         ExportError: If the model does not run in a TensorFlow graph, or if its outputs depend on more than its inputs.
@@ -63,7 +64,7 @@ def record(
         changed[:] = [variable.value for variable in state.variables]
         return {f"output_{i:04}": tf.convert_to_tensor(y) for i, y in enumerate(outputs)}
 
-    with in_float32(model), lowered(model, channels_first, half), portable(channels_first):
+    with in_float32(model), lowered(model, channels_first, form), portable(channels_first):
         try:
             concrete = tf.function(serve, input_signature=specs, autograph=False).get_concrete_function()
         except Exception as error:  # whatever a layer's call raises

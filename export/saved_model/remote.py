@@ -10,6 +10,7 @@ import keras
 from ..errors import ExportError
 from ..model.keras_graph import layers_of
 from ..model.signature import Signature, signature
+from ..options import NormForm
 from ..worker.client import run_job
 
 
@@ -18,7 +19,7 @@ def record_in_child(
     saved_model: Path,
     sig: Signature,
     channels_first: bool,
-    half: bool,
+    form: NormForm,
     frozen_below: int,
     work: Path,
 ) -> None:
@@ -36,7 +37,7 @@ def record_in_child(
         saved_model=saved_model,
         batch_size=batch,
         channels_first=channels_first,
-        half=half,
+        form=form,
         frozen_below=frozen_below,
         classes=_own_classes(model),
     )
@@ -61,7 +62,7 @@ def record_file(
     saved_model: str,
     batch_size: int | None,
     channels_first: bool,
-    half: bool,
+    form: NormForm,
     frozen_below: int,
     classes: list[tuple[str, str]],
 ) -> None:
@@ -71,4 +72,4 @@ def record_file(
     custom = {name: getattr(importlib.import_module(module), name) for module, name in classes}
     # The file is the parent's own model, written a moment ago: its Python code is as trusted as the parent's.
     loaded = keras.models.load_model(model, custom_objects=custom, compile=False, safe_mode=False)
-    record(loaded, saved_model, signature(loaded, batch_size), channels_first, half, frozen_below)
+    record(loaded, saved_model, signature(loaded, batch_size), channels_first, form, frozen_below)

@@ -44,7 +44,11 @@ if TYPE_CHECKING:  # importing it imports Keras
 )
 @click.option("--layout", type=click.Choice(["keras", "nchw"]), help="Layout of the inputs and outputs of .onnx files.")
 @click.option("--no-fold", is_flag=True, help="Leave every norm as it is.")
-@click.option("--target", type=click.Choice(["gpu"]), help="Write norms that are safe in half precision, for .tflite.")
+@click.option(
+    "--target",
+    type=click.Choice(["gpu", "npu"]),
+    help="Write norms that are safe in half precision, or all in integers, for .tflite.",
+)
 @click.option(
     "--allow-flex", is_flag=True, help="Allow TensorFlow's own operations where TFLite has none, for .tflite."
 )
@@ -65,7 +69,7 @@ def export(
     norms: Literal["fast", "standard"] | None,
     layout: Literal["keras", "nchw"] | None,
     no_fold: bool,
-    target: Literal["gpu"] | None,
+    target: Literal["gpu", "npu"] | None,
     allow_flex: bool,
     labels: Path | None,
     certificate: bool,

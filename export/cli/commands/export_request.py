@@ -35,7 +35,7 @@ class ExportRequest:
     norms: Literal["fast", "standard"] | None
     layout: Literal["keras", "nchw"] | None
     no_fold: bool
-    target: Literal["gpu"] | None
+    target: Literal["gpu", "npu"] | None
     allow_flex: bool
     labels: Path | None
     certificate: bool

@@ -14,7 +14,7 @@ import onnx
 
 from ...errors import ExportError
 from ...model.layer_names import names_apart
-from ...options import Layout, Norms, OnnxOptions, OnnxQuantization
+from ...options import Layout, NormForm, Norms, OnnxOptions, OnnxQuantization
 from ...progress import Progress
 from ...report.delegate_report import XnnpackReport
 from ...worker.client import ConversionError, run_job, stop_child
@@ -55,8 +55,8 @@ class OnnxFormat:
             if got not in get_args(choices):
                 raise ExportError(f"{option} must be one of {', '.join(map(repr, get_args(choices)))}; got {got!r}.")
 
-    def half_precision(self, options: OnnxOptions) -> bool:
-        return False
+    def norm_form(self, options: OnnxOptions) -> NormForm:
+        return "fast"
 
     def frozen_below(self) -> int:
         return DATA_ABOVE // 3  # each step of the converter copies the graph

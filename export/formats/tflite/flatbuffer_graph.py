@@ -25,6 +25,8 @@ _NEW = {
     "ADD": (schema.BuiltinOperator.ADD, 1, schema.AddOptionsT),
     "RESHAPE": (schema.BuiltinOperator.RESHAPE, 1, schema.ReshapeOptionsT),
     "PAD": (schema.BuiltinOperator.PAD, 1, schema.PadOptionsT),
+    "RSQRT": (schema.BuiltinOperator.RSQRT, 3, None),
+    "MINIMUM": (schema.BuiltinOperator.MINIMUM, 4, schema.MaximumMinimumOptionsT),
     "QUANTIZE": (schema.BuiltinOperator.QUANTIZE, 2, schema.QuantizeOptionsT),
     "DEQUANTIZE": (schema.BuiltinOperator.DEQUANTIZE, 3, schema.DequantizeOptionsT),
 }
@@ -153,7 +155,8 @@ class Graph:
         op = schema.OperatorT()
         op.opcodeIndex = self.code(kind, code, version)
         op.inputs, op.outputs = np.array(inputs, np.int32), np.array([output], np.int32)
-        op.builtinOptions, op.builtinOptionsType = options(), getattr(schema.BuiltinOptions, options.__name__[:-1])
+        if options is not None:
+            op.builtinOptions, op.builtinOptionsType = options(), getattr(schema.BuiltinOptions, options.__name__[:-1])
         self.ops.insert(len(self.ops) if before is None else position(self, before), op)
 
     def insert_binary(self, kind: str, before: Any, a: int, b: int, name: str) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from ...errors import ExportError
-from ...options import IoDtype, Target, TFLiteOptions, TFLiteQuantization
+from ...options import IoDtype, NormForm, Target, TFLiteOptions, TFLiteQuantization
 from ...progress import Progress
 from ...report.delegate_report import XnnpackReport
 from ...worker.client import ConversionError, run_job
@@ -35,7 +35,9 @@ class TFLiteFormat:
     def check(self, options: TFLiteOptions, calibrated: bool) -> None:
         """Every combination is possible but those refused here."""
         if options.target not in (None, *get_args(Target)):
-            raise ExportError(f"target must be None or 'gpu'; got {options.target!r}.")
+            raise ExportError(f"target must be None, 'gpu' or 'npu'; got {options.target!r}.")
+        if options.target == "npu":
+            _check_npu(options)
         if options.io_dtype not in (None, *get_args(IoDtype)):
             raise ExportError(f"io_dtype must be None, 'float32' or 'int8'; got {options.io_dtype!r}.")
         if options.io_dtype == "int8" and options.quantize != "int8":
@@ -51,8 +53,8 @@ class TFLiteFormat:
                 "calibration does not go with allow_flex: LiteRT cannot run such a file to look into it. Leave one out."
             )
 
-    def half_precision(self, options: TFLiteOptions) -> bool:
-        return options.target == "gpu"
+    def norm_form(self, options: TFLiteOptions) -> NormForm:
+        return "half" if options.target == "gpu" else "integer" if options.target == "npu" else "fast"
 
     def frozen_below(self) -> int:
         return 0
@@ -88,14 +90,26 @@ class TFLiteFormat:
         return tensors(path, arrays)
 
     def delegate_report(self, path: Path, options: TFLiteOptions, layers: Collection[str]) -> XnnpackReport | None:
-        """None for a file that may hold Flex operations: LiteRT alone cannot prepare it."""
-        return None if options.allow_flex else xnnpack_report(path, layers)
+        """None for a file of an NPU, and for one that may hold Flex operations: LiteRT alone cannot prepare it."""
+        return None if options.allow_flex or options.target == "npu" else xnnpack_report(path, layers)
 
     def write_metadata(self, path: Path, entries: dict[str, str]) -> None:
         metadata.write_metadata(path, entries)
 
     def read_metadata(self, path: Path) -> dict[str, str]:
         return metadata.read_metadata(path)
+
+
+def _check_npu(options: TFLiteOptions) -> None:
+    if options.quantize not in ("int8", "int16x8"):
+        raise ExportError(
+            "target='npu' computes in integers alone, and goes with quantize='int16x8' or 'int8'; quantize is "
+            f"{options.quantize!r}. Change one of them."
+        )
+    if options.io_dtype == "float32":
+        raise ExportError("target='npu' makes inputs and outputs of integers, not of io_dtype='float32'. Leave it out.")
+    if options.batch_size is None:
+        raise ExportError("An NPU runs static shapes: give batch_size=1 with target='npu'.")
 
 
 FORMAT: Format[Any] = TFLiteFormat()

@@ -85,7 +85,7 @@ WRONG_USAGE = [
     ("lint net.onnx", "must end in .tflite"),
     ("export model.keras a.onnx --target gpu", "--target is for .tflite, and no OUT ends in .tflite"),
     ("export model.keras a.onnx --allow-flex", "--allow-flex is for .tflite"),
-    ("export model.keras a.tflite --target npu", "'npu' is not 'gpu'"),
+    ("export model.keras a.tflite --target tpu", "'tpu' is not one of 'gpu', 'npu'"),
 ]
 REFUSED = [
     ("lint missing.tflite", "There is no artifact"),

@@ -14,6 +14,8 @@ from ..flex_runner import flex_ops
 
 def explain(failure: ConversionError, known: Collection[str], fixed_batch: bool = False) -> str:
     """`known` are the names of the layers; `fixed_batch`: whether the inputs of the model have one."""
+    if failure.kind == "NoIntegerFormError":
+        return _no_integers(str(failure), known)
     flex = re.findall(r"(?:TF Select|Flex|Custom) ops?: ([\w, ]+)", f"{failure}\n{failure.printed}")
     if flex:
         names = sorted({name.strip() for group in flex for name in group.split(",") if name.strip()})
@@ -34,6 +36,17 @@ def explain(failure: ConversionError, known: Collection[str], fixed_batch: bool 
         named = ", ".join(recurrent) or "one is in the model"
         return f"TFLite needs a fixed batch for recurrent layers ({named}). {remedy}"
     return _fault(failure, known)
+
+
+def _no_integers(said: str, known: Collection[str]) -> str:
+    """What `quantize/integers` says: a line for each operator, its kind and the name of its output."""
+    operators = [line.split(" ", 1) for line in said.splitlines() if " " in line]
+    layers = {kind: layer_of(name.split(";")[0], known) for kind, name in reversed(operators)}
+    named = ", ".join(f"{kind} (in '{layer}')" for kind, layer in sorted(layers.items()))
+    return (
+        f"target='npu' computes in integers alone, and has no such form of {named}. Leave target out, which keeps what "
+        "has none in float, or replace the layer."
+    )
 
 
 def _fault(failure: ConversionError, known: Collection[str]) -> str:

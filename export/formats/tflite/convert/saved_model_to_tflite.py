@@ -17,6 +17,7 @@ from ...protocol import Conversion
 from ...stages import HALF, SINGLE
 from ..quantize.calibrated import quantize
 from ..quantize.dynamic_range import round_kernels
+from ..quantize.integers import quantize_throughout
 from .fuse_conv3d_bias import with_biases
 from .lower_erf import by_tanh
 from .lower_roll import in_two
@@ -57,6 +58,8 @@ def _flatbuffer(job: Conversion, options: TFLiteOptions, say: Progress) -> tuple
             made = whole_scalars(made, lambda: _converted(saved_model, None, flex))
         return (made if mode is not None else with_biases(made)), {}
     made, batches = _converted(saved_model, None, flex), load_batches(job.calibration)
+    if options.target == "npu":
+        return quantize_throughout(made, str(mode), batches, say), {}
     if mode == "dynamic":
         return round_kernels(made, _converted(saved_model, mode, flex), batches, say), {}
     return quantize(made, str(mode), batches, options.io_dtype, say)

@@ -15,8 +15,6 @@ measures what each of these is worth.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -30,12 +28,12 @@ from ....model.layer_names import NORM_SCOPE
 from ....model.user_inputs import Arrays
 from ....progress import Progress, counted, silent
 from ..flatbuffer_graph import Graph
-from . import equalizing, rounding, sensitivity
+from . import equalizing, sensitivity
 from . import int16x8 as sixteen
+from .calibration_look import EXAMPLES_LOOKED_INTO, in_norm, look
 from .observer import watch
-from .ranges import Extremes, Histograms
+from .ranges import Histograms
 
-_EXAMPLES_LOOKED_INTO = 64  # for roundings and histograms, which gain little from more
 _SUMS = ("ADD", "SUB", "MUL")
 
 
@@ -47,9 +45,9 @@ def quantize(
     Inputs and outputs are float, or, in an int8 file, of `io_dtype` "int8".
     """
     graph = Graph(flatbuffer)
-    norms = {int(i) for op in graph.ops for i in op.outputs if _in_norm(graph, i)}
+    norms = {int(i) for op in graph.ops for i in op.outputs if in_norm(graph, i)}
     pairs = equalizing.pairs(graph) if mode == "int8" else []
-    extremes = _look(graph, flatbuffer, batches, [pair.x for pair in pairs], say)
+    extremes = look(graph, flatbuffer, batches, say, [pair.x for pair in pairs])
     if mode == "int16x8":
         # With a loop the calibrator crashes; what is always zero gets steps so tiny that biases behind it are clipped.
         dead = any(extremes.largest(tensor) == 0 for tensor in extremes.low)
@@ -58,7 +56,7 @@ def quantize(
         sixteen.quantize(graph, {tensor: extremes.largest(tensor) for tensor in extremes.low})
         return graph.bytes(), _named(graph, norms, [])
     histograms = Histograms(extremes)
-    looked = counted(batches[:_EXAMPLES_LOOKED_INTO], say, "calibration examples counted", len(batches[0][0]))
+    looked = counted(batches[:EXAMPLES_LOOKED_INTO], say, "calibration examples counted", len(batches[0][0]))
     watch(flatbuffer, looked, extremes.low, histograms.see)
     ranges = {tensor: histograms.best(tensor) for tensor in extremes.low}
     for pair in pairs:
@@ -69,7 +67,7 @@ def quantize(
     sums = [op for op in graph.ops if int(op.outputs[0]) in summed]
     layers = [graph.ops[i] for i in sensitivity.most_sensitive(graph.bytes(), ranges, batches, say)] if norms else []
     _write_ranges(graph, ranges)
-    names = [graph.name(int(i)) for op in graph.ops for i in op.outputs if _in_norm(graph, i)]
+    names = [graph.name(int(i)) for op in graph.ops for i in op.outputs if in_norm(graph, i)]
     names += [graph.name(int(op.outputs[0])) for op in (*sums, *layers)]
     io = {f"{way}put_data_type": getattr(tf, io_dtype or "float32") for way in ("in", "out")}
     made = convert.mlir_quantize(graph.bytes(), inference_type=types_pb2.QUANTIZED_INT8, denylisted_nodes=names, **io)
@@ -84,34 +82,6 @@ def _named(graph: Graph, norms: set[int], layers: list[Any]) -> dict[str, list[s
         "norms": sorted({scope.rpartition("/")[2] for scope in scopes}),
         "layers": [name.rpartition("/")[0].rpartition("/")[2] or name for name in tensors],
     }
-
-
-def _in_norm(graph: Graph, tensor: int) -> bool:
-    return f"/{NORM_SCOPE}/" in graph.name(int(tensor))
-
-
-def _look(graph: Graph, flatbuffer: bytes, batches: list[Arrays], by_channel: Iterable[int], say: Progress) -> Extremes:
-    """Round the kernels, and return the extremes of the tensors that are computed."""
-    extremes = Extremes(by_channel)
-    outside = [op for op in graph.ops if not _in_norm(graph, op.outputs[0])]
-    computed = {int(i) for op in graph.ops for i in op.outputs} | {int(i) for i in graph.subgraph.inputs}
-    touched = {int(i) for op in outside for i in (*op.inputs, *op.outputs)}
-    tensors = sorted(i for i in computed & touched if graph.is_float(i))
-    ops = rounding.layers(graph)
-    patches = [(op, rounding.Patches(graph, op, min(len(batches), _EXAMPLES_LOOKED_INTO))) for op in ops]
-    running = counted(batches, say, "calibration examples run", len(batches[0][0]))
-
-    def see(tensor: int, values: np.ndarray) -> None:
-        extremes.see(tensor, values)
-        for op, gathered in patches:
-            if int(op.inputs[0]) == tensor:
-                gathered.add(values)
-
-    watch(flatbuffer, islice(running, _EXAMPLES_LOOKED_INTO), tensors, see)
-    watch(flatbuffer, running, tensors, extremes.see)
-    for op, gathered in counted(patches, say, "kernels rounded"):
-        rounding.round_kernel(graph, op, gathered)
-    return extremes
 
 
 def _sums_of(graph: Graph, norms: set[int]) -> set[int]:

@@ -1,0 +1,55 @@
+"""A whole TFLite file in integers, norms too: activations in 16 bits or in 8, norms in 16, weights in 8.
+
+The norms have the form of `lowerings/integer.py`. Ranges of 16 bits are those of the calibration data times a headroom:
+inputs of twice the contrast do not clip. Ranges of 8 bits are clipped where that loses least.
+"""
+
+from __future__ import annotations
+
+from .....model.user_inputs import Arrays
+from .....progress import Progress, silent
+from ...flatbuffer_graph import Graph
+from ..calibration_look import EXAMPLES_LOOKED_INTO, in_norm, look
+from ..observer import watch
+from ..ranges import Histograms
+from .grids import assign, grid
+from .headroom import with_headroom
+from .operators import RULES
+from .rewrite import rewrite
+from .two_roots import add_second_roots
+
+
+class NoIntegerFormError(Exception):
+    """Operators that compute in floats alone: a line for each, its kind and the name of its output."""
+
+
+def quantize_throughout(flatbuffer: bytes, mode: str, batches: list[Arrays], say: Progress = silent) -> bytes:
+    """A float file in integers of "int16x8" or "int8", inputs and outputs too.
+
+    Raises:
+        NoIntegerFormError: If an operator has no form in integers.
+    """
+    graph = Graph(flatbuffer)
+    floats = [op for op in graph.ops if any(graph.is_float(int(i)) for i in op.outputs)]
+    without = [op for op in floats if graph.kind(op) not in RULES or len(op.outputs) > 1]
+    if without:
+        raise NoIntegerFormError("\n".join(f"{graph.kind(op)} {graph.name(int(op.outputs[0]))}" for op in without))
+    extremes = look(graph, flatbuffer, batches, say, within_norms=True)
+    wide = {tensor for tensor in extremes.low if mode == "int16x8" or _of_norm(graph, tensor)}
+    found = {tensor: (extremes.low[tensor], extremes.high[tensor]) for tensor in extremes.low}
+    ranges, narrow = with_headroom(graph, found), {}
+    if len(wide) < len(found):
+        histograms = Histograms(extremes)
+        watch(flatbuffer, batches[:EXAMPLES_LOOKED_INTO], extremes.low, histograms.see)
+        narrow = {tensor: grid(*histograms.best(tensor), 8) for tensor in wide}
+        ranges = {tensor: ranges[tensor] if tensor in wide else histograms.best(tensor) for tensor in ranges}
+    grids = assign(graph, ranges, lambda tensor: 16 if tensor in wide else 8)
+    rewrite(graph, grids, narrow)
+    add_second_roots(graph, grids)
+    return graph.bytes()
+
+
+def _of_norm(graph: Graph, tensor: int) -> bool:
+    """Whether a norm computes the tensor. A fused activation gives the last operator of one another layer's name."""
+    maker = graph.maker(tensor)
+    return in_norm(graph, tensor) or (maker is not None and in_norm(graph, int(maker.inputs[0])))
