@@ -42,11 +42,12 @@ def _no_integers(said: str, known: Collection[str]) -> str:
     """What `quantize/integers` says: a line for each operator, its kind and the name of its output."""
     operators = [line.split(" ", 1) for line in said.splitlines() if " " in line]
     layers = {kind: layer_of(name.split(";")[0], known) for kind, name in reversed(operators)}
-    named = ", ".join(f"{kind} (in '{layer}')" for kind, layer in sorted(layers.items()))
-    return (
-        f"target='npu' computes in integers alone, and has no such form of {named}. Leave target out, which keeps what "
-        "has none in float, or replace the layer."
-    )
+    plain = {kind.removesuffix("/int8"): layer for kind, layer in sorted(layers.items())}
+    named = ", ".join(f"{kind} (in '{layer}')" if layer in known else kind for kind, layer in plain.items())
+    eight = all(kind.endswith("/int8") for kind in layers)
+    what = "16-bit integers alone" if eight else "integers alone"
+    remedy = "Take quantize='int8'" if eight else "Leave target out, which keeps what has none in float"
+    return f"target='npu' computes in {what}, and has no such form of {named}. {remedy}, or replace the layer."
 
 
 def _fault(failure: ConversionError, known: Collection[str]) -> str:

@@ -112,12 +112,51 @@ def test_arms_compiler_leaves_nothing_to_the_processor(exported, chip, tmp_path)
     assert re.search(r"CPU operators = 0 ", said), said
 
 
-@pytest.mark.runtime
-def test_what_has_no_form_in_integers_is_named(tmp_path):
+def gated():
     x = keras.Input((12, 12, 3))
-    y = L.Activation("softplus", name="soft")(L.Conv2D(4, 3)(x))
+    y = L.Conv2D(4, 3, padding="same")(x)
+    gate = L.Dense(4, activation="sigmoid")(L.GlobalAveragePooling2D(keepdims=True)(y))
+    return keras.Model(x, L.Flatten()(L.Concatenate()([L.Multiply()([y, gate]), L.MaxPooling2D(3, 1, "same")(y)])))
+
+
+def beside_a_sigmoid():
+    """A sigmoid has a grid that its kernel is written for, and what it is joined with another one."""
+    x = keras.Input((12, 12, 3))
+    y = L.Conv2D(4, 3, activation="sigmoid")(x)
+    return keras.Model(x, L.Dense(2)(L.Flatten()(L.Concatenate()([y, L.Conv2D(4, 3)(x)]))))
+
+
+def attending():
+    x = keras.Input((12, 36))
+    y = keras_norms.LayerNormalization()(L.Add()([L.MultiHeadAttention(2, 4)(x, x), x]))
+    return keras.Model(x, keras_norms.LayerNormalization()(L.Add()([y, L.Dense(36, activation="gelu")(y)])))
+
+
+@pytest.mark.runtime
+@pytest.mark.parametrize(
+    ("make", "mode"),
+    [(gated, "int16x8"), (beside_a_sigmoid, "int16x8"), (beside_a_sigmoid, "int8"), (attending, "int8")],
+)
+def test_other_layers_between(make, mode, tmp_path):
+    model, x = randomize(make()), images(24).reshape(24, *make().input_shape[1:])
+    path = tmp_path / "m.tflite"
+    to_tflite(model, path, quantize=mode, target="npu", batch_size=1, calibration=x)
+    assert ratio(in_litert(path, x), np.asarray(model(x))) >= MODES[mode][1]
+
+
+@pytest.mark.runtime
+@pytest.mark.parametrize(
+    ("activation", "said"),
+    [
+        ("softplus", "computes in integers alone, and .*'act'.* Leave target out"),
+        ("gelu", "GELU .*'act'.* quantize='int8'"),
+    ],
+)
+def test_what_has_no_form_in_integers_is_named(activation, said, tmp_path):
+    x = keras.Input((12, 12, 3))
+    y = L.Activation(activation, name="act")(L.Conv2D(4, 3)(x))
     model = keras.Model(x, L.Dense(2)(L.Flatten()(y)))
-    with pytest.raises(ExportError, match=r"target='npu' computes in integers alone, and has no such form of .*'soft'"):
+    with pytest.raises(ExportError, match=f"target='npu'.*{said}"):
         to_tflite(model, tmp_path / "m.tflite", quantize="int16x8", target="npu", batch_size=1, calibration=images(4))
     assert not list(tmp_path.iterdir())
 

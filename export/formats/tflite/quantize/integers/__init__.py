@@ -6,6 +6,8 @@ inputs of twice the contrast do not clip. Ranges of 8 bits are clipped where tha
 
 from __future__ import annotations
 
+from typing import Any
+
 from .....model.user_inputs import Arrays
 from .....progress import Progress, silent
 from ...flatbuffer_graph import Graph
@@ -20,7 +22,10 @@ from .two_roots import add_second_roots
 
 
 class NoIntegerFormError(Exception):
-    """Operators that compute in floats alone: a line for each, its kind and the name of its output."""
+    """Operators without a form in integers: a line for each, its kind and the name of its output.
+
+    The kind ends in "/int8" where there is a form of 8 bits.
+    """
 
 
 def quantize_throughout(flatbuffer: bytes, mode: str, batches: list[Arrays], say: Progress = silent) -> bytes:
@@ -30,10 +35,12 @@ def quantize_throughout(flatbuffer: bytes, mode: str, batches: list[Arrays], say
         NoIntegerFormError: If an operator has no form in integers.
     """
     graph = Graph(flatbuffer)
-    floats = [op for op in graph.ops if any(graph.is_float(int(i)) for i in op.outputs)]
-    without = [op for op in floats if graph.kind(op) not in RULES or len(op.outputs) > 1]
+    floats = [op for op in graph.ops if any(graph.is_float(int(i)) for i in (*op.inputs, *op.outputs))]
+    without = [op for op in floats if not _has_form(graph, op, mode)]
     if without:
-        raise NoIntegerFormError("\n".join(f"{graph.kind(op)} {graph.name(int(op.outputs[0]))}" for op in without))
+        kinds = [f"{graph.kind(op)}{'/int8' if _has_form(graph, op, 'int8') else ''}" for op in without]
+        names = [graph.name(int(op.outputs[0])) for op in without]
+        raise NoIntegerFormError("\n".join(map(" ".join, zip(kinds, names, strict=True))))
     extremes = look(graph, flatbuffer, batches, say, within_norms=True)
     wide = {tensor for tensor in extremes.low if mode == "int16x8" or _of_norm(graph, tensor)}
     found = {tensor: (extremes.low[tensor], extremes.high[tensor]) for tensor in extremes.low}
@@ -47,6 +54,11 @@ def quantize_throughout(flatbuffer: bytes, mode: str, batches: list[Arrays], say
     rewrite(graph, grids, narrow)
     add_second_roots(graph, grids)
     return graph.bytes()
+
+
+def _has_form(graph: Graph, op: Any, mode: str) -> bool:
+    rule = RULES.get(graph.kind(op))
+    return rule is not None and len(op.outputs) == 1 and (rule.wide or mode == "int8")
 
 
 def _of_norm(graph: Graph, tensor: int) -> bool:

@@ -40,21 +40,21 @@ def grid(low: float, high: float, bits: int) -> Grid:
 
 def assign(graph: Graph, ranges: Mapping[int, tuple[float, float]], bits: Callable[[int], int]) -> dict[int, Grid]:
     """The grid of every float tensor that is computed or given."""
-    joined = _Joined()
-    for op in graph.ops:
-        rule = RULES.get(graph.kind(op))
-        if rule is not None and rule.same and op.outputs is not None and len(op.outputs) == 1:
-            output = int(op.outputs[0])
-            for tensor in data_inputs(graph, op):
-                if tensor in ranges and bits(tensor) == bits(output):
-                    joined.join(tensor, output)
-    fixed: dict[int, Grid] = {}
-    for op in graph.ops:
-        rule = RULES.get(graph.kind(op))
-        if rule is not None and rule.fixed is not None:
-            output = int(op.outputs[0])
-            wide = bits(output) == 16
-            fixed[joined.root(output)] = Grid(*rule.fixed[wide], 16 if wide else 8)
+    joined, fixed = _Joined(), dict[int, Grid]()
+    ops = [(op, RULES[graph.kind(op)], int(op.outputs[0])) for op in graph.ops if graph.is_float(int(op.outputs[0]))]
+    for op, rule, output in ops:
+        if rule.fixed is not None:
+            fixed[output] = Grid(*rule.fixed[bits(output) == 16], bits(output))
+        found = [tensor for tensor in data_inputs(graph, op) if tensor in ranges]
+        if rule.same and len(found) == 1 and bits(found[0]) == bits(output):
+            joined.join(found[0], output)
+    fixed = {joined.root(tensor): on for tensor, on in fixed.items()}
+    for op, rule, output in ops:
+        found = [tensor for tensor in data_inputs(graph, op) if tensor in ranges]
+        for tensor in found if rule.same and len(found) > 1 else ():
+            # What has a grid of its own goes through a QUANTIZE.
+            if not {joined.root(tensor), joined.root(output)} & set(fixed) and bits(tensor) == bits(output):
+                joined.join(tensor, output)
     wholes: dict[int, tuple[float, float]] = {}
     for tensor, (low, high) in ranges.items():
         root = joined.root(tensor)

@@ -12,15 +12,17 @@ class Rule:
     Attributes:
         same: Whether the output has the grid of the inputs: nothing is computed, or the kernel rescales nothing.
         fixed: The grids of the output that the kernel is written for: (scale, zero point) in 8 bits, in 16 bits.
+        wide: Whether runtimes and NPUs have it in 16 bits: LiteRT lacks some, Arm's compiler leaves others behind.
         weights: The axis of output channels of the kernel, if input 1 is a kernel and input 2 a bias.
-        versions: The version of the operator that takes 8 bits, and 16 bits.
+        versions: The version of the operator that takes 8 bits, and 16 bits, if the converter's own does not.
     """
 
     data: tuple[int, ...] = (0,)
     same: bool = False
     fixed: tuple[tuple[float, int], tuple[float, int]] | None = None
+    wide: bool = True
     weights: int | None = None
-    versions: tuple[int, int] = (2, 3)
+    versions: tuple[int, int] = (1, 1)
 
 
 _SAME = Rule(same=True)
@@ -36,7 +38,7 @@ RULES: dict[str, Rule] = {
     "ADD": _TWO,
     "SUB": _TWO,
     "MUL": _TWO,
-    "BATCH_MATMUL": _TWO,
+    "BATCH_MATMUL": Rule(data=(0, 1), wide=False),
     "MINIMUM": Rule(data=(0, 1), same=True),
     "MAXIMUM": Rule(data=(0, 1), same=True),
     "MEAN": Rule(),
@@ -44,8 +46,8 @@ RULES: dict[str, Rule] = {
     "RELU": Rule(),
     "RELU6": Rule(),
     "LEAKY_RELU": Rule(),
-    "HARD_SWISH": Rule(),
-    "GELU": Rule(),
+    "HARD_SWISH": Rule(wide=False),
+    "GELU": Rule(wide=False),
     "LOGISTIC": Rule(fixed=_UNIT),
     "SOFTMAX": Rule(fixed=_UNIT),
     "TANH": Rule(fixed=_SIGNED),

@@ -25,10 +25,10 @@ def rewrite(graph: Graph, chosen: Mapping[int, Grid], narrow: Mapping[int, Grid]
     """
     grids, written = dict(chosen), dict[tuple[int, Grid], int]()
     for op in list(graph.ops):
-        rule, output = RULES[graph.kind(op)], int(op.outputs[0])
+        output = int(op.outputs[0])
         if not graph.is_float(output):
             continue
-        wanted = grids[output]
+        rule, wanted = RULES[graph.kind(op)], grids[output]
         inputs = [int(i) for i in op.inputs]
         for place in [i for i in rule.data if i < len(inputs) and graph.is_float(inputs[i])]:
             tensor = inputs[place]
