@@ -132,16 +132,31 @@ def attending():
     return keras.Model(x, keras_norms.LayerNormalization()(L.Add()([y, L.Dense(36, activation="gelu")(y)])))
 
 
+def multiplied():
+    """A product of two computed matrices, which the converter may write as a dense layer without a kernel."""
+    x = keras.Input((12, 36))
+    return keras.Model(x, L.Dot(axes=(2, 2))([L.Dense(8)(x), L.Dense(8)(x)]))
+
+
 @pytest.mark.runtime
 @pytest.mark.parametrize(
     ("make", "mode"),
-    [(gated, "int16x8"), (beside_a_sigmoid, "int16x8"), (beside_a_sigmoid, "int8"), (attending, "int8")],
+    [
+        (gated, "int16x8"),
+        (beside_a_sigmoid, "int16x8"),
+        (beside_a_sigmoid, "int8"),
+        (attending, "int8"),
+        (multiplied, "int8"),
+    ],
 )
 def test_other_layers_between(make, mode, tmp_path):
     model, x = randomize(make()), images(24).reshape(24, *make().input_shape[1:])
     path = tmp_path / "m.tflite"
     to_tflite(model, path, quantize=mode, target="npu", batch_size=1, calibration=x)
     assert ratio(in_litert(path, x), np.asarray(model(x))) >= MODES[mode][1]
+    interpreter = Interpreter(str(path))
+    ends = interpreter.get_input_details() + interpreter.get_output_details()
+    assert {end["dtype"] for end in ends} == {MODES[mode][0]}
 
 
 @pytest.mark.runtime

@@ -16,6 +16,7 @@ from ..observer import watch
 from ..ranges import Histograms
 from .grids import assign, grid
 from .headroom import with_headroom
+from .narrow_outputs import narrow_outputs
 from .operators import RULES
 from .rewrite import rewrite
 from .two_roots import add_second_roots
@@ -53,12 +54,15 @@ def quantize_throughout(flatbuffer: bytes, mode: str, batches: list[Arrays], say
     grids = assign(graph, ranges, lambda tensor: 16 if tensor in wide else 8)
     rewrite(graph, grids, narrow)
     add_second_roots(graph, grids)
+    narrow_outputs(graph, narrow)
     return graph.bytes()
 
 
 def _has_form(graph: Graph, op: Any, mode: str) -> bool:
     rule = RULES.get(graph.kind(op))
-    return rule is not None and len(op.outputs) == 1 and (rule.wide or mode == "int8")
+    if rule is None or len(op.outputs) > 1 or not (rule.wide or mode == "int8"):
+        return False
+    return rule.weights is None or graph.constant(int(op.inputs[1])) is not None
 
 
 def _of_norm(graph: Graph, tensor: int) -> bool:

@@ -36,6 +36,7 @@ def rewrite(graph: Graph, chosen: Mapping[int, Grid], narrow: Mapping[int, Grid]
             if values is not None:
                 on = wanted if rule.same else grid(float(values.min()), float(values.max()), wanted.bits)
                 inputs[place] = _constant(graph, values, graph.name(tensor), on)
+                grids[inputs[place]] = on
             elif (rule.same and grids[tensor] != wanted) or grids[tensor].bits != wanted.bits:
                 on = wanted if rule.same else narrow[tensor] if wanted.bits == 8 else _widened(grids[tensor])
                 if (tensor, on) not in written:
