@@ -63,9 +63,17 @@ def tensorflow_step(layer, shape, training, jit, stack):
             y = x
             for each in layers:
                 y = each(y, **training)
-        return y, tape.gradient(y, [x, *variables], output_gradients=dy)
+        return y, tape.gradient(y, [x, *variables], output_gradients=_after(y, dy))
 
     return step, lambda out: out
+
+
+def _after(y, dy):
+    """dy, not before y is there: as in training, where it comes from the layers behind."""
+    import tensorflow as tf
+
+    with tf.control_dependencies([y]):
+        return tf.identity(dy)
 
 
 def fused_kernel_step(shape, jit, stack):
@@ -81,7 +89,7 @@ def fused_kernel_step(shape, jit, stack):
             for gamma, beta in weights:
                 y, _, _ = tf.compat.v1.nn.fused_batch_norm(y, gamma, beta, epsilon=1e-3, is_training=True)
             y = tf.reshape(y, shape)
-        return y, tape.gradient(y, [x, *(w for pair in weights for w in pair)], output_gradients=dy)
+        return y, tape.gradient(y, [x, *(w for pair in weights for w in pair)], output_gradients=_after(y, dy))
 
     return step, lambda out: out
 
