@@ -123,7 +123,7 @@ class NormReport:
     def __str__(self) -> str:
         if not self.norms:
             return "There are no norms."
-        text = f"{len(self.norms)} norms on {self.samples:,} samples in {self.batches:,} batches\n\n"
+        text = f"Norms: {len(self.norms)}; samples: {self.samples:,}; batches: {self.batches:,}\n\n"
         text += text_table(self.HEADER, [norm.row() for norm in self.norms])
         told = [f"{norm.norm} in float16: {problem}" for norm in self.norms for problem in norm.float16]
         return "\n".join([text, *([""] if told else []), *told])

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import chart, html
 
-_LEAD = "What {samples:,} samples in {batches:,} batches show of the {norms} norms of {model}."
+_LEAD = "What data show of the norms of {model}. Norms: {norms}; samples: {samples:,}; batches: {batches:,}."
 _READ = (
     "Dead channels have a gamma near zero, or data whose variance is below a hundredth of epsilon. Mean off and "
     "deviation set the data beside the moving statistics: a mean that is off by deviations, or a deviation far from "
