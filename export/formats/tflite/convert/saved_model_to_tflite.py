@@ -15,9 +15,11 @@ from ....progress import Progress, silent
 from ....quantization.calibration import load_batches
 from ...protocol import Conversion
 from ...stages import HALF, SINGLE
+from ..chips.memory_plan import plan_memory
 from ..quantize.calibrated import quantize
 from ..quantize.dynamic_range import round_kernels
 from ..quantize.integers import quantize_throughout
+from .drop_unused import drop_unused
 from .fuse_conv3d_bias import with_biases
 from .lower_erf import by_tanh
 from .lower_roll import in_two
@@ -46,7 +48,8 @@ def convert_saved_model(
     half = chosen.target == "gpu"
     # After quantization, whose integers add up exactly: only what stays in float is left to cut.
     flatbuffer = in_stages(as_means(flatbuffer) if half else flatbuffer, HALF if half else SINGLE)
-    Path(job.path).write_bytes(_with_names(flatbuffer, {"inputs": job.inputs, "outputs": job.outputs}))
+    named = _with_names(flatbuffer, {"inputs": job.inputs, "outputs": job.outputs}, chosen.target == "npu")
+    Path(job.path).write_bytes(named)
     return stayed
 
 
@@ -90,7 +93,7 @@ def _set_mode(converter: Any, mode: str | None) -> None:
         converter.target_spec.supported_types = [tf.float16]
 
 
-def _with_names(flatbuffer: bytes, names: Mapping[str, Sequence[str]]) -> bytes:
+def _with_names(flatbuffer: bytes, names: Mapping[str, Sequence[str]], planned: bool) -> bytes:
     """Give inputs and outputs the model's names and order: the converter sorts outputs and decorates names."""
     model = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
     graph, entry = model.subgraphs[0], model.signatureDefs[0]
@@ -101,4 +104,7 @@ def _with_names(flatbuffer: bytes, names: Mapping[str, Sequence[str]]) -> bytes:
             graph.tensors[tensor_map.tensorIndex].name = name.encode()
         setattr(entry, kind, by_position)
         setattr(graph, kind, np.array([tensor_map.tensorIndex for tensor_map in by_position], np.int32))
+    drop_unused(model)
+    if planned:
+        plan_memory(model)
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))

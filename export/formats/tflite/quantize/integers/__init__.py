@@ -1,7 +1,7 @@
 """A whole TFLite file in integers, norms too: activations in 16 bits or in 8, norms in 16, weights in 8.
 
 The norms have the form of `lowerings/integer.py`. Ranges of 16 bits are those of the calibration data times a headroom:
-inputs of twice the contrast do not clip. Ranges of 8 bits are clipped where that loses least.
+inputs of 1.6 times the contrast do not clip. Ranges of 8 bits are clipped where that loses least.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from ...flatbuffer_graph import Graph
 from ..calibration_look import EXAMPLES_LOOKED_INTO, in_norm, look
 from ..observer import watch
 from ..ranges import Histograms
+from .equalizing import equalize_all
+from .fold_means import fold_means
 from .grids import assign, grid
 from .headroom import with_headroom
 from .narrow_outputs import narrow_outputs
@@ -42,18 +44,22 @@ def quantize_throughout(flatbuffer: bytes, mode: str, batches: list[Arrays], say
         kinds = [f"{graph.kind(op)}{'/int8' if _has_form(graph, op, 'int8') else ''}" for op in without]
         names = [graph.name(int(op.outputs[0])) for op in without]
         raise NoIntegerFormError("\n".join(map(" ".join, zip(kinds, names, strict=True))))
+    fold_means(graph)
+    equalize_all(graph, batches[:EXAMPLES_LOOKED_INTO], narrow=mode == "int8")
+    flatbuffer = graph.bytes()
+    graph = Graph(flatbuffer)
     extremes = look(graph, flatbuffer, batches, say, within_norms=True)
-    wide = {tensor for tensor in extremes.low if mode == "int16x8" or _of_norm(graph, tensor)}
     found = {tensor: (extremes.low[tensor], extremes.high[tensor]) for tensor in extremes.low}
     ranges, narrow = with_headroom(graph, found), {}
-    if len(wide) < len(found):
+    eight = {tensor for tensor in found if mode == "int8" and not _of_norm(graph, tensor)}
+    if eight:
         histograms = Histograms(extremes)
         watch(flatbuffer, batches[:EXAMPLES_LOOKED_INTO], extremes.low, histograms.see)
-        narrow = {tensor: grid(*histograms.best(tensor), 8) for tensor in wide}
-        ranges = {tensor: ranges[tensor] if tensor in wide else histograms.best(tensor) for tensor in ranges}
-    grids = assign(graph, ranges, lambda tensor: 16 if tensor in wide else 8)
+        narrow = {tensor: grid(*histograms.best(tensor), 8) for tensor in found if tensor not in eight}
+        ranges |= {tensor: histograms.best(tensor) for tensor in eight}
+    add_second_roots(graph, ranges)
+    grids = assign(graph, ranges, lambda tensor: 8 if tensor in eight else 16)
     rewrite(graph, grids, narrow)
-    add_second_roots(graph, grids)
     narrow_outputs(graph, narrow)
     return graph.bytes()
 
@@ -68,4 +74,8 @@ def _has_form(graph: Graph, op: Any, mode: str) -> bool:
 def _of_norm(graph: Graph, tensor: int) -> bool:
     """Whether a norm computes the tensor. A fused activation gives the last operator of one another layer's name."""
     maker = graph.maker(tensor)
-    return in_norm(graph, tensor) or (maker is not None and in_norm(graph, int(maker.inputs[0])))
+    if in_norm(graph, tensor) or maker is None:
+        return in_norm(graph, tensor)
+    scales = graph.kind(maker) == "DEPTHWISE_CONV_2D" and graph.shape(int(maker.inputs[1]))[:3] == (1, 1, 1)
+    computed = [int(i) for i in maker.inputs if graph.is_float(int(i)) and graph.constant(int(i)) is None]
+    return (scales or graph.kind(maker) == "MUL") and all(in_norm(graph, i) for i in computed)

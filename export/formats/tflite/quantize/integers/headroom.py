@@ -1,6 +1,6 @@
 """How much larger than in calibration each tensor may become before it clips, in a file of 16 bits.
 
-Twice the contrast is four times the square of a deviation and its mean. A sixteenth of the contrast is a reciprocal
+Squares of deviations, and their means, grow by the square of the contrast. A sixteenth of the contrast is a reciprocal
 root 16 times as large. A bit of sixteen costs next to nothing where weights have eight.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from ...flatbuffer_graph import Graph
 
-_CONTRAST = 2.0
+_CONTRAST = 1.6
 _ROOTS = 16.0
 _KEEP_SQUARES = ("MEAN", "CONV_2D", "ADD", "RESHAPE")
 

@@ -43,6 +43,7 @@ RULES: dict[str, Rule] = {
     "MAXIMUM": Rule(data=(0, 1), same=True),
     "MEAN": Rule(),
     "RSQRT": Rule(),
+    "QUANTIZE": Rule(),
     "RELU": Rule(),
     "RELU6": Rule(),
     "LEAKY_RELU": Rule(),

@@ -16,6 +16,7 @@ from .operators import RULES, Rule
 
 # A bias that is larger than this many steps would leave the accumulators of an NPU.
 _LARGEST_BIAS = 2.0**30
+_WHOLE = 1e-3
 
 
 def rewrite(graph: Graph, chosen: Mapping[int, Grid], narrow: Mapping[int, Grid]) -> None:
@@ -74,7 +75,7 @@ def _weights(graph: Graph, inputs: list[int], rule: Rule, x: Grid, name: str) ->
     axis = rule.weights or 0
     w = graph.constant(inputs[1]).astype(np.float64)
     others = tuple(i for i in range(w.ndim) if i != axis)
-    scale = np.abs(w).max(axis=others) / 127
+    scale = np.abs(w).max(axis=others) / steps_of_largest(w)
     bias = graph.constant(inputs[2]).astype(np.float64) if len(inputs) > 2 and inputs[2] >= 0 else None
     if bias is not None:
         scale = np.maximum(scale, np.abs(bias) / (_LARGEST_BIAS * x.scale))
@@ -87,6 +88,15 @@ def _weights(graph: Graph, inputs: list[int], rule: Rule, x: Grid, name: str) ->
         unit = scale * x.scale
         dtype = np.int64 if x.bits == 16 else np.int32
         inputs[2] = graph.add_constant(np.round(bias / unit).astype(dtype), f"{name}/bias", Quantized(unit))
+
+
+def steps_of_largest(w: np.ndarray) -> int:
+    """127, or the 64 of which powers of two are whole numbers, if all weights are."""
+    for steps in (127, 64):
+        whole = w * (steps / np.abs(w).max()) if w.any() else w
+        if np.abs(whole - np.round(whole)).max() < _WHOLE:
+            return steps
+    return 127
 
 
 def _prepare(graph: Graph, op: Any, rule: Rule, bits: int) -> None:

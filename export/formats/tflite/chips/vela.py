@@ -1,0 +1,63 @@
+"""What Arm's compiler for the Ethos-U, Vela, makes of a .tflite file: it is run, and asked.
+
+What stays on the processor, and why, is in its words; cycles, SRAM and flash are its estimates.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from ....errors import ExportError
+from ....report.npu_report import LeftOut, NpuReport
+
+CHIPS = ("ethos-u55-128", "ethos-u85-256")
+_COMMAND = (sys.executable, "-c", "from ethosu.vela.vela import main; main()")
+_COUNT = re.compile(r"^(CPU|NPU) operators = (\d+)", re.MULTILINE)
+_LEFT_OUT = re.compile(r"^Warning \(supported operators\) operator: (\w+), ofm: '(.*)'\nReason: (.*)", re.MULTILINE)
+
+
+def installed() -> bool:
+    return find_spec("ethosu") is not None
+
+
+def compile_for(chip: str, path: Path, keep: Path | None = None) -> NpuReport:
+    """What Vela says of a file for one of its `--accelerator-config`s; `keep` is a folder for the compiled file.
+
+    Raises:
+        ExportError: If Vela is not installed, or if it fails: with its own last words.
+    """
+    if not installed():
+        raise ExportError("Arm's compiler is not installed. Run: pip install 'keras-norms[npu]'.")
+    with tempfile.TemporaryDirectory(prefix="keras-norms-") as folder:
+        out = Path(folder) if keep is None else keep
+        command = [*_COMMAND, str(path), "--output-dir", str(out), "--accelerator-config", chip]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        tables = sorted(out.glob(f"{path.stem}_summary_*.csv"))
+        if done.returncode or not tables:
+            raise ExportError(f"Vela does not compile '{path}' for {chip}: {_last_words(done.stdout, done.stderr)}.")
+        with tables[-1].open(newline="") as file:
+            row = list(csv.DictReader(file))[-1]
+    counts = {kind: int(count) for kind, count in _COUNT.findall(done.stdout)}
+    return NpuReport(
+        chip=chip,
+        on_npu=counts["NPU"],
+        on_processor=counts["CPU"],
+        left_out=tuple(LeftOut(*found) for found in _LEFT_OUT.findall(done.stdout)),
+        macs=int(float(row["nn_macs"])),
+        cycles=int(float(row["cycles_total"])),
+        seconds=float(row["inference_time"]),
+        sram_kb=float(row["sram_memory_used"]),
+        flash_kb=float(row["off_chip_flash_memory_used"]),
+    )
+
+
+def _last_words(*texts: str) -> str:
+    lines: Sequence[str] = [line.strip() for text in texts for line in text.splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else "it says nothing"

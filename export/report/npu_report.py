@@ -1,0 +1,50 @@
+"""What an NPU's compiler says of a file: how much of it runs there, and what it estimates."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An operator that stays on the processor: its kind, the name of its output, the compiler's reason."""
+
+    op: str
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class NpuReport:
+    """What Vela says of a file for one chip.
+
+    `on_npu` and `on_processor` count operators as Vela does, after its own rewrites. `cycles`, `seconds` an inference,
+    `sram_kb` and `flash_kb` are its estimates, of the part that the NPU runs; `macs` are multiply-adds there.
+    """
+
+    chip: str
+    on_npu: int
+    on_processor: int
+    left_out: tuple[LeftOut, ...]
+    macs: int
+    cycles: int
+    seconds: float
+    sram_kb: float
+    flash_kb: float
+
+    @property
+    def share(self) -> float:
+        """The share of operators that the NPU runs."""
+        return self.on_npu / max(self.on_npu + self.on_processor, 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "share": self.share}
+
+    def __str__(self) -> str:
+        total = self.on_npu + self.on_processor
+        return (
+            f"{self.chip} runs {self.on_npu} of {total} operators ({self.share:.0%}); Vela estimates "
+            f"{self.seconds * 1e3:.3g} ms, {self.cycles:,} cycles, {self.sram_kb:.1f} KB of SRAM, "
+            f"{self.flash_kb:.1f} KB of flash"
+        )
