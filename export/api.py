@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from .artifact.metadata import Labels
+from .formats.tflite.chips.c_array import header
 from .options import IoDtype, Layout, Norms, OnnxOptions, OnnxQuantization, Target, TFLiteOptions, TFLiteQuantization
 from .pipeline import export
 from .pipeline.request import Request
@@ -30,6 +31,7 @@ def to_tflite(
     allow_flex: bool = False,
     labels: Labels | None = None,
     certificate: bool = False,
+    c_array: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Write `model` as a TFLite (LiteRT) file that is proven to reproduce it, or write nothing.
@@ -56,17 +58,22 @@ def to_tflite(
             If None, 1e-4 in float32, or 8 times what rounding does to the model itself, and in a quantized file the
             signal to noise ratio of the mode in `quantization.MODES`.
         io_dtype: "int8" makes the inputs and outputs of an "int8" file 8-bit integers, with the scales and zero points
-            that the file states; float32 if None.
+            that the file states; float32 if None. Those of a file for a chip have integers anyway, and with "int8" 8
+            bits round 16 bits within.
         target: "gpu" for delegates that compute in half precision: norms in a form that neither overflows nor loses
             epsilon there, at twice the passes over memory. "npu", with a batch size, for chips that compute in integers
             alone, such as Arm's Ethos-U: norms too, in 16 bits, and inputs and outputs of 16 bits in "int16x8", the
-            more exact mode, of 8 in "int8". None for processors.
+            more exact mode, of 8 in "int8". "micro", with a batch size, for TFLite Micro on microcontrollers: only what
+            it has kernels for, in float32, or quantized in integers throughout as for an NPU. Where they are installed
+            (extras `npu` and `micro`), Arm's compiler and TFLite Micro are asked, and the file is verified in the
+            latter too. None for processors.
         allow_flex: let TensorFlow's own kernels serve what TFLite has no builtin operation for. The app must then link
             the Flex delegate; LiteRT's interpreters refuse such a file as they are.
         labels: the names of the classes of the only output, or a dict of them by output; kept in the file's metadata,
             and as the text file of TFLite Metadata that Android's Task Library and MediaPipe read.
         certificate: also write `path.json` (as in `model.tflite.json`): what was exported from what, by which versions,
             the inputs that were tried and every error measured. `verify` checks it again.
+        c_array: also write the file as an array into this C header, for firmware to compile.
         progress: called with the name of each stage as it begins, and with how much of the calibration is done, as in
             "calibration examples run: 3 of 64".
 
@@ -92,19 +99,20 @@ def to_tflite(
         target=target,
         allow_flex=allow_flex,
     )
-    return export(
-        model,
-        Request.of(
-            path,
-            ".tflite",
-            options,
-            calibration=calibration,
-            inputs=inputs,
-            labels=labels,
-            certificate=certificate,
-            progress=progress,
-        ),
+    request = Request.of(
+        path,
+        ".tflite",
+        options,
+        calibration=calibration,
+        inputs=inputs,
+        labels=labels,
+        certificate=certificate,
+        progress=progress,
     )
+    with header(c_array, request.path) as written:
+        report = export(model, request)
+        written()
+    return report
 
 
 def to_onnx(

@@ -13,7 +13,7 @@ import numpy as np
 TFLiteQuantization = Literal["float16", "dynamic", "int8", "int16x8"]
 OnnxQuantization = Literal["float16", "dynamic", "int8"]
 IoDtype = Literal["float32", "int8"]
-Target = Literal["gpu", "npu"]
+Target = Literal["gpu", "npu", "micro"]
 NormForm = Literal["fast", "half", "integer"]  # plain, or for runtimes of half precision or of integers
 Norms = Literal["fast", "standard"]
 Layout = Literal["keras", "nchw"]
@@ -47,6 +47,16 @@ class TFLiteOptions(ExportOptions):
     io_dtype: IoDtype | None = None
     target: Target | None = None
     allow_flex: bool = False
+
+    @property
+    def integers(self) -> bool:
+        """Whether norms, inputs and outputs are to be in integers too."""
+        return self.target == "npu" or (self.target == "micro" and self.quantize is not None)
+
+    @property
+    def on_a_chip(self) -> bool:
+        """Whether the file is for a chip without an operating system."""
+        return self.target in ("npu", "micro")
 
 
 @dataclass(frozen=True, kw_only=True)

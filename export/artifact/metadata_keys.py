@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-NAME, LABELS, FOLDED, KEPT, MODEL, VERSIONS = (
+NAME, LABELS, FOLDED, KEPT, MODEL, VERSIONS, TARGET = (
     "name",
     "labels",
     "keras_norms.norms_folded",
     "keras_norms.norms_kept",
     "keras_norms.model_sha256",
     "keras_norms.versions",
+    "keras_norms.target",
 )
 
 

@@ -76,6 +76,8 @@ def export(terminal: Terminal, report: ExportReport, first: bool) -> None:
     terminal.line(f"  {', '.join(f'{count} {name}' for name, count in ops)}")
     if report.xnnpack:
         terminal.line(f"  {report.xnnpack}")
+    for chip in report.chips:
+        terminal.line("  " + str(chip).replace("\n", "\n  "))
     if report.certificate:
         terminal.line(f"  certificate: {report.certificate}")
     for warning in report.warnings:

@@ -13,6 +13,8 @@ from ..model.spec import Spec
 from ..options import ExportOptions, NormForm
 from ..progress import Progress
 from ..report.delegate_report import XnnpackReport
+from ..report.micro_report import MicroReport
+from ..report.npu_report import NpuReport
 
 if TYPE_CHECKING:  # it imports Keras, and the process that runs a file does without
     from ..model.facts import ModelFacts
@@ -113,6 +115,12 @@ class Format(ArtifactReader, Protocol[Options]):
 
     def delegate_report(self, path: Path, options: Options, layers: Collection[str]) -> XnnpackReport | None:
         """What a delegate takes of the file; None where the format knows none."""
+        ...
+
+    def chip_reports(
+        self, path: Path, options: Options, layers: Collection[str]
+    ) -> tuple[MicroReport | NpuReport, ...]:
+        """What a file for a chip without an operating system takes there; nothing for other files."""
         ...
 
     def write_metadata(self, path: Path, entries: dict[str, str]) -> None:

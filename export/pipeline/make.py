@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 
 from ..artifact.metadata import entries
+from ..artifact.metadata_keys import TARGET
 from ..errors import ExportError
 from ..formats.protocol import Conversion, Runner
 from ..model.facts import ModelFacts
@@ -42,6 +43,8 @@ def make(prepared: Prepared, request: Request, place: Place) -> Made:
     """
     calibration = save_batches(prepared.batches, place.work / "calibration.npz") if prepared.batches else None
     metadata = entries(prepared.facts.model, prepared.facts.signature, prepared.fold_report, prepared.labels)
+    if (target := getattr(request.options, "target", None)) is not None:
+        metadata[TARGET] = target
     try:
         meanwhile = answers(prepared, request)
         warnings = record_and_convert(

@@ -39,6 +39,7 @@ def publish(prepared: Prepared, made: Made, verification: VerifyReport, request:
         warnings=prepared.warnings + made.warnings + _late_warnings(request, place),
         certificate=certificate_path(request.path) if request.certificate else None,
         xnnpack=form.delegate_report(place.artifact, request.options, prepared.facts.layer_names),
+        chips=form.chip_reports(place.artifact, request.options, prepared.facts.layer_names),
         loaded=load_report(prepared.facts.model),
     )
     if place.certificate is not None:

@@ -9,6 +9,8 @@ from typing import Any
 from .delegate_report import XnnpackReport
 from .fold_report import FoldReport
 from .load_report import LoadReport
+from .micro_report import MicroReport
+from .npu_report import NpuReport
 from .strict_json import strict_json
 from .text_table import Block, text
 from .verify_report import VerifyReport
@@ -20,7 +22,8 @@ class ExportReport:
 
     `path`, `format`, `size_bytes`, `ops` (operation -> count), `fold` (None when folding was off or impossible),
     `verification`, `warnings`, `certificate` (the path of one that was asked for),
-    `xnnpack` (which operations of a TFLite file that delegate took; `lint` tells more), `loaded` (how the model's file
+    `xnnpack` (which operations of a TFLite file that delegate took; `lint` tells more), `chips` (what a file for an NPU
+    or a microcontroller takes there, by Arm's compiler and TFLite Micro), `loaded` (how the model's file
     was read, and what proves that; None for a model that was built in Python).
     """
 
@@ -33,6 +36,7 @@ class ExportReport:
     warnings: tuple[str, ...] = ()
     certificate: Path | None = None
     xnnpack: XnnpackReport | None = None
+    chips: tuple[MicroReport | NpuReport, ...] = ()
     loaded: LoadReport | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -46,6 +50,7 @@ class ExportReport:
             "warnings": list(self.warnings),
             "certificate": str(self.certificate) if self.certificate else None,
             "xnnpack": asdict(self.xnnpack) if self.xnnpack else None,
+            "chips": [chip.to_dict() for chip in self.chips],
             "loaded": self.loaded.to_dict() if self.loaded else None,
         }
 
@@ -68,6 +73,7 @@ class ExportReport:
             lines.append(f"norms: {len(self.fold.folded)} folded, {len(self.fold.kept)} kept")
         if self.xnnpack is not None:
             lines.append(str(self.xnnpack))
+        lines += [Block(chip) for chip in self.chips]
         if self.certificate is not None:
             lines.append(f"certificate: {self.certificate}")
         lines += [f"warning: {warning}" for warning in self.warnings]

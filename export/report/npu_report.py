@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An operator that stays on the processor: its kind, the name of its output, the compiler's reason."""
+    """An operator that stays on the processor: its kind, its layer, the compiler's reason."""
 
     op: str
-    name: str
+    layer: str
     reason: str
 
 
@@ -42,6 +42,15 @@ class NpuReport:
         return {**asdict(self), "share": self.share}
 
     def __str__(self) -> str:
+        left: dict[tuple[str, str], list[str]] = {}
+        for each in self.left_out:
+            left.setdefault((each.layer, each.reason), []).append(each.op)
+        listed = (f"    '{layer}': {', '.join(dict.fromkeys(ops))}: {why}" for (layer, why), ops in left.items())
+        return "\n".join([self.headline, *(["    left to the processor:"] if left else []), *listed])
+
+    @property
+    def headline(self) -> str:
+        """The report in a line, without what was left out."""
         total = self.on_npu + self.on_processor
         return (
             f"{self.chip} runs {self.on_npu} of {total} operators ({self.share:.0%}); Vela estimates "

@@ -20,7 +20,7 @@ from .common_options import (
     tolerance_option,
     traceback_option,
 )
-from .export_request import ExportRequest, Quantize
+from .export_request import ExportRequest, Quantize, Target
 
 if TYPE_CHECKING:  # importing it imports Keras
     from keras_norms.export import ExportReport
@@ -46,9 +46,10 @@ if TYPE_CHECKING:  # importing it imports Keras
 @click.option("--no-fold", is_flag=True, help="Leave every norm as it is.")
 @click.option(
     "--target",
-    type=click.Choice(["gpu", "npu"]),
-    help="Write norms that are safe in half precision, or all in integers, for .tflite.",
+    type=click.Choice(["gpu", "npu", "micro"]),
+    help="Write a .tflite file for half precision, for chips of integers, or for TFLite Micro.",
 )
+@click.option("--c-array", type=PATH, metavar="FILE.h", help="Also write the .tflite file as an array for firmware.")
 @click.option(
     "--allow-flex", is_flag=True, help="Allow TensorFlow's own operations where TFLite has none, for .tflite."
 )
@@ -69,7 +70,8 @@ def export(
     norms: Literal["fast", "standard"] | None,
     layout: Literal["keras", "nchw"] | None,
     no_fold: bool,
-    target: Literal["gpu", "npu"] | None,
+    target: Target | None,
+    c_array: Path | None,
     allow_flex: bool,
     labels: Path | None,
     certificate: bool,
@@ -94,6 +96,7 @@ def export(
         layout=layout,
         no_fold=no_fold,
         target=target,
+        c_array=c_array,
         allow_flex=allow_flex,
         labels=labels,
         certificate=certificate,

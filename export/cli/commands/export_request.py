@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # importing it imports Keras
     from keras_norms.export import ExportReport
 
 Quantize = Literal["float16", "dynamic", "int8", "int16x8"]
+Target = Literal["gpu", "npu", "micro"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,8 @@ class ExportRequest:
     norms: Literal["fast", "standard"] | None
     layout: Literal["keras", "nchw"] | None
     no_fold: bool
-    target: Literal["gpu", "npu"] | None
+    target: Target | None
+    c_array: Path | None
     allow_flex: bool
     labels: Path | None
     certificate: bool
@@ -51,12 +53,17 @@ class ExportRequest:
         arguments.export_options(self.model.path, self.outs, self.quantize, self.calibration, self.opset)
         arguments.onnx_only(self.outs, {"--norms": self.norms, "--layout": self.layout})
         tflite = {"--io-dtype": self.io_dtype, "--target": self.target, "--allow-flex": self.allow_flex}
-        arguments.tflite_only(self.outs, tflite)
-        if self.io_dtype == "int8" and self.quantize != "int8":
-            raise click.UsageError("--io-dtype int8 goes with --quantize int8 only.")
+        arguments.tflite_only(self.outs, {**tflite, "--c-array": self.c_array})
+        on_a_chip = self.target in ("npu", "micro")
+        if self.io_dtype == "int8" and self.quantize != "int8" and not (on_a_chip and self.quantize == "int16x8"):
+            raise click.UsageError("--io-dtype int8 goes with --quantize int8, or int16x8 for --target npu or micro.")
         if self.certificate:
             written = [path for out in self.outs for path in (out, out.with_name(f"{out.name}.json"))]
             arguments.distinct(self.model.path, written)
+        if self.c_array is not None:
+            if len(files := [out for out in self.outs if out.suffix == ".tflite"]) > 1:
+                raise click.UsageError(f"--c-array goes with one .tflite file; got {len(files)}.")
+            arguments.distinct(self.model.path, [*self.outs, self.c_array])
         self.model.check()
         arguments.present(self.calibration, "file")
         arguments.present(self.inputs, "file")
@@ -83,6 +90,7 @@ class ExportRequest:
             out,
             io_dtype=self.io_dtype,
             target=self.target,
+            c_array=self.c_array,
             allow_flex=self.allow_flex,
             quantize=self.quantize,
             calibration=self.calibration,

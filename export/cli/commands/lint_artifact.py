@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -15,10 +16,20 @@ from .common_options import PATH, json_option, traceback_option
 @click.argument("artifact", type=PATH)
 @click.option("--model", type=PATH, metavar="MODEL", help="The model it is made from, for its layers' exact names.")
 @click.option("--calibration", type=PATH, metavar="FILE.npz", help="Typical inputs, to emulate half precision on.")
+@click.option("--target", type=click.Choice(["npu", "micro"]), help="Say what this chip makes of it instead.")
 @json_option
 @traceback_option
-def lint(artifact: Path, model: Path | None, calibration: Path | None, as_json: bool, show_traceback: bool) -> None:
+def lint(
+    artifact: Path,
+    model: Path | None,
+    calibration: Path | None,
+    target: Literal["npu", "micro"] | None,
+    as_json: bool,
+    show_traceback: bool,
+) -> None:
     """Say what XNNPACK takes of ARTIFACT (.tflite) and what a GPU or NPU would reject or compute badly, and why.
+
+    With --target: what an Ethos-U leaves to the processor, by Arm's compiler, or what TFLite Micro has no kernel for.
 
     Ends with 1 if there is a finding.
     """
@@ -31,7 +42,7 @@ def lint(artifact: Path, model: Path | None, calibration: Path | None, as_json: 
         with terminal.status(f"looking at {artifact}"):
             from keras_norms.export import lint as lint_artifact
 
-            report = lint_artifact(artifact, model=model, calibration=calibration)
+            report = lint_artifact(artifact, model=model, calibration=calibration, target=target)
         if as_json:
             terminal.json(report.to_dict())
         else:

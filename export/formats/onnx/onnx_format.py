@@ -17,6 +17,8 @@ from ...model.layer_names import names_apart
 from ...options import Layout, NormForm, Norms, OnnxOptions, OnnxQuantization
 from ...progress import Progress
 from ...report.delegate_report import XnnpackReport
+from ...report.micro_report import MicroReport
+from ...report.npu_report import NpuReport
 from ...worker.client import ConversionError, run_job, stop_child
 from ..protocol import Conversion, Format, Runner
 from . import metadata, runtime
@@ -111,6 +113,11 @@ class OnnxFormat:
 
     def delegate_report(self, path: Path, options: OnnxOptions, layers: Collection[str]) -> XnnpackReport | None:
         return None
+
+    def chip_reports(
+        self, _path: Path, _options: OnnxOptions, _layers: Collection[str]
+    ) -> tuple[MicroReport | NpuReport, ...]:
+        return ()
 
     def write_metadata(self, path: Path, entries: dict[str, str]) -> None:
         metadata.write_metadata(path, entries)

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from ...artifact.metadata_keys import TARGET
 from ...errors import ExportError, reason_of
 from ...model.spec import Spec
 from ...worker.quiet import quiet_stderr
 from ..protocol import Runner
+from .chips import micro
 from .flex_runner import FlexRunner, flex_ops
 from .interpreter import Kernels, open_interpreter
+from .metadata import read_metadata
 from .read_file import read_file
 from .run_preserving import is_scaled, narrowed, widened
 
@@ -114,10 +117,14 @@ def runners(path: Path) -> dict[str, Runner]:
     _check_readable(path)
     if flex_ops(path):
         return {"LiteRT and TensorFlow": FlexRunner(path)}
-    return {
+    found: dict[str, Runner] = {
         "LiteRT, XNNPACK": TFLiteRunner(path, threads=2, fresh=True),
         "LiteRT, builtin kernels": TFLiteRunner(path, kernels="builtin", threads=2, fresh=True),
     }
+    target = read_metadata(path).get(TARGET)
+    if micro.installed() and (target == "micro" or (target == "npu" and micro.runs(path))):
+        found["TFLite Micro"] = micro.MicroRunner(path, found["LiteRT, builtin kernels"])
+    return found
 
 
 def advisers(path: Path) -> dict[str, Runner]:

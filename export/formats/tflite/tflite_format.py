@@ -12,9 +12,13 @@ from ...errors import ExportError
 from ...options import IoDtype, NormForm, Target, TFLiteOptions, TFLiteQuantization
 from ...progress import Progress
 from ...report.delegate_report import XnnpackReport
+from ...report.micro_report import MicroReport
+from ...report.npu_report import NpuReport
 from ...worker.client import ConversionError, run_job
 from ..protocol import Conversion, Format, Runner
 from . import metadata, op_facts, runtime
+from .chips.chip_checks import check_chip, check_micro
+from .chips.reports import chip_reports
 from .convert.explain_failure import explain, flex_warning, float_note
 from .delegates.xnnpack import xnnpack_report
 from .tensors import tensors
@@ -35,12 +39,12 @@ class TFLiteFormat:
     def check(self, options: TFLiteOptions, calibrated: bool) -> None:
         """Every combination is possible but those refused here."""
         if options.target not in (None, *get_args(Target)):
-            raise ExportError(f"target must be None, 'gpu' or 'npu'; got {options.target!r}.")
-        if options.target == "npu":
-            _check_npu(options)
+            raise ExportError(f"target must be None, 'gpu', 'npu' or 'micro'; got {options.target!r}.")
+        if options.on_a_chip:
+            check_chip(options)
         if options.io_dtype not in (None, *get_args(IoDtype)):
             raise ExportError(f"io_dtype must be None, 'float32' or 'int8'; got {options.io_dtype!r}.")
-        if options.io_dtype == "int8" and options.quantize != "int8":
+        if options.io_dtype == "int8" and options.quantize != "int8" and not options.integers:
             raise ExportError(
                 f"io_dtype='int8' goes with quantize='int8'; quantize is {options.quantize!r}. Change one of them."
             )
@@ -54,7 +58,7 @@ class TFLiteFormat:
             )
 
     def norm_form(self, options: TFLiteOptions) -> NormForm:
-        return "half" if options.target == "gpu" else "integer" if options.target == "npu" else "fast"
+        return "half" if options.target == "gpu" else "integer" if options.integers else "fast"
 
     def frozen_below(self) -> int:
         return 0
@@ -72,7 +76,9 @@ class TFLiteFormat:
         except ConversionError as failure:
             fixed = facts.signature.batch is not None
             raise ExportError(explain(failure, facts.layer_names, fixed)) from failure
-        return flex_warning(Path(conversion.path)) + float_note(stayed)
+        path = Path(conversion.path)
+        missing = check_micro(path, facts.layer_names) if options.target == "micro" else ()
+        return flex_warning(path) + float_note(stayed) + missing
 
     def runners(self, path: Path) -> dict[str, Runner]:
         return runtime.runners(path)
@@ -90,26 +96,19 @@ class TFLiteFormat:
         return tensors(path, arrays)
 
     def delegate_report(self, path: Path, options: TFLiteOptions, layers: Collection[str]) -> XnnpackReport | None:
-        """None for a file of an NPU, and for one that may hold Flex operations: LiteRT alone cannot prepare it."""
-        return None if options.allow_flex or options.target == "npu" else xnnpack_report(path, layers)
+        """None for a file for a chip, and for one that may hold Flex operations: LiteRT alone cannot prepare it."""
+        return None if options.allow_flex or options.on_a_chip else xnnpack_report(path, layers)
+
+    def chip_reports(
+        self, path: Path, options: TFLiteOptions, layers: Collection[str]
+    ) -> tuple[MicroReport | NpuReport, ...]:
+        return chip_reports(path, str(options.target), layers) if options.on_a_chip else ()
 
     def write_metadata(self, path: Path, entries: dict[str, str]) -> None:
         metadata.write_metadata(path, entries)
 
     def read_metadata(self, path: Path) -> dict[str, str]:
         return metadata.read_metadata(path)
-
-
-def _check_npu(options: TFLiteOptions) -> None:
-    if options.quantize not in ("int8", "int16x8"):
-        raise ExportError(
-            "target='npu' computes in integers alone, and goes with quantize='int16x8' or 'int8'; quantize is "
-            f"{options.quantize!r}. Change one of them."
-        )
-    if options.io_dtype == "float32":
-        raise ExportError("target='npu' makes inputs and outputs of integers, not of io_dtype='float32'. Leave it out.")
-    if options.batch_size is None:
-        raise ExportError("An NPU runs static shapes: give batch_size=1 with target='npu'.")
 
 
 FORMAT: Format[Any] = TFLiteFormat()

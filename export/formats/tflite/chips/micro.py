@@ -24,7 +24,7 @@ _ARENA_MB = 256  # more than a microcontroller has: whoever measures wants to kn
 _ASK = (
     "import sys; from tflite_micro import runtime; "
     f"interpreter = runtime.Interpreter.from_file(sys.argv[1], arena_size={_ARENA_MB} << 20); "
-    "interpreter.print_allocations()"
+    "interpreter.invoke(); interpreter.print_allocations()"
 )
 _SPARE = 1 << 14  # bytes that its record of allocations takes besides
 _ARENA = re.compile(r"Arena allocation total (\d+) bytes")
@@ -42,7 +42,7 @@ class RefusedError(Exception):
 def _asked(path: str, _changed: int) -> str:
     done = subprocess.run([sys.executable, "-c", _ASK, path], capture_output=True, text=True, check=False)
     if done.returncode:
-        said = [line.strip() for line in done.stderr.split("Traceback")[0].splitlines() if line.strip()]
+        said = [line.strip().rstrip(".") for line in done.stderr.split("Traceback")[0].splitlines() if line.strip()]
         raise RefusedError("; ".join(said) or f"its process ended with {done.returncode}")
     return done.stderr
 
@@ -57,6 +57,15 @@ def arena_bytes(path: Path) -> int:
     found = _ARENA.search(said)
     assert found is not None, said
     return int(found[1])
+
+
+def runs(path: Path) -> bool:
+    """Whether the interpreter takes a file."""
+    try:
+        arena_bytes(path)
+    except RefusedError:
+        return False
+    return True
 
 
 class MicroRunner:

@@ -10,16 +10,18 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
 from ....errors import ExportError
+from ....model.layer_names import layer_of
 from ....report.npu_report import LeftOut, NpuReport
 
 CHIPS = ("ethos-u55-128", "ethos-u85-256")
 _COMMAND = (sys.executable, "-c", "from ethosu.vela.vela import main; main()")
 _COUNT = re.compile(r"^(CPU|NPU) operators = (\d+)", re.MULTILINE)
+_TENSOR = re.compile(r"\(.*\)$")  # its name, behind some reasons
 _LEFT_OUT = re.compile(r"^Warning \(supported operators\) operator: (\w+), ofm: '(.*)'\nReason: (.*)", re.MULTILINE)
 
 
@@ -27,8 +29,10 @@ def installed() -> bool:
     return find_spec("ethosu") is not None
 
 
-def compile_for(chip: str, path: Path, keep: Path | None = None) -> NpuReport:
-    """What Vela says of a file for one of its `--accelerator-config`s; `keep` is a folder for the compiled file.
+def compile_for(chip: str, path: Path, layers: Collection[str] | None = None, keep: Path | None = None) -> NpuReport:
+    """What Vela says of a file for one of its `--accelerator-config`s.
+
+    `layers` are the names in the model; `keep` is a folder for the compiled file.
 
     Raises:
         ExportError: If Vela is not installed, or if it fails: with its own last words.
@@ -49,7 +53,10 @@ def compile_for(chip: str, path: Path, keep: Path | None = None) -> NpuReport:
         chip=chip,
         on_npu=counts["NPU"],
         on_processor=counts["CPU"],
-        left_out=tuple(LeftOut(*found) for found in _LEFT_OUT.findall(done.stdout)),
+        left_out=tuple(
+            LeftOut(op, layer_of(name.split(";")[0], layers), _TENSOR.sub("", reason).strip().rstrip("."))
+            for op, name, reason in _LEFT_OUT.findall(done.stdout)
+        ),
         macs=int(float(row["nn_macs"])),
         cycles=int(float(row["cycles_total"])),
         seconds=float(row["inference_time"]),

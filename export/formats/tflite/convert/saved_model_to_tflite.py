@@ -48,7 +48,7 @@ def convert_saved_model(
     half = chosen.target == "gpu"
     # After quantization, whose integers add up exactly: only what stays in float is left to cut.
     flatbuffer = in_stages(as_means(flatbuffer) if half else flatbuffer, HALF if half else SINGLE)
-    named = _with_names(flatbuffer, {"inputs": job.inputs, "outputs": job.outputs}, chosen.target == "npu")
+    named = _with_names(flatbuffer, {"inputs": job.inputs, "outputs": job.outputs}, chosen.on_a_chip)
     Path(job.path).write_bytes(named)
     return stayed
 
@@ -61,8 +61,8 @@ def _flatbuffer(job: Conversion, options: TFLiteOptions, say: Progress) -> tuple
             made = whole_scalars(made, lambda: _converted(saved_model, None, flex))
         return (made if mode is not None else with_biases(made)), {}
     made, batches = _converted(saved_model, None, flex), load_batches(job.calibration)
-    if options.target == "npu":
-        return quantize_throughout(made, str(mode), batches, say), {}
+    if options.integers:
+        return quantize_throughout(made, options, batches, say), {}
     if mode == "dynamic":
         return round_kernels(made, _converted(saved_model, mode, flex), batches, say), {}
     return quantize(made, str(mode), batches, options.io_dtype, say)

@@ -6,9 +6,9 @@ What needs LiteRT is imported when `lint` is called: this module is imported wit
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -30,6 +30,7 @@ def lint(
     *,
     model: keras.Model | str | os.PathLike[str] | None = None,
     calibration: Any = None,
+    target: Literal["npu", "micro"] | None = None,
 ) -> DelegateReport:
     """Say what of a `.tflite` file XNNPACK takes, and what a GPU or NPU delegate would reject or compute badly.
 
@@ -40,6 +41,9 @@ def lint(
         path: a `.tflite` file.
         model: the Keras model, or the path of one, for its layers' exact names; without it they are read off the file.
         calibration: typical inputs, as `to_tflite` takes them; standard normal numbers if None.
+        target: "npu" says instead what an Ethos-U leaves to the processor: by Arm's compiler with its estimates of time
+            and memory, or, where that is not installed (extra `npu`), by rules that are held equal to it. "micro" says
+            what TFLite Micro has no kernel for, and else how much memory it takes (extra `micro`).
 
     Raises:
         ExportError: If the file is missing, damaged or no `.tflite` file, or if `calibration` does not fit its inputs.
@@ -53,6 +57,8 @@ def lint(
     if not path.is_file():
         raise ExportError(f"There is no artifact '{path}'. Export the model first.")
     layers = None if model is None else {layer.name for layer in layers_below(load_model(model))}
+    if target is not None:
+        return _for_chip(path, target, layers)
     reader = isolated_reader(path)  # the file may come from anywhere
     specs = next(iter(reader.runners(path).values())).inputs
     feed, source = None, _DRAWN
@@ -61,6 +67,16 @@ def lint(
         feed = {spec.name: array for spec, array in zip(specs, arrays, strict=True)}
     findings, errors, taken = reader.delegate_findings(path, feed, layers)
     return DelegateReport(str(path), taken, tuple(findings), errors, source)
+
+
+def _for_chip(path: Path, target: str, layers: Collection[str] | None) -> DelegateReport:
+    from ..chips.chip_findings import chip_findings
+
+    if target not in ("npu", "micro"):
+        raise ExportError(f"target must be None, 'npu' or 'micro'; got {target!r}.")
+    isolated_reader(path).runners(path)  # says what is wrong with a damaged file
+    findings, chips = chip_findings(path, target, layers)
+    return DelegateReport(str(path), None, tuple(findings), {}, "", target, chips)
 
 
 def _first_of(calibration: Any, specs: Sequence[Spec]) -> tuple[Arrays, str]:

@@ -213,7 +213,7 @@ def test_a_tiny_epsilon_and_tiny_inputs_are_named(tmp_path):
 @runtime
 def test_the_target_is_checked(tmp_path):
     model = norm_alone(keras_norms.InstanceNormalization())
-    with pytest.raises(ExportError, match="target must be None, 'gpu' or 'npu'; got 'tpu'"):
+    with pytest.raises(ExportError, match="target must be None, 'gpu', 'npu' or 'micro'; got 'tpu'"):
         to_tflite(model, tmp_path / "m.tflite", target="tpu")
     to_onnx(model, tmp_path / "m.onnx")
     with pytest.raises(ExportError, match=r"a matter of \.tflite files; got 'm.onnx'"):

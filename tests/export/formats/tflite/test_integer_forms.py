@@ -8,7 +8,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 from keras_norms.export.formats.tflite.chips.memory_plan import Result, placed
 from keras_norms.export.formats.tflite.convert.drop_unused import drop_unused
 from keras_norms.export.formats.tflite.flatbuffer_graph import Graph, position, replace_input
-from keras_norms.export.formats.tflite.quantize.integers.equalizing import equalize, equalize_all
+from keras_norms.export.formats.tflite.quantize.integers.equal_channels import equalize, equalize_all
 from keras_norms.export.formats.tflite.quantize.integers.fold_means import fold_means
 from keras_norms.export.formats.tflite.quantize.integers.pattern import norms
 from keras_norms.export.formats.tflite.quantize.integers.rewrite import steps_of_largest

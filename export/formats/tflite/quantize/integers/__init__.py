@@ -9,16 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 from .....model.user_inputs import Arrays
+from .....options import TFLiteOptions
 from .....progress import Progress, silent
 from ...flatbuffer_graph import Graph
 from ..calibration_look import EXAMPLES_LOOKED_INTO, in_norm, look
 from ..observer import watch
 from ..ranges import Histograms
-from .equalizing import equalize_all
+from .equal_channels import equalize_all
 from .fold_means import fold_means
 from .grids import assign, grid
 from .headroom import with_headroom
-from .narrow_outputs import narrow_outputs
+from .narrow_ends import narrow_ends
 from .operators import RULES
 from .rewrite import rewrite
 from .two_roots import add_second_roots
@@ -31,13 +32,17 @@ class NoIntegerFormError(Exception):
     """
 
 
-def quantize_throughout(flatbuffer: bytes, mode: str, batches: list[Arrays], say: Progress = silent) -> bytes:
+def quantize_throughout(
+    flatbuffer: bytes, options: TFLiteOptions, batches: list[Arrays], say: Progress = silent
+) -> bytes:
     """A float file in integers of "int16x8" or "int8", inputs and outputs too.
+
+    With `io_dtype` "int8" the inputs and outputs of a file of 16 bits have 8.
 
     Raises:
         NoIntegerFormError: If an operator has no form in integers.
     """
-    graph = Graph(flatbuffer)
+    graph, mode = Graph(flatbuffer), str(options.quantize)
     floats = [op for op in graph.ops if any(graph.is_float(int(i)) for i in (*op.inputs, *op.outputs))]
     without = [op for op in floats if not _has_form(graph, op, mode)]
     if without:
@@ -52,15 +57,16 @@ def quantize_throughout(flatbuffer: bytes, mode: str, batches: list[Arrays], say
     found = {tensor: (extremes.low[tensor], extremes.high[tensor]) for tensor in extremes.low}
     ranges, narrow = with_headroom(graph, found), {}
     eight = {tensor for tensor in found if mode == "int8" and not _of_norm(graph, tensor)}
-    if eight:
+    if eight or options.io_dtype == "int8":
         histograms = Histograms(extremes)
         watch(flatbuffer, batches[:EXAMPLES_LOOKED_INTO], extremes.low, histograms.see)
         narrow = {tensor: grid(*histograms.best(tensor), 8) for tensor in found if tensor not in eight}
         ranges |= {tensor: histograms.best(tensor) for tensor in eight}
-    add_second_roots(graph, ranges)
+    if options.target == "npu":
+        add_second_roots(graph, ranges)
     grids = assign(graph, ranges, lambda tensor: 8 if tensor in eight else 16)
     rewrite(graph, grids, narrow)
-    narrow_outputs(graph, narrow)
+    narrow_ends(graph, narrow)
     return graph.bytes()
 
 

@@ -13,7 +13,8 @@ class Rule:
         same: Whether the output has the grid of the inputs: nothing is computed, or the kernel rescales nothing.
         fixed: The grids of the output that the kernel is written for: (scale, zero point) in 8 bits, in 16 bits.
         wide: Whether runtimes and NPUs have it in 16 bits: LiteRT lacks some, Arm's compiler leaves others behind.
-        weights: The axis of output channels of the kernel, if input 1 is a kernel and input 2 a bias.
+        weights: The axis of output channels of the kernel, if input 1 is one.
+        bias: The position of the bias of such an operator.
         versions: The version of the operator that takes 8 bits, and 16 bits, if the converter's own does not.
     """
 
@@ -22,6 +23,7 @@ class Rule:
     fixed: tuple[tuple[float, int], tuple[float, int]] | None = None
     wide: bool = True
     weights: int | None = None
+    bias: int = 2
     versions: tuple[int, int] = (1, 1)
 
 
@@ -35,6 +37,7 @@ RULES: dict[str, Rule] = {
     "CONV_2D": Rule(weights=0, versions=(3, 5)),
     "DEPTHWISE_CONV_2D": Rule(weights=3, versions=(3, 6)),
     "FULLY_CONNECTED": Rule(weights=0, versions=(4, 9)),
+    "TRANSPOSE_CONV": Rule(data=(2,), weights=0, bias=3, versions=(3, 3)),
     "ADD": _TWO,
     "SUB": _TWO,
     "MUL": _TWO,
@@ -42,6 +45,8 @@ RULES: dict[str, Rule] = {
     "MINIMUM": Rule(data=(0, 1), same=True),
     "MAXIMUM": Rule(data=(0, 1), same=True),
     "MEAN": Rule(),
+    "REDUCE_MAX": Rule(same=True),
+    "REDUCE_MIN": Rule(same=True),
     "RSQRT": Rule(),
     "QUANTIZE": Rule(),
     "RELU": Rule(),

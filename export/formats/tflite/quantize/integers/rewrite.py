@@ -45,7 +45,7 @@ def rewrite(graph: Graph, chosen: Mapping[int, Grid], narrow: Mapping[int, Grid]
                 inputs[place] = written[tensor, on]
                 grids[inputs[place]] = on
         if rule.weights is not None:
-            _weights(graph, inputs, rule, grids[inputs[0]], graph.name(output))
+            _weights(graph, inputs, rule, grids[inputs[rule.data[0]]], graph.name(output))
         op.inputs = np.array(inputs, np.int32)
         _prepare(graph, op, rule, wanted.bits)
     _set_types(graph, grids)
@@ -76,7 +76,9 @@ def _weights(graph: Graph, inputs: list[int], rule: Rule, x: Grid, name: str) ->
     w = graph.constant(inputs[1]).astype(np.float64)
     others = tuple(i for i in range(w.ndim) if i != axis)
     scale = np.abs(w).max(axis=others) / steps_of_largest(w)
-    bias = graph.constant(inputs[2]).astype(np.float64) if len(inputs) > 2 and inputs[2] >= 0 else None
+    bias = None
+    if len(inputs) > rule.bias and inputs[rule.bias] >= 0:
+        bias = graph.constant(inputs[rule.bias]).astype(np.float64)
     if bias is not None:
         scale = np.maximum(scale, np.abs(bias) / (_LARGEST_BIAS * x.scale))
     scale[scale == 0] = 1.0
@@ -87,7 +89,7 @@ def _weights(graph: Graph, inputs: list[int], rule: Rule, x: Grid, name: str) ->
     if bias is not None:
         unit = scale * x.scale
         dtype = np.int64 if x.bits == 16 else np.int32
-        inputs[2] = graph.add_constant(np.round(bias / unit).astype(dtype), f"{name}/bias", Quantized(unit))
+        inputs[rule.bias] = graph.add_constant(np.round(bias / unit).astype(dtype), f"{name}/bias", Quantized(unit))
 
 
 def steps_of_largest(w: np.ndarray) -> int:
