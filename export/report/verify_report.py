@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .agreement_report import Apart
 from .certificate_report import CertificateReport
 from .check import Check, OutputReport
 from .inside import MOVES, Inside, Reach
@@ -44,7 +45,8 @@ class VerifyReport:
     """The result of `verify`. `.ok`, `.outputs[name].max_abs`, `.relative`, `.sqnr_db`; every run is in `.checks`.
 
     `.reproduces` is about the numbers alone; `.ok` also needs the certificate, where one lies beside the file, to hold.
-    `undecided` are the outputs that no random or given input tells anything about, and `unstable_layer` is the first
+    `undecided` are the outputs that no random or given input tells anything about, `agreement` says how many integers
+    the runtimes of a file of integers give otherwise, and by how many steps, and `unstable_layer` is the first
     layer in which rounding alone makes another result.
     """
 
@@ -63,6 +65,7 @@ class VerifyReport:
     inside: Inside | None = None
     reach: Reach | None = None
     undecided: tuple[str, ...] = ()
+    agreement: tuple[Apart, ...] = ()
     unstable_layer: str | None = None
     outputs: dict[str, OutputReport] = field(init=False)
     reproduces: bool = field(init=False)
@@ -161,6 +164,7 @@ class VerifyReport:
             "inside": asdict(self.inside) if self.inside else None,
             "reach": asdict(self.reach) if self.reach else None,
             "undecided": list(self.undecided),
+            "agreement": [asdict(apart) for apart in self.agreement],
             "unstable_layer": self.unstable_layer,
         }
 
@@ -202,7 +206,7 @@ class VerifyReport:
             least = min(self.movement, key=lambda name: self.movement[name])
             notes.append(f"between the inputs output '{least}' moves by {self.movement[least]:.0e} of its scale")
         notes += [str(part) for part in (self.inside, self.reach) if part is not None and str(part)]
-        return notes + list(self.advice)
+        return [*notes, *map(str, self.agreement), *self.advice]
 
     def verdict(self) -> str:
         """The result in a few words, followed by the reason where the file does not pass."""

@@ -70,6 +70,7 @@ def write_certificate(
         "warnings": list(report.warnings),
         "inputs": [asdict(tried) for tried in report.verification.inputs],
         "skipped": list(report.verification.skipped),
+        "agreement": [asdict(apart) for apart in report.verification.agreement],
         "tolerance": report.verification.tolerance,
         "outputs": {name: _rounded(asdict(worst)) for name, worst in report.verification.outputs.items()},
         "checks": [_rounded(asdict(check)) for check in report.verification.checks],

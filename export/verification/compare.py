@@ -12,6 +12,7 @@ from ..quantization.modes import Mode
 from ..report.check import Check
 from ..report.verify_report import VerifyReport
 from .advice import advice
+from .agreement import Agreement
 from .cases import record_of
 from .compare_input import Comparison, why_unusable
 from .interface import Artifact, first_of, fixed_batch
@@ -46,7 +47,9 @@ def compare(
     with in_float32(facts.model):
         expectations, skipped = references(facts, cases)
         comparison = Comparison(facts, artifact, allowed, mode, OutputScales.among(expectations))
-        runs = artifact.run_all([case.arrays for case, expected in expectations if not why_unusable(case, expected)])
+        usable = [case.arrays for case, expected in expectations if not why_unusable(case, expected)]
+        agreement = Agreement(artifact)
+        runs = agreement.watched(artifact.run_all(usable))
         wrong: set[str] = set()
         for case, expected in expectations:
             found, reasons = comparison.checks(case, expected, runs, wrong)
@@ -65,6 +68,7 @@ def compare(
         quantized=mode.name if mode else None,
         inputs=tuple(record_of(case, facts.signature) for case in cases),
         advice=told,
+        agreement=agreement.found(next(iter(runners))),
         movement=movements(expectations, facts.signature.outputs, compared),
         # zeros or a constant alone prove nothing
         undecided=tuple(name for name in facts.signature.outputs if name not in told_by),

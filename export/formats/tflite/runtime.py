@@ -51,6 +51,8 @@ class TFLiteRunner:
             for d in self._opened.input_details
         )
         self.outputs = tuple(self._opened.output_index)
+        # The step between two numbers that an output of integers can give; 0 for one of floats.
+        self.output_steps = self._opened.output_steps()
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         with self._lock:
@@ -83,6 +85,10 @@ class _Opened:
         # An int8 interface stands for floats: they are what goes into `run` and comes out of it.
         self._details = {detail["index"]: detail for detail in (*inputs, *outputs)}
         self._allocated = False
+
+    def output_steps(self) -> dict[str, float]:
+        details = {name: self._details[index] for name, index in self.output_index.items()}
+        return {name: float(d["quantization"][0]) if is_scaled(d) else 0.0 for name, d in details.items()}
 
     def run(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         for name, array in arrays.items():
