@@ -19,7 +19,7 @@ from ..protocol import Conversion, Format, Runner
 from . import metadata, op_facts, runtime
 from .chips.chip_checks import check_chip, check_micro
 from .chips.reports import chip_reports
-from .convert.explain_failure import explain, flex_warning, float_note
+from .convert.explain_failure import explain, flex_warning, float_note, narrow_note
 from .delegates.xnnpack import xnnpack_report
 from .tensors import tensors
 
@@ -78,7 +78,7 @@ class TFLiteFormat:
             raise ExportError(explain(failure, facts.layer_names, fixed)) from failure
         path = Path(conversion.path)
         missing = check_micro(path, facts.layer_names) if options.target == "micro" else ()
-        return flex_warning(path) + float_note(stayed) + missing
+        return flex_warning(path) + float_note(stayed) + narrow_note(stayed, facts.layer_names) + missing
 
     def runners(self, path: Path) -> dict[str, Runner]:
         return runtime.runners(path)

@@ -42,12 +42,11 @@ def _no_integers(said: str, known: Collection[str]) -> str:
     """What `quantize/integers` says: a line for each operator, its kind and the name of its output."""
     operators = [line.split(" ", 1) for line in said.splitlines() if " " in line]
     layers = {kind: layer_of(name.split(";")[0], known) for kind, name in reversed(operators)}
-    plain = {kind.removesuffix("/int8"): layer for kind, layer in sorted(layers.items())}
-    named = ", ".join(f"{kind} (in '{layer}')" if layer in known else kind for kind, layer in plain.items())
-    eight = all(kind.endswith("/int8") for kind in layers)
-    what = "16-bit integers alone" if eight else "integers alone"
-    remedy = "Take quantize='int8'" if eight else "Leave target out, which keeps what has none in float"
-    return f"target='npu' computes in {what}, and has no such form of {named}. {remedy}, or replace the layer."
+    named = ", ".join(f"{kind} (in '{layer}')" if layer in known else kind for kind, layer in sorted(layers.items()))
+    return (
+        f"A file for a chip computes in integers alone, and has no such form of {named}. Leave target out, which keeps "
+        "what has none in float, or replace the layer."
+    )
 
 
 def _fault(failure: ConversionError, known: Collection[str]) -> str:
@@ -73,6 +72,13 @@ def _layers_in(path: str, known: Collection[str]) -> str:
     """The layers among the scopes of an operation, from the outermost to the innermost."""
     scopes = (layer_of(scope, known) for scope in path.split("/"))
     return "/".join(scope for scope in scopes if scope in known)
+
+
+def narrow_note(stayed: Mapping[str, Sequence[str]], known: Collection[str]) -> tuple[str, ...]:
+    """What a file of 16 bits computes in 8."""
+    layers = dict.fromkeys(layer_of(name.split(";")[0], known) for name in stayed.get("in 8 bits", ()))
+    named = ", ".join(f"'{layer}'" for layer in layers)
+    return (f"in 8 bits, which is all that NPUs have there, compute parts of {named}",) if layers else ()
 
 
 def float_note(stayed: Mapping[str, Sequence[str]]) -> tuple[str, ...]:

@@ -62,7 +62,7 @@ def _flatbuffer(job: Conversion, options: TFLiteOptions, say: Progress) -> tuple
         return (made if mode is not None else with_biases(made)), {}
     made, batches = _converted(saved_model, None, flex), load_batches(job.calibration)
     if options.integers:
-        return quantize_throughout(made, options, batches, say), {}
+        return quantize_throughout(made, options, batches, say)
     if mode == "dynamic":
         return round_kernels(made, _converted(saved_model, mode, flex), batches, say), {}
     return quantize(made, str(mode), batches, options.io_dtype, say)

@@ -241,7 +241,7 @@ NETWORKS = {
 NORMS = ("group", "instance", "layer", "rms", "batch")
 PLAIN = ("group", "elu", "softplus", "prelu", "gelu")
 FILES = [(name, "int8") for name in NETWORKS if name not in ("elu", "softplus", "prelu")]
-FILES += [(name, "int16x8") for name in (*NORMS, "sigmoid", "doubled", "average", "maximum of all")]
+FILES += [(name, "int16x8") for name in (*NORMS, "sigmoid", "average", "transposed", "attention", "hard swish")]
 FILES += [(name, "plain") for name in PLAIN]
 
 

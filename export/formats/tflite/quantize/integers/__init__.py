@@ -26,29 +26,25 @@ from .two_roots import add_second_roots
 
 
 class NoIntegerFormError(Exception):
-    """Operators without a form in integers: a line for each, its kind and the name of its output.
-
-    The kind ends in "/int8" where there is a form of 8 bits.
-    """
+    """Operators without a form in integers: a line for each, its kind and the name of its output."""
 
 
 def quantize_throughout(
     flatbuffer: bytes, options: TFLiteOptions, batches: list[Arrays], say: Progress = silent
-) -> bytes:
-    """A float file in integers of "int16x8" or "int8", inputs and outputs too.
+) -> tuple[bytes, dict[str, list[str]]]:
+    """A float file in integers of "int16x8" or "int8", inputs and outputs too; and what has 8 bits in a file of 16.
 
-    With `io_dtype` "int8" the inputs and outputs of a file of 16 bits have 8.
+    With `io_dtype` "int8" the inputs and outputs of a file of 16 bits have 8. What no chip has in 16 bits is computed
+    in 8 between conversions.
 
     Raises:
         NoIntegerFormError: If an operator has no form in integers.
     """
     graph, mode = Graph(flatbuffer), str(options.quantize)
     floats = [op for op in graph.ops if any(graph.is_float(int(i)) for i in (*op.inputs, *op.outputs))]
-    without = [op for op in floats if not _has_form(graph, op, mode)]
+    without = [op for op in floats if not _has_form(graph, op)]
     if without:
-        kinds = [f"{graph.kind(op)}{'/int8' if _has_form(graph, op, 'int8') else ''}" for op in without]
-        names = [graph.name(int(op.outputs[0])) for op in without]
-        raise NoIntegerFormError("\n".join(map(" ".join, zip(kinds, names, strict=True))))
+        raise NoIntegerFormError("\n".join(f"{graph.kind(op)} {graph.name(int(op.outputs[0]))}" for op in without))
     fold_means(graph)
     equalize_all(graph, batches[:EXAMPLES_LOOKED_INTO], narrow=mode == "int8")
     flatbuffer = graph.bytes()
@@ -56,7 +52,10 @@ def quantize_throughout(
     extremes = look(graph, flatbuffer, batches, say, within_norms=True)
     found = {tensor: (extremes.low[tensor], extremes.high[tensor]) for tensor in extremes.low}
     ranges, narrow = with_headroom(graph, found), {}
-    eight = {tensor for tensor in found if mode == "int8" and not _of_norm(graph, tensor)}
+    if mode == "int8":
+        eight = {tensor for tensor in found if not _of_norm(graph, tensor)}
+    else:
+        eight = {int(op.outputs[0]) for op in graph.ops if not RULES[graph.kind(op)].wide}
     if eight or options.io_dtype == "int8":
         histograms = Histograms(extremes)
         watch(flatbuffer, batches[:EXAMPLES_LOOKED_INTO], extremes.low, histograms.see)
@@ -66,13 +65,15 @@ def quantize_throughout(
         add_second_roots(graph, ranges)
     grids = assign(graph, ranges, lambda tensor: 8 if tensor in eight else 16)
     rewrite(graph, grids, narrow)
-    narrow_ends(graph, narrow)
-    return graph.bytes()
+    if mode == "int8" or options.io_dtype == "int8":
+        narrow_ends(graph, narrow)
+    names = [graph.name(tensor) for tensor in eight] if mode != "int8" else []
+    return graph.bytes(), {"in 8 bits": names}
 
 
-def _has_form(graph: Graph, op: Any, mode: str) -> bool:
+def _has_form(graph: Graph, op: Any) -> bool:
     rule = RULES.get(graph.kind(op))
-    if rule is None or len(op.outputs) > 1 or not (rule.wide or mode == "int8"):
+    if rule is None or len(op.outputs) > 1:
         return False
     return rule.weights is None or graph.constant(int(op.inputs[1])) is not None
 

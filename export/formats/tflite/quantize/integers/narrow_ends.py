@@ -12,7 +12,7 @@ from .grids import Grid
 
 
 def narrow_ends(graph: Graph, narrow: Mapping[int, Grid]) -> None:
-    """A QUANTIZE behind each output, and before each input, that `narrow` has a grid for."""
+    """A QUANTIZE behind each output, and before each input, that `narrow` has a grid of 8 bits for."""
     signature = graph.model.signatureDefs[0]
     subgraph = graph.subgraph
     for tensor in _ends(signature.inputs, narrow):

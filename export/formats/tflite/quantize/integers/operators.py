@@ -12,7 +12,8 @@ class Rule:
     Attributes:
         same: Whether the output has the grid of the inputs: nothing is computed, or the kernel rescales nothing.
         fixed: The grids of the output that the kernel is written for: (scale, zero point) in 8 bits, in 16 bits.
-        wide: Whether runtimes and NPUs have it in 16 bits: LiteRT lacks some, Arm's compiler leaves others behind.
+        wide: Whether runtimes and NPUs have it in 16 bits: LiteRT lacks some, Arm's compiler leaves others behind. What
+            is not wide has 8 bits in a file of 16 too.
         weights: The axis of output channels of the kernel, if input 1 is one.
         bias: The position of the bias of such an operator.
         versions: The version of the operator that takes 8 bits, and 16 bits, if the converter's own does not.
