@@ -86,7 +86,10 @@ def float_note(stayed: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     norms, layers = stayed.get("norms", []), stayed.get("layers", [])
     reasons = []
     if norms:
-        reasons.append(f"{len(norms)} norms, whose statistics differ too much between groups for one scale")
+        reasons.append(
+            f"{len(norms)} norms, whose statistics differ too much between groups for one scale of 8 bits (target='npu' "
+            "has them in integers of 16, for chips without floats)"
+        )
     if layers:
         reasons.append(f"{', '.join(layers)}, which lose most of all layers to rounding (measured)")
     return (f"in float stay {'; '.join(reasons)}",) if reasons else ()

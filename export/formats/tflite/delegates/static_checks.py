@@ -19,8 +19,8 @@ _SIXTEEN = "16-bit integers, in {} operations; GPU delegates have floats and 8-b
 _RANK = "a tensor of rank {}; delegates have batch, height, width and channels"
 _ALONE = "computed in floats, which NPUs with integers alone (Ethos-U, Edge TPU) leave to the processor"
 _FOLDS = (
-    "use a norm that folds (BatchNormalization, BatchRenormalization) on such an NPU; others keep in floats what 8 "
-    "bits would spoil"
+    "export with target='npu', which has every norm in integers, or use one that folds (BatchNormalization, "
+    "BatchRenormalization)"
 )
 _HALF = "run it on a GPU, or on an NPU that has float16 too"
 _CONVERSIONS = ("QUANTIZE", "DEQUANTIZE")

@@ -12,9 +12,10 @@ from .....model.user_inputs import Arrays
 from .....options import TFLiteOptions
 from .....progress import Progress, silent
 from ...flatbuffer_graph import Graph
-from ..calibration_look import EXAMPLES_LOOKED_INTO, in_norm, look
+from ..calibration_look import EXAMPLES_LOOKED_INTO, look
 from ..observer import watch
 from ..ranges import Histograms
+from .eight_bits import of_eight_bits
 from .equal_channels import equalize_all
 from .fold_means import fold_means
 from .grids import assign, grid
@@ -41,10 +42,7 @@ def quantize_throughout(
         NoIntegerFormError: If an operator has no form in integers.
     """
     graph, mode = Graph(flatbuffer), str(options.quantize)
-    floats = [op for op in graph.ops if any(graph.is_float(int(i)) for i in (*op.inputs, *op.outputs))]
-    without = [op for op in floats if not _has_form(graph, op)]
-    if without:
-        raise NoIntegerFormError("\n".join(f"{graph.kind(op)} {graph.name(int(op.outputs[0]))}" for op in without))
+    _check_forms(graph)
     fold_means(graph)
     equalize_all(graph, batches[:EXAMPLES_LOOKED_INTO], narrow=mode == "int8")
     flatbuffer = graph.bytes()
@@ -52,10 +50,7 @@ def quantize_throughout(
     extremes = look(graph, flatbuffer, batches, say, within_norms=True)
     found = {tensor: (extremes.low[tensor], extremes.high[tensor]) for tensor in extremes.low}
     ranges, narrow = with_headroom(graph, found), {}
-    if mode == "int8":
-        eight = {tensor for tensor in found if not _of_norm(graph, tensor)}
-    else:
-        eight = {int(op.outputs[0]) for op in graph.ops if not RULES[graph.kind(op)].wide}
+    eight = of_eight_bits(graph, found, mode)
     if eight or options.io_dtype == "int8":
         histograms = Histograms(extremes)
         watch(flatbuffer, batches[:EXAMPLES_LOOKED_INTO], extremes.low, histograms.see)
@@ -71,18 +66,15 @@ def quantize_throughout(
     return graph.bytes(), {"in 8 bits": names}
 
 
+def _check_forms(graph: Graph) -> None:
+    floats = [op for op in graph.ops if any(graph.is_float(int(i)) for i in (*op.inputs, *op.outputs))]
+    without = [op for op in floats if not _has_form(graph, op)]
+    if without:
+        raise NoIntegerFormError("\n".join(f"{graph.kind(op)} {graph.name(int(op.outputs[0]))}" for op in without))
+
+
 def _has_form(graph: Graph, op: Any) -> bool:
     rule = RULES.get(graph.kind(op))
     if rule is None or len(op.outputs) > 1:
         return False
     return rule.weights is None or graph.constant(int(op.inputs[1])) is not None
-
-
-def _of_norm(graph: Graph, tensor: int) -> bool:
-    """Whether a norm computes the tensor. A fused activation gives the last operator of one another layer's name."""
-    maker = graph.maker(tensor)
-    if in_norm(graph, tensor) or maker is None:
-        return in_norm(graph, tensor)
-    scales = graph.kind(maker) == "DEPTHWISE_CONV_2D" and graph.shape(int(maker.inputs[1]))[:3] == (1, 1, 1)
-    computed = [int(i) for i in maker.inputs if graph.is_float(int(i)) and graph.constant(int(i)) is None]
-    return (scales or graph.kind(maker) == "MUL") and all(in_norm(graph, i) for i in computed)

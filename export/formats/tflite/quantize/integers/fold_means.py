@@ -16,10 +16,10 @@ def fold_means(graph: Graph) -> None:
     for norm in norms(graph):
         if norm.centre is None or [graph.kind(op) for op in norm.means] != ["CONV_2D"]:
             continue
-        axis = LAYERS[graph.kind(norm.layer)]
-        kernel, bias = (graph.constant(int(i)).astype(np.float64) for i in norm.layer.inputs[1:3])
         if graph.kind(norm.layer) == "DEPTHWISE_CONV_2D":
             continue  # its output channels have different inputs
+        axis = LAYERS[graph.kind(norm.layer)]
+        kernel, bias = (graph.constant(int(i)).astype(np.float64) for i in norm.layer.inputs[1:3])
         name = graph.name(norm.x)
         norm.layer.inputs = np.array(
             [
