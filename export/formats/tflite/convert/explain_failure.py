@@ -87,8 +87,8 @@ def float_note(stayed: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     reasons = []
     if norms:
         reasons.append(
-            f"{len(norms)} norms, whose statistics differ too much between groups for one scale of 8 bits (target='npu' "
-            "has them in integers of 16, for chips without floats)"
+            f"{len(norms)} norms, whose statistics differ too much between groups for one scale of 8 bits (target="
+            "'npu' has them in integers of 16, for chips without floats)"
         )
     if layers:
         reasons.append(f"{', '.join(layers)}, which lose most of all layers to rounding (measured)")

@@ -13,7 +13,7 @@ from keras_norms.export.formats.tflite.chips import chip_checks, micro, vela
 from keras_norms.export.formats.tflite.chips.c_array import c_array
 from keras_norms.export.formats.tflite.chips.kernels import KERNELS, resolver_lines
 from keras_norms.export.formats.tflite.chips.npu_rules import left_out
-from keras_norms.export.formats.tflite.flatbuffer_graph import Graph
+from keras_norms.export.formats.tflite.flatbuffer_graph import Graph, Quantized
 from keras_norms.export.formats.tflite.interpreter import open_interpreter
 from keras_norms.export.formats.tflite.runtime import runners
 from models import randomize
@@ -261,6 +261,21 @@ def test_our_rules_of_an_npu_are_velas(npu_file):
     said = vela.compile_for("ethos-u55-128", npu_file)
     fused = {"RELU"}  # which Vela names apart
     assert {node.op for node, _ in left_out(npu_file)} - fused == {each.op for each in said.left_out} - fused
+
+
+@runtime
+@with_vela
+@pytest.mark.parametrize(("kind", "bits"), [("GELU", 16), ("ELU", 16), ("GELU", 8), ("LOGISTIC", 16)])
+def test_our_rules_of_what_an_npu_has_in_8_bits_alone_are_velas(kind, bits, tmp_path):
+    """In files of other writers: this package computes these in 8 bits."""
+    graph = Graph(flatbuffer({"x": (1, 8)}, {}, [Op(kind, ["x"], "y", (1, 8))], ["y"]))
+    made = graph.add_tensor((), "", np.int16 if bits == 16 else np.int8, Quantized(1 / 32768))
+    for tensor in graph.tensors[:made]:
+        tensor.type, tensor.quantization = graph.tensors[made].type, graph.tensors[made].quantization
+    del graph.tensors[made]
+    path = tmp_path / "m.tflite"
+    path.write_bytes(graph.bytes())
+    assert bool(left_out(path)) == bool(vela.compile_for("ethos-u55-128", path).left_out)
 
 
 @runtime

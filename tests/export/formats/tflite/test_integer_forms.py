@@ -149,6 +149,7 @@ def test_results_that_live_together_do_not_overlap():
 
 
 def test_a_plan_is_better_than_the_largest_first():
-    """Two pairs of neighbours: placed by size, the small ones lie where the later large one has to go."""
-    found = [Result(0, 64, 0, 1), Result(1, 32, 1, 2), Result(2, 48, 2, 3), Result(3, 32, 3, 4), Result(4, 64, 4, 5)]
-    assert max(offset + result.size for result, offset in placed(found).items()) == 96
+    """Sizes of 16 bytes, and the first and last operator: placed by size alone these end at 192 bytes."""
+    lives = [(5, 0, 0), (2, 4, 6), (4, 3, 5), (1, 2, 3), (3, 0, 2), (1, 4, 5), (4, 2, 4)]
+    found = [Result(i, 16 * size, first, last) for i, (size, first, last) in enumerate(lives)]
+    assert max(offset + result.size for result, offset in placed(found).items()) == 176
