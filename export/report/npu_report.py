@@ -19,15 +19,16 @@ class LeftOut:
 class NpuReport:
     """What Vela says of a file for one chip.
 
-    `on_npu` and `on_processor` count operators as Vela does, after its own rewrites. `cycles`, `seconds` an inference,
-    `sram_kb` and `flash_kb` are its estimates, of the part that the NPU runs; `macs` are multiply-adds there.
+    `on_npu` and `on_processor` count operators as Vela does, after its own rewrites; `macs_share` is the share of
+    multiply-adds on the NPU. `cycles`, `seconds` an inference, `sram_kb` and `flash_kb` are its estimates, of the part
+    that the NPU runs.
     """
 
     chip: str
     on_npu: int
     on_processor: int
     left_out: tuple[LeftOut, ...]
-    macs: int
+    macs_share: float
     cycles: int
     seconds: float
     sram_kb: float
@@ -53,7 +54,7 @@ class NpuReport:
         """The report in a line, without what was left out."""
         total = self.on_npu + self.on_processor
         return (
-            f"{self.chip} runs {self.on_npu} of {total} operators ({self.share:.0%}); Vela estimates "
-            f"{self.seconds * 1e3:.3g} ms, {self.cycles:,} cycles, {self.sram_kb:.1f} KB of SRAM, "
-            f"{self.flash_kb:.1f} KB of flash"
+            f"{self.chip} runs {self.on_npu} of {total} operators ({self.share:.0%}) and {self.macs_share:.0%} of "
+            f"multiply-adds; Vela estimates {self.seconds * 1e3:.3g} ms, {self.cycles:,} cycles, {self.sram_kb:.1f} KB "
+            f"of SRAM, {self.flash_kb:.1f} KB of flash"
         )

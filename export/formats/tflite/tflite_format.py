@@ -17,7 +17,7 @@ from ...report.npu_report import NpuReport
 from ...worker.client import ConversionError, run_job
 from ..protocol import Conversion, Format, Runner
 from . import metadata, op_facts, runtime
-from .chips.chip_checks import check_chip, check_micro
+from .chips.chip_checks import check_chip, check_micro, check_sizes
 from .chips.reports import chip_reports
 from .convert.explain_failure import explain, flex_warning, float_note, narrow_note
 from .delegates.xnnpack import xnnpack_report
@@ -66,6 +66,8 @@ class TFLiteFormat:
     def convert(
         self, conversion: Conversion, options: TFLiteOptions, facts: ModelFacts, say: Progress
     ) -> tuple[str, ...]:
+        if options.on_a_chip:
+            check_sizes(options.target, facts.signature.inputs)
         try:
             stayed = run_job(
                 f"{self.converter}:convert_saved_model",

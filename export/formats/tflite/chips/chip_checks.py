@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ....errors import ExportError
 from ....model.layer_names import layer_of
+from ....model.spec import Spec
 from ....options import TFLiteOptions
 from ..delegates.node_table import Node, nodes
 from . import micro
@@ -42,6 +43,20 @@ def check_chip(options: TFLiteOptions) -> None:
     if options.batch_size is None:
         who = "An NPU" if options.target == "npu" else "A microcontroller"
         raise ExportError(f"{who} runs static shapes: give batch_size=1 with {target}.")
+
+
+def check_sizes(target: str | None, inputs: Sequence[Spec]) -> None:
+    """Refuse inputs of free sizes.
+
+    Raises:
+        ExportError: If one has any; it is named.
+    """
+    for spec in inputs:
+        if None in spec.shape:
+            raise ExportError(
+                f"target='{target}' is for chips that run static shapes; input '{spec.name}' of shape "
+                f"{list(spec.shape)} is free in size. Build the model with sizes, as in keras.Input((64, 64, 3))."
+            )
 
 
 def check_micro(path: Path, layers: Collection[str]) -> tuple[str, ...]:

@@ -17,6 +17,8 @@ from pathlib import Path
 from ....errors import ExportError
 from ....model.layer_names import layer_of
 from ....report.npu_report import LeftOut, NpuReport
+from ..delegates.node_table import nodes
+from .multiply_adds import multiply_adds
 
 CHIPS = ("ethos-u55-128", "ethos-u85-256")
 _COMMAND = (sys.executable, "-c", "from ethosu.vela.vela import main; main()")
@@ -48,6 +50,7 @@ def compile_for(chip: str, path: Path, layers: Collection[str] | None = None, ke
             raise ExportError(f"Vela does not compile '{path}' for {chip}: {_last_words(done.stdout, done.stderr)}.")
         with tables[-1].open(newline="") as file:
             row = list(csv.DictReader(file))[-1]
+    left = _LEFT_OUT.findall(done.stdout)
     counts = {kind: int(count) for kind, count in _COUNT.findall(done.stdout)}
     return NpuReport(
         chip=chip,
@@ -55,14 +58,21 @@ def compile_for(chip: str, path: Path, layers: Collection[str] | None = None, ke
         on_processor=counts["CPU"],
         left_out=tuple(
             LeftOut(op, layer_of(name.split(";")[0], layers), _TENSOR.sub("", reason).strip().rstrip("."))
-            for op, name, reason in _LEFT_OUT.findall(done.stdout)
+            for op, name, reason in left
         ),
-        macs=int(float(row["nn_macs"])),
+        macs_share=_share_of_macs(path, {name for _, name, _ in left}),
         cycles=int(float(row["cycles_total"])),
         seconds=float(row["inference_time"]),
         sram_kb=float(row["sram_memory_used"]),
         flash_kb=float(row["off_chip_flash_memory_used"]),
     )
+
+
+def _share_of_macs(path: Path, left: Collection[str]) -> float:
+    """The share of multiply-adds in the operators that are not left out, each known by its output."""
+    counts = {node.name: multiply_adds(node) for node in nodes(path)}
+    total = sum(counts.values())
+    return sum(count for name, count in counts.items() if name not in left) / total if total else 1.0
 
 
 def _last_words(*texts: str) -> str:

@@ -12,7 +12,9 @@ from keras_norms.export import ExportError, lint, to_tflite, verify
 from keras_norms.export.formats.tflite.chips import chip_checks, micro, vela
 from keras_norms.export.formats.tflite.chips.c_array import c_array
 from keras_norms.export.formats.tflite.chips.kernels import KERNELS, resolver_lines
+from keras_norms.export.formats.tflite.chips.multiply_adds import multiply_adds
 from keras_norms.export.formats.tflite.chips.npu_rules import left_out
+from keras_norms.export.formats.tflite.delegates.node_table import nodes
 from keras_norms.export.formats.tflite.flatbuffer_graph import Graph, Quantized
 from keras_norms.export.formats.tflite.interpreter import open_interpreter
 from keras_norms.export.formats.tflite.runtime import runners
@@ -143,6 +145,28 @@ def test_without_the_package_the_report_says_what_to_install(on_micro, monkeypat
 def test_options_that_do_not_go_with_micro(options, said, tmp_path):
     with pytest.raises(ExportError, match=said):
         to_tflite(net(), tmp_path / "m.tflite", **{"target": "micro", "batch_size": 1, **options})
+
+
+@runtime
+@pytest.mark.parametrize("target", ["micro", "npu"])
+def test_a_free_size_is_refused_by_name(target, tmp_path):
+    x = keras.Input((None, 12, 3), name="image")
+    model = keras.Model(x, L.Conv2D(2, 3)(x))
+    with pytest.raises(ExportError, match=rf"target='{target}' .* 'image' of shape \[1, None, 12, 3\] is free in size"):
+        to_tflite(model, tmp_path / "m.tflite", quantize="int8", calibration=images(4), target=target, batch_size=1)
+
+
+@runtime
+@with_vela
+def test_the_share_of_multiply_adds(tmp_path):
+    """A convolution of 10 x 10 x 4 outputs of 27 products each, and a dense layer; all of it in integers, or none."""
+    model, path = net(L.Conv2D(4, 3), L.Activation("elu")), tmp_path / "m.tflite"
+    export_unverified(model, path, quantize="int8", io_dtype="int8", calibration=images(4), batch_size=1)
+    counts = [multiply_adds(node) for node in nodes(path)]
+    assert sorted(count for count in counts if count) == [2 * 400, 27 * 400]
+    assert vela.compile_for("ethos-u55-128", path).macs_share == 1.0
+    to_tflite(model, path, batch_size=1)
+    assert vela.compile_for("ethos-u55-128", path).macs_share == 0.0
 
 
 def test_the_methods_of_the_resolver():
