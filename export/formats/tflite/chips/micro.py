@@ -26,7 +26,7 @@ _ASK = (
     f"interpreter = runtime.Interpreter.from_file(sys.argv[1], arena_size={_ARENA_MB} << 20); "
     "interpreter.invoke(); interpreter.print_allocations()"
 )
-_SPARE = 1 << 14  # bytes that its record of allocations takes besides
+_SPARE = 1 << 22  # bytes that planning takes besides
 _ARENA = re.compile(r"Arena allocation total (\d+) bytes")
 
 

@@ -184,6 +184,17 @@ def test_what_no_npu_has_in_16_bits_has_8_and_is_named(tmp_path):
 
 
 @pytest.mark.runtime
+def test_a_pool_behind_a_norm_clips_nothing(tmp_path):
+    """A pool's output and input share a grid: it has to hold the input, of which the mean is far smaller."""
+    x = keras.Input((12, 12, 3))
+    y = L.ReLU()(keras_norms.GroupNormalization(2)(L.Conv2D(8, 3, use_bias=False)(x)))
+    model = keras.Model(x, L.Dense(3)(L.Flatten()(L.AveragePooling2D(10)(y))))
+    path = tmp_path / "m.tflite"
+    to_tflite(model, path, quantize="int8", target="npu", batch_size=1, calibration=images(32))
+    assert ratio(in_litert(path, images(16)), np.asarray(model(images(16)))) >= 30
+
+
+@pytest.mark.runtime
 def test_8_bits_outside_and_16_within(tmp_path):
     model, path, x = net(NORMS["group"]), tmp_path / "m.tflite", images(24, seed=1)
     options = {"quantize": "int16x8", "target": "npu", "batch_size": 1, "calibration": images(32)}

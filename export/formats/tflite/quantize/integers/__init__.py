@@ -58,7 +58,7 @@ def quantize_throughout(
         ranges |= {tensor: histograms.best(tensor) for tensor in eight}
     if options.target == "npu":
         add_second_roots(graph, ranges)
-    grids = assign(graph, ranges, lambda tensor: 8 if tensor in eight else 16)
+    grids = assign(graph, ranges, lambda tensor: 8 if tensor in eight else 16, narrow)
     rewrite(graph, grids, narrow)
     if mode == "int8" or options.io_dtype == "int8":
         narrow_ends(graph, narrow)

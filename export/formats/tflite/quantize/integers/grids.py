@@ -25,6 +25,13 @@ class Grid:
     bits: int
 
     @property
+    def range(self) -> tuple[float, float]:
+        """The least and the largest number."""
+        ends = (-128, 127) if self.bits == 8 else (-32768, 32767)
+        low, high = ((end - self.zero_point) * self.scale for end in ends)
+        return low, high
+
+    @property
     def dtype(self) -> Any:
         return np.int8 if self.bits == 8 else np.int16
 
@@ -38,9 +45,14 @@ def grid(low: float, high: float, bits: int) -> Grid:
     return Grid(scale, int(np.clip(round(-128 - low / scale), -128, 127)), 8)
 
 
-def assign(graph: Graph, ranges: Mapping[int, tuple[float, float]], bits: Callable[[int], int]) -> dict[int, Grid]:
-    """The grid of every float tensor that is computed or given."""
-    joined, fixed = _Joined(), dict[int, Grid]()
+def assign(
+    graph: Graph,
+    ranges: Mapping[int, tuple[float, float]],
+    bits: Callable[[int], int],
+    narrow: Mapping[int, Grid],
+) -> dict[int, Grid]:
+    """The grid of every float tensor that is computed or given; `narrow` are those of 16 bits written in 8."""
+    joined, fixed, besides = _Joined(), dict[int, Grid](), dict[int, list[tuple[float, float]]]()
     ops = [(op, RULES[graph.kind(op)], int(op.outputs[0])) for op in graph.ops if graph.is_float(int(op.outputs[0]))]
     for op, rule, output in ops:
         if rule.fixed is not None:
@@ -48,6 +60,9 @@ def assign(graph: Graph, ranges: Mapping[int, tuple[float, float]], bits: Callab
         found = [tensor for tensor in data_inputs(graph, op) if tensor in ranges]
         if rule.same and len(found) == 1 and bits(found[0]) == bits(output):
             joined.join(found[0], output)
+        for tensor in found if rule.same else ():
+            if bits(tensor) > bits(output):  # it is written on the output's grid before, and has to fit
+                besides.setdefault(output, []).append(narrow[tensor].range)
     fixed = {joined.root(tensor): on for tensor, on in fixed.items()}
     for op, rule, output in ops:
         found = [tensor for tensor in data_inputs(graph, op) if tensor in ranges]
@@ -56,10 +71,10 @@ def assign(graph: Graph, ranges: Mapping[int, tuple[float, float]], bits: Callab
             if not {joined.root(tensor), joined.root(output)} & set(fixed) and bits(tensor) == bits(output):
                 joined.join(tensor, output)
     wholes: dict[int, tuple[float, float]] = {}
-    for tensor, (low, high) in ranges.items():
+    for tensor in ranges:
         root = joined.root(tensor)
-        least, most = wholes.get(root, (0.0, 0.0))
-        wholes[root] = min(least, low), max(most, high)
+        ends = [wholes.get(root, (0.0, 0.0)), ranges[tensor], *besides.get(tensor, ())]
+        wholes[root] = min(low for low, _ in ends), max(high for _, high in ends)
     return {
         tensor: fixed.get(joined.root(tensor)) or grid(*wholes[joined.root(tensor)], bits(tensor)) for tensor in ranges
     }

@@ -54,8 +54,7 @@ def rewrite(graph: Graph, chosen: Mapping[int, Grid], narrow: Mapping[int, Grid]
 
 def _widened(given: Grid) -> Grid:
     """The range of a grid of 8 bits in 16."""
-    low, high = ((end - given.zero_point) * given.scale for end in (-128, 127))
-    return grid(low, high, 16)
+    return grid(*given.range, 16)
 
 
 def _constant(graph: Graph, values: np.ndarray, name: str, on: Grid) -> int:
