@@ -79,7 +79,7 @@ def cycles_with_batch_norms(make, calibration, folder):
 def one_network(name, norms, calibration, images, folder):
     make, all_norms = NETWORKS[name]
     base, reasons = cycles_with_batch_norms(make, calibration, folder)
-    below = [f"batch norms, for the ratio: {reason}" for reason in reasons]
+    below = [f"batch norms, for the ratio: {who}: {said}" for who, said in reasons.items()]
     print(f"\n{name}; cycles of our int8 file with batch norms: {cell('{:,}', *base)}\n")
     print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")
     for norm in norms or all_norms:
@@ -90,7 +90,7 @@ def one_network(name, norms, calibration, images, folder):
             for writer in WRITERS:
                 judged = written(writer, mode, model, twin, calibration, folder)
                 print(f"| {norm} | {mode} | {writer} | {' | '.join(row(judged, model, images, base))} |", flush=True)
-                below += [f"{norm}, {mode}, {writer}: {reason}" for reason in dict.fromkeys(judged.reasons)]
+                below += [f"{norm}, {mode}, {writer}: {who}: {said}" for who, said in judged.reasons.items()]
     print("".join(f"\n- {line}" for line in below))
 
 
