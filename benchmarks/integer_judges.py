@@ -68,7 +68,7 @@ class Judged:
                 return ask()
         except Exception as error:  # whatever a writer or a judge raises
             said = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            self.reasons.setdefault(who, said[:300])
+            self.reasons.setdefault(who, said.replace(str(self.path), "the file")[:300])
             return None
 
     def litert(self, model, images, contrasts=(1,)):
@@ -76,14 +76,12 @@ class Judged:
         return [self._asked("LiteRT", lambda c=c: _decibels(runner, model, images * np.float32(c))) for c in contrasts]
 
     def micro(self, model, images):
-        def ask():
-            return _decibels(micro.MicroRunner(self.path, TFLiteRunner(self.path)), model, images)
-
-        return self._asked("TFLite Micro", ask)
-
-    def arena_kb(self):
-        found = self._asked("TFLite Micro's arena", lambda: micro.arena_bytes(self.path))
-        return found and found / 1000
+        """Kilobytes of the arena in TFLite Micro, and decibels."""
+        arena = self._asked("TFLite Micro", lambda: micro.arena_bytes(self.path))
+        if arena is None:
+            return None, None
+        runner = micro.MicroRunner(self.path, TFLiteRunner(self.path))
+        return arena / 1000, self._asked("TFLite Micro", lambda: _decibels(runner, model, images))
 
     def vela(self, chip):
         return self._asked(f"Vela for {chip}", lambda: vela.compile_for(chip, self.path))
@@ -101,3 +99,12 @@ def _decibels(runner, model, images):
 def cell(form, *figures):
     """One cell of a table: `form` of the figures, "fails" for one that could not be had."""
     return " / ".join("fails" if figure is None else form.format(figure) for figure in figures)
+
+
+def below(judged):
+    """Lines for below a table: each reason once, and where it was met; `judged` has the names of the rows."""
+    met = {}
+    for name, file in judged:
+        for who, said in file.reasons.items():
+            met.setdefault(f"{who}: {said}", []).append(name)
+    return "".join(f"\n- {'; '.join(dict.fromkeys(names))}. {reason}" for reason, names in met.items())

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from integer_judges import Judged, by_edge_quantizer, by_tensorflow, cell
+from integer_judges import Judged, below, by_edge_quantizer, by_tensorflow, cell
 from keras_norms.export import to_tflite
 from sklearn.datasets import load_sample_images
 
@@ -129,8 +129,8 @@ def files(make, norm, model, calibration, folder):
 
 
 def one_network(name, norm, seeds, folder):
-    """Prints the rows of one network, and returns why a cell has no figure."""
-    make, rows, decibels, below = NETWORKS[name][0], {}, {}, []
+    """Prints the rows of one network, and returns what was judged."""
+    make, rows, decibels, all_judged = NETWORKS[name][0], {}, {}, []
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         shape = make(OURS[BATCH]).input_shape[1:]
@@ -139,19 +139,19 @@ def one_network(name, norm, seeds, folder):
         for writer, judged in files(make, norm, model, calibration, folder):
             decibels.setdefault(writer, []).append(judged.litert(model, held_out)[0])
             if not seed:  # what is not a matter of the weights
-                said = judged.vela(CHIP)
-                rows[writer] = judged.kilobytes(), judged.arena_kb(), said and 100 * said.share
-            below += [f"{name}, {norm}, {writer}, {who}: {why}" for who, why in judged.reasons.items()]
+                said, (arena, _) = judged.vela(CHIP), judged.micro(model, held_out[:1])
+                rows[writer] = judged.kilobytes(), arena, said and 100 * said.share
+            all_judged.append((f"{name}, {norm}, {writer}", judged))
     for writer, (kilobytes, arena, share) in rows.items():
         figures = cell("{:.1f}", kilobytes), mean(decibels[writer]), cell("{:.1f}", arena), cell("{:.0f}", share)
         print(f"| {name} | {norm} | {writer} | {' | '.join(figures)} |", flush=True)
-    return below
+    return all_judged
 
 
 def mean(figures):
-    return (
-        "fails" if None in figures else f"{np.mean(figures):.1f} ({', '.join(f'{figure:.1f}' for figure in figures)})"
-    )
+    if None in figures:
+        return "fails"
+    return f"{np.mean(figures):.1f} ({', '.join(f'{figure:.1f}' for figure in figures)})"
 
 
 def main():
@@ -161,13 +161,13 @@ def main():
     options = parser.parse_args()
     print("| network | norm | written by | KB | dB | arena, KB | % on the NPU |\n|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
-        below = [
-            line
+        all_judged = [
+            judged
             for name in options.networks
             for norm in (BATCH, NETWORKS[name][1])
-            for line in one_network(name, norm, options.seeds, Path(folder))
+            for judged in one_network(name, norm, options.seeds, Path(folder))
         ]
-    print("".join(f"\n- {line}" for line in below))
+    print(below(all_judged))
 
 
 if __name__ == "__main__":
