@@ -73,6 +73,8 @@ class Judged:
 
     def litert(self, model, images, contrasts=(1,)):
         runner = self._asked("LiteRT", lambda: TFLiteRunner(self.path, kernels="builtin"))
+        if runner is None:
+            return [None] * len(contrasts)
         return [self._asked("LiteRT", lambda c=c: _decibels(runner, model, images * np.float32(c))) for c in contrasts]
 
     def micro(self, model, images):
@@ -80,8 +82,8 @@ class Judged:
         arena = self._asked("TFLite Micro", lambda: micro.arena_bytes(self.path))
         if arena is None:
             return None, None
-        runner = micro.MicroRunner(self.path, TFLiteRunner(self.path))
-        return arena / 1000, self._asked("TFLite Micro", lambda: _decibels(runner, model, images))
+        runner = self._asked("TFLite Micro", lambda: micro.MicroRunner(self.path, TFLiteRunner(self.path)))
+        return arena / 1000, self._asked("TFLite Micro", lambda: _decibels(runner, model, images)) if runner else None
 
     def vela(self, chip):
         return self._asked(f"Vela for {chip}", lambda: vela.compile_for(chip, self.path))
