@@ -23,8 +23,8 @@ from keras import ops
 
 from .parameters import float64
 
-# A C x C matrix of a mean over groups costs more above this than a step over the groups in between.
-_WIDE = 128
+# A C x C matrix of a mean over groups takes more above this, in bytes and cycles, than a step over the groups between.
+_WIDE = 32
 
 
 def lower_group(layer: Any, _channels_first: bool = False) -> Callable[[Any], Any] | None:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from tensorflow.compiler.mlir.lite import types_pb2
@@ -61,7 +60,7 @@ def quantize(
     ranges = {tensor: histograms.best(tensor) for tensor in extremes.low}
     for pair in pairs:
         low, high = extremes.channels[pair.x]
-        equalizing.equalize(graph, pair, 2.0 / np.maximum(high - low, 1e-6), (low + high) / 2.0)
+        equalizing.equalize(graph, pair, equalizing.scales(high - low), (low + high) / 2.0)
         ranges[pair.x] = (-1.0, 1.0)
     summed = _sums_of(graph, norms)
     sums = [op for op in graph.ops if int(op.outputs[0]) in summed]

@@ -24,6 +24,7 @@ from ...rewrite_log import logged
 from ..flatbuffer_graph import Graph, position, replace_input
 
 _CONVOLUTIONS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3}
+_LEAST = 2.0**-10
 _MEANS = {"AVERAGE_POOL_2D", "MEAN"}
 
 
@@ -39,6 +40,15 @@ class Pair:
     multiply: Any  # x * factor, or centred * factor
     readers_of_mean: list[Any]  # the operators that subtract it from x
     add: Any | None  # ... + t, where t has to change
+
+
+def scales(widths: np.ndarray) -> np.ndarray:
+    """What makes each channel's range one of 2; as much as for the widest where a channel hardly moves, as behind a
+    layer that is always zero: its weights, scaled up, would leave the range that kernels take.
+    """
+    widest = max(float(widths.max()), 1e-6)
+    scaled: np.ndarray = 2.0 / np.where(widths > widest * _LEAST, widths, widest)
+    return scaled
 
 
 def pairs(graph: Graph) -> list[Pair]:

@@ -80,6 +80,19 @@ def test_a_convolution_that_anything_else_reads_is_left_alone(tmp_path):
     assert not equalizing.pairs(Graph((tmp_path / "m.tflite").read_bytes()))
 
 
+@runtime
+def test_channels_that_never_move_are_not_scaled_out_of_bounds(tmp_path):
+    """XNNPACK refuses a file whose weights, times the step of the input, are 256 steps of the output and more."""
+    inputs = keras.Input((12, 12, 3), name="x")
+    x = keras.layers.ReLU()(keras.layers.Conv2D(8, 3, name="first")(inputs))
+    x = keras_norms.GroupNormalization(2)(keras.layers.DepthwiseConv2D(3)(x))
+    model = randomize(keras.Model(inputs, keras.layers.Conv2D(4, 1)(keras.layers.ReLU()(x))))
+    kernel, bias = model.get_layer("first").get_weights()
+    model.get_layer("first").set_weights([kernel, np.where(np.arange(8) % 4 == 0, -100.0, bias)])
+    report = to_tflite(model, tmp_path / "m.tflite", quantize="int8", calibration=images(16, 12), batch_size=1)
+    assert report.verification.ok
+
+
 def read_by_two_norms(x):
     return [keras_norms.GroupNormalization(2, name="a")(x), keras_norms.GroupNormalization(2, name="b")(x)]
 
