@@ -127,8 +127,8 @@ def runners(path: Path) -> dict[str, Runner]:
         "LiteRT, XNNPACK": TFLiteRunner(path, threads=2, fresh=True),
         "LiteRT, builtin kernels": TFLiteRunner(path, kernels="builtin", threads=2, fresh=True),
     }
-    target = read_metadata(path).get(TARGET)
-    if micro.installed() and (target == "micro" or (target == "npu" and micro.runs(path))):
+    target = read_metadata(path).get(TARGET) if micro.installed() else None
+    if target == "micro" or (target == "npu" and micro.runs(path)):
         found["TFLite Micro"] = micro.MicroRunner(path, found["LiteRT, builtin kernels"])
     return found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from functools import cache
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ _ASK = (
     f"interpreter = runtime.Interpreter.from_file(sys.argv[1], arena_size={_ARENA_MB} << 20); "
     "interpreter.invoke(); interpreter.print_allocations()"
 )
+_SECONDS = 600  # a file from anywhere may loop for ever
 _SPARE = 1 << 22  # bytes that planning takes besides
 _ARENA = re.compile(r"Arena allocation total (\d+) bytes")
 
@@ -38,9 +39,13 @@ class RefusedError(Exception):
     """TFLite Micro does not run the file; the message is its own."""
 
 
-@cache
+@lru_cache(maxsize=8)
 def _asked(path: str, _changed: int) -> str:
-    done = subprocess.run([sys.executable, "-c", _ASK, path], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", _ASK, path]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise RefusedError(f"it does not end within {_SECONDS} s") from error
     if done.returncode:
         said = [line.strip().rstrip(".") for line in done.stderr.split("Traceback")[0].splitlines() if line.strip()]
         raise RefusedError("; ".join(said) or f"its process ended with {done.returncode}")

@@ -21,6 +21,7 @@ from ..delegates.node_table import nodes
 from .multiply_adds import multiply_adds
 
 CHIPS = ("ethos-u55-128", "ethos-u85-256")
+_SECONDS = 600
 _COMMAND = (sys.executable, "-c", "from ethosu.vela.vela import main; main()")
 _COUNT = re.compile(r"^(CPU|NPU) operators = (\d+)", re.MULTILINE)
 _TENSOR = re.compile(r"\(.*\)$")  # its name, behind some reasons
@@ -44,7 +45,10 @@ def compile_for(chip: str, path: Path, layers: Collection[str] | None = None, ke
     with tempfile.TemporaryDirectory(prefix="keras-norms-") as folder:
         out = Path(folder) if keep is None else keep
         command = [*_COMMAND, str(path), "--output-dir", str(out), "--accelerator-config", chip]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            raise ExportError(f"Vela does not end within {_SECONDS} s on '{path}'.") from error
         tables = sorted(out.glob(f"{path.stem}_summary_*.csv"))
         if done.returncode or not tables:
             raise ExportError(f"Vela does not compile '{path}' for {chip}: {_last_words(done.stdout, done.stderr)}.")
