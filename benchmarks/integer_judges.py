@@ -23,7 +23,6 @@ from keras_norms.export.formats.tflite.chips import micro, vela
 from keras_norms.export.formats.tflite.runtime import TFLiteRunner
 from quantized_norms import decibels
 
-micro._SPARE = 1 << 22  # while it plans a file of many operators it needs more than it then takes
 EIGHT_BY_SIXTEEN = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
 
 
