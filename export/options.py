@@ -38,6 +38,11 @@ class ExportOptions:
         """Plain data, for the certificate and for the converting process."""
         return asdict(self)
 
+    @property
+    def chip(self) -> str | None:
+        """The kind of chip without an operating system that the file is for, if any."""
+        return None
+
 
 @dataclass(frozen=True, kw_only=True)
 class TFLiteOptions(ExportOptions):
@@ -49,14 +54,13 @@ class TFLiteOptions(ExportOptions):
     allow_flex: bool = False
 
     @property
+    def chip(self) -> str | None:
+        return self.target if self.target in ("npu", "micro") else None
+
+    @property
     def integers(self) -> bool:
         """Whether norms, inputs and outputs are to be in integers too."""
         return self.target == "npu" or (self.target == "micro" and self.quantize is not None)
-
-    @property
-    def on_a_chip(self) -> bool:
-        """Whether the file is for a chip without an operating system."""
-        return self.target in ("npu", "micro")
 
 
 @dataclass(frozen=True, kw_only=True)

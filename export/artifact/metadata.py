@@ -18,16 +18,20 @@ from ..errors import ExportError
 from ..model.signature import Signature
 from ..report.fold_report import FoldReport
 from .hashes import model_sha256, versions
-from .metadata_keys import FOLDED, KEPT, LABELS, NAME, VERSIONS
+from .metadata_keys import FOLDED, KEPT, LABELS, NAME, TARGET, VERSIONS
 from .metadata_keys import MODEL as MODEL
 
 Labels = Sequence[str] | Mapping[str, Sequence[str]]
 
 
 def entries(
-    model: keras.Model, sig: Signature, fold: FoldReport | None, labels: dict[str, list[str]] | None
+    model: keras.Model,
+    sig: Signature,
+    fold: FoldReport | None,
+    labels: dict[str, list[str]] | None,
+    chip: str | None = None,
 ) -> dict[str, str]:
-    """The entries for an artifact of `model`; `labels` as `check_labels` returns them."""
+    """The entries for an artifact of `model`, for a chip if it is for one; `labels` as `check_labels` returns them."""
     found = {
         NAME: model.name,
         FOLDED: str(len(fold.folded) if fold else 0),
@@ -35,6 +39,8 @@ def entries(
         MODEL: model_sha256(model),
         VERSIONS: json.dumps(versions(), sort_keys=True),
     }
+    if chip is not None:
+        found[TARGET] = chip
     if labels:
         # Of the only output as a plain list, which is what readers of other tools look for.
         found[LABELS] = json.dumps(labels if len(sig.outputs) > 1 else labels[sig.outputs[0]], ensure_ascii=False)

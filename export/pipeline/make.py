@@ -10,7 +10,6 @@ from pathlib import Path
 import keras
 
 from ..artifact.metadata import entries
-from ..artifact.metadata_keys import TARGET
 from ..errors import ExportError
 from ..formats.protocol import Conversion, Runner
 from ..model.facts import ModelFacts
@@ -42,9 +41,8 @@ def make(prepared: Prepared, request: Request, place: Place) -> Made:
         ExportError: If the format has no form for something in the model, or if its runtime refuses the file.
     """
     calibration = save_batches(prepared.batches, place.work / "calibration.npz") if prepared.batches else None
-    metadata = entries(prepared.facts.model, prepared.facts.signature, prepared.fold_report, prepared.labels)
-    if (target := getattr(request.options, "target", None)) is not None:
-        metadata[TARGET] = target
+    about = (prepared.facts.model, prepared.facts.signature, prepared.fold_report, prepared.labels)
+    metadata = entries(*about, chip=request.options.chip)
     try:
         meanwhile = answers(prepared, request)
         warnings = record_and_convert(

@@ -40,7 +40,7 @@ class TFLiteFormat:
         """Every combination is possible but those refused here."""
         if options.target not in (None, *get_args(Target)):
             raise ExportError(f"target must be None, 'gpu', 'npu' or 'micro'; got {options.target!r}.")
-        if options.on_a_chip:
+        if options.chip:
             check_chip(options)
         if options.io_dtype not in (None, *get_args(IoDtype)):
             raise ExportError(f"io_dtype must be None, 'float32' or 'int8'; got {options.io_dtype!r}.")
@@ -66,8 +66,8 @@ class TFLiteFormat:
     def convert(
         self, conversion: Conversion, options: TFLiteOptions, facts: ModelFacts, say: Progress
     ) -> tuple[str, ...]:
-        if options.on_a_chip:
-            check_sizes(options.target, facts.signature.inputs)
+        if options.chip:
+            check_sizes(options.chip, facts.signature.inputs)
         try:
             stayed = run_job(
                 f"{self.converter}:convert_saved_model",
@@ -99,12 +99,12 @@ class TFLiteFormat:
 
     def delegate_report(self, path: Path, options: TFLiteOptions, layers: Collection[str]) -> XnnpackReport | None:
         """None for a file for a chip, and for one that may hold Flex operations: LiteRT alone cannot prepare it."""
-        return None if options.allow_flex or options.on_a_chip else xnnpack_report(path, layers)
+        return None if options.allow_flex or options.chip else xnnpack_report(path, layers)
 
     def chip_reports(
         self, path: Path, options: TFLiteOptions, layers: Collection[str]
     ) -> tuple[MicroReport | NpuReport, ...]:
-        return chip_reports(path, str(options.target), layers) if options.on_a_chip else ()
+        return chip_reports(path, options.chip, layers) if options.chip else ()
 
     def write_metadata(self, path: Path, entries: dict[str, str]) -> None:
         metadata.write_metadata(path, entries)

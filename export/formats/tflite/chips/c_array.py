@@ -37,7 +37,7 @@ def header(path: str | os.PathLike[str] | None, artifact: Path) -> Iterator[Call
     """What writes a header of the artifact to `path`, which takes its place at the end of the block.
 
     Raises:
-        ExportError: If `path` cannot be written, or is the artifact's own.
+        ExportError: If `path` cannot be written, or does not end as headers do.
     """
     if path is None:
         yield lambda: None

@@ -45,7 +45,7 @@ def check_chip(options: TFLiteOptions) -> None:
         raise ExportError(f"{who} runs static shapes: give batch_size=1 with {target}.")
 
 
-def check_sizes(target: str | None, inputs: Sequence[Spec]) -> None:
+def check_sizes(target: str, inputs: Sequence[Spec]) -> None:
     """Refuse inputs of free sizes.
 
     Raises:

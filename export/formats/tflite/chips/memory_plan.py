@@ -32,7 +32,7 @@ class Result:
 
 
 def plan_memory(model: Any) -> None:
-    """Write offsets for the tensors of a model's only subgraph, where that takes less than TFLite Micro would."""
+    """Write offsets for the tensors of a model that has one subgraph."""
     if len(model.subgraphs) != 1:
         return
     graph = model.subgraphs[0]

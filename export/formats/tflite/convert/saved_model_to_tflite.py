@@ -48,7 +48,7 @@ def convert_saved_model(
     half = chosen.target == "gpu"
     # After quantization, whose integers add up exactly: only what stays in float is left to cut.
     flatbuffer = in_stages(as_means(flatbuffer) if half else flatbuffer, HALF if half else SINGLE)
-    named = _with_names(flatbuffer, {"inputs": job.inputs, "outputs": job.outputs}, chosen.on_a_chip)
+    named = _with_names(flatbuffer, {"inputs": job.inputs, "outputs": job.outputs}, chosen.chip is not None)
     Path(job.path).write_bytes(named)
     return stayed
 

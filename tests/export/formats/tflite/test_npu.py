@@ -86,7 +86,7 @@ def test_everything_is_in_integers_and_right(exported):
 @pytest.mark.runtime
 def test_tflite_micro_computes_the_same(exported):
     micro = pytest.importorskip("tflite_micro").runtime
-    _, path, _, _ = exported
+    _, path, mode, _ = exported
     interpreter = micro.Interpreter.from_file(str(path))
     given, made = (
         (d["quantization_parameters"]["scales"][0], d["quantization_parameters"]["zero_points"][0], d["dtype"])
@@ -100,7 +100,7 @@ def test_tflite_micro_computes_the_same(exported):
 
     x = images(8, seed=2)
     found = run((given[:2], given[2], made[:2]), invoke, x)
-    assert ratio(found, in_litert(path, x)) >= 40
+    assert ratio(found, in_litert(path, x)) >= {"int16x8": 58.0, "int8": 40.0}[mode]  # a step of 8 bits now and then
 
 
 @pytest.mark.runtime
