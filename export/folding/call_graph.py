@@ -125,6 +125,7 @@ class Graph:
             )
             if isinstance(node.operation, keras.Layer) and masked_by_itself(node):
                 del kwargs["mask"]
+            args, kwargs = by_position(node.operation, args, kwargs)
             self._call(node, args, kwargs, scope, prefix, training)
         outputs = [self.values[(*scope, id(x))] for x in outputs_of(core)]
         for value in outputs:
@@ -245,6 +246,16 @@ class Graph:
         source.keys += gone.keys
         self.calls.remove(call)
         self.calls_of[unwrapped(call.layer)].remove(call)
+
+
+def by_position(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments of a call with the tensors that it gives by keyword, as in `layer(inputs=x)`, in their places."""
+    args, kwargs = tuple(args), dict(kwargs)
+    for name in list(inspect.signature(operation.call).parameters)[len(args) :]:
+        if name == "mask" or not any(isinstance(x, Value) for x in tree.flatten(kwargs.get(name))):
+            break
+        args += (kwargs.pop(name),)
+    return args, kwargs
 
 
 def opens(inner: Any, args: Any, kwargs: dict[str, Any]) -> bool:

@@ -102,14 +102,14 @@ class _Rebuild:
                 for part in (node.arguments.args, node.arguments.kwargs)
             )
             operation = node.operation
+            tensors = given(args, kwargs, keras.KerasTensor)
             if self._goes(core, node):
-                outputs = tree.flatten(args)[:1]
+                outputs = tensors[:1]
             elif operation in self.plan.standalone:
-                outputs = [self.layer(operation)(args[0])]
+                outputs = [self.layer(operation)(tensors[0])]
             elif unwrapped(operation) in self.plan.removed:
-                outputs = [self._stand_in(operation)(args[0])]
+                outputs = [self._stand_in(operation)(tensors[0])]
             elif self.traced_layers.holds(operation):
-                tensors = given(args, kwargs, keras.KerasTensor)
                 flag = {name: value for name, value in kwargs.items() if name == "training"}
                 outputs = tree.flatten(self.layer(operation)(tensors[0] if len(tensors) == 1 else tensors, **flag))
             else:
