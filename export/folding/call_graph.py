@@ -248,7 +248,9 @@ class Graph:
         self.calls_of[unwrapped(call.layer)].remove(call)
 
 
-def by_position(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def by_position(
+    operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a call with the tensors that it gives by keyword, as in `layer(inputs=x)`, in their places."""
     args, kwargs = tuple(args), dict(kwargs)
     for name in list(inspect.signature(operation.call).parameters)[len(args) :]:

@@ -26,7 +26,7 @@ import tensorflow as tf
 from keras.src.backend.tensorflow import image as backend_image
 from keras.src.backend.tensorflow import nn as backend_nn
 from keras.src.backend.tensorflow import numpy as backend_numpy
-from keras.src.ops import nn
+from keras.src.ops import image, nn
 
 from . import portable_logarithms, portable_pooling, portable_repeat, portable_resizing, portable_spatial
 
@@ -151,7 +151,8 @@ _FORMS = (
     (backend_numpy, "add", portable_spatial.add_channels_first),
     (backend_nn, "adaptive_average_pool", portable_pooling.adaptive_pool(keras.ops.average_pool)),
     (backend_nn, "adaptive_max_pool", portable_pooling.adaptive_pool(keras.ops.max_pool)),
-    (backend_image, "resize", portable_resizing.resize("bicubic", "lanczos3", "lanczos5")),
+    (backend_image, "resize", portable_resizing.resize),
+    (image, "resize", portable_resizing.to_free_size),
 )
 _FOR_ONNX = (
     (backend_nn, "one_hot", _one_hot),

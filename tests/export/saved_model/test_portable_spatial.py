@@ -1,18 +1,16 @@
-"""Pooling, convolution and resizing as they are written into a file: the same numbers as Keras' own."""
+"""Pooling and convolution as they are written into a file: the same numbers as Keras' own."""
 
 import itertools
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from exports import EXPORTS
 from keras import ops
-from keras.src.backend.tensorflow import image as backend_image
 from keras.src.backend.tensorflow import nn as backend_nn
 from keras.src.backend.tensorflow import numpy as backend_numpy
 from keras_norms.export import to_tflite
-from keras_norms.export.saved_model import portable_pooling, portable_resizing, portable_spatial
+from keras_norms.export.saved_model import portable_pooling, portable_spatial
 from models import randomize
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="forms of TensorFlow's operations")
@@ -87,55 +85,6 @@ def test_dilated_transposed_convolutions(padding, size, dilation, layout):
         return np.moveaxis(y, -1, 1) if layout == "channels_first" else y
 
     same(portable_spatial.conv_transpose(True), original, x, kernel, 1, padding, None, layout, dilation)
-
-
-@pytest.mark.parametrize("interpolation", ["bicubic", "lanczos3", "lanczos5"])
-@pytest.mark.parametrize("size", [(12, 10), (4, 7), (6, 5)])
-@pytest.mark.parametrize("antialias", [False, True])
-def test_images_resized_by_weights(interpolation, size, antialias):
-    form = portable_resizing.resize("bicubic", "lanczos3", "lanczos5")
-    for x, layout in ((drawn(2, 6, 5, 3), "channels_last"), (drawn(2, 3, 6, 5), "channels_first")):
-        same(form, backend_image.resize, x, size, interpolation, antialias=antialias, data_format=layout)
-
-
-@pytest.mark.parametrize("before", [1, 2, 5, 6, 17, 64])
-@pytest.mark.parametrize("after", [1, 4, 6, 32])
-def test_cubic_weights_of_a_free_size(before, after):
-    x = drawn(2, before, 3, 2)
-    expected = backend_image.resize(x, (after, 3), "bicubic", data_format="channels_last")
-    np.testing.assert_allclose(portable_resizing._cubic(x, 1, after), expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("size", [(12, 10), (4, 7), (6, 5), (1, 3)])
-@pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
-@pytest.mark.parametrize("free", [(None, None), (None, 5), (6, None)])
-def test_images_of_free_sizes_resized_by_weights(size, layout, free):
-    resized = portable_resizing.resize("bicubic")(backend_image.resize)
-    shape = (None, *free, 3) if layout == "channels_last" else (None, 3, *free)
-
-    @tf.function(input_signature=[tf.TensorSpec(shape)])
-    def traced(x):
-        return resized(x, size, "bicubic", data_format=layout)
-
-    for n in (2, 6, 23):
-        x = drawn(*(n if i and m is None else m or 2 for i, m in enumerate(shape)))
-        expected = backend_image.resize(x, size, "bicubic", data_format=layout)
-        np.testing.assert_allclose(traced(x), expected, rtol=1e-5, atol=2e-6)
-
-
-def test_an_infinite_pixel_stays_near():
-    x = drawn(1, 9, 9, 1)
-    x[0, 0, 0] = np.inf
-    y = portable_resizing.resize("bicubic")(backend_image.resize)(x, (18, 18), "bicubic", data_format="channels_last")
-    assert np.isfinite(y[0, 8:]).all()
-    assert np.isfinite(y[0, :, 8:]).all()
-
-
-def test_cropping_and_other_kinds_stay_with_keras():
-    form = portable_resizing.resize("bicubic")
-    for named in ({"crop_to_aspect_ratio": True}, {"pad_to_aspect_ratio": True}):
-        same(form, backend_image.resize, drawn(1, 6, 9, 2), (4, 4), "bicubic", data_format="channels_last", **named)
-    same(form, backend_image.resize, drawn(6, 9, 2), (4, 4), "bicubic", data_format="channels_last")
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 5), (2, 3, 5, 4, 6), (2, 3, 3), (2, 3, 4, 3), (2, 3, 4, 5)])
