@@ -91,7 +91,7 @@ def reference(facts: ModelFacts, probe: Probe) -> Reference:
     finite = with_first_number(probe.arrays, probe.first, 0.0)
     tried = probe.arrays, finite, with_first_number(probe.arrays, probe.first, 3.0)
     outputs, here, there = (run_model(facts, arrays) for arrays in tried)
-    untouched = [(a == b) & (a == y) for y, a, b in zip(outputs, here, there, strict=True)]
+    untouched = [np.asarray((a == b) & (a == y)) for y, a, b in zip(outputs, here, there, strict=True)]
     return Reference(outputs, finite, untouched)
 
 

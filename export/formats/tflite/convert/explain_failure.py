@@ -83,7 +83,7 @@ def narrow_note(stayed: Mapping[str, Sequence[str]], known: Collection[str]) -> 
 
 def float_note(stayed: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """What an 8-bit or 16-bit file computes in float, and why."""
-    norms, layers = stayed.get("norms", []), stayed.get("layers", [])
+    norms, layers, masked = (stayed.get(kind, []) for kind in ("norms", "layers", "masked"))
     reasons = []
     if norms:
         reasons.append(
@@ -92,6 +92,8 @@ def float_note(stayed: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
         )
     if layers:
         reasons.append(f"{', '.join(layers)}, which lose most of all layers to rounding (measured)")
+    if masked:
+        reasons.append(f"the softmax of {', '.join(masked)}, whose masked scores would take the steps of the others")
     return (f"in float stay {'; '.join(reasons)}",) if reasons else ()
 
 

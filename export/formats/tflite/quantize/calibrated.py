@@ -4,6 +4,7 @@ The statistics of a norm differ by orders of magnitude between groups, and one 8
 ones zero. So norms stay in float, and so do the additions that read their output, whose sum the next layer quantizes
 anyway. For the rest:
 
+    `masks`        what masks a softmax's scores, and the softmax, stay in float
     `equalizing`   channels of a convolution that a norm follows share its output's 8 bits evenly
     `rounding`     kernels are rounded for the output they give
     `ranges`       activations are clipped where that loses least
@@ -30,6 +31,7 @@ from ..flatbuffer_graph import Graph
 from . import equalizing, sensitivity
 from . import int16x8 as sixteen
 from .calibration_look import EXAMPLES_LOOKED_INTO, in_norm, look
+from .masks import SOFTMAX, Masks, around
 from .observer import watch
 from .ranges import Histograms
 
@@ -46,14 +48,17 @@ def quantize(
     graph = Graph(flatbuffer)
     norms = {int(i) for op in graph.ops for i in op.outputs if in_norm(graph, i)}
     pairs = equalizing.pairs(graph) if mode == "int8" else []
-    extremes = look(graph, flatbuffer, batches, say, [pair.x for pair in pairs])
+    masks = Masks(graph)
+    extremes = look(graph, flatbuffer, batches, say, [pair.x for pair in pairs], masks=masks)
+    masked = masks.tensors(extremes)
     if mode == "int16x8":
         # With a loop the calibrator crashes; what is always zero gets steps so tiny that biases behind it are clipped.
         dead = any(extremes.largest(tensor) == 0 for tensor in extremes.low)
-        if not norms and not dead and len(graph.model.subgraphs) == 1:
+        if not norms and not dead and not masked and len(graph.model.subgraphs) == 1:
             return _throughout_in_sixteen_bits(graph.bytes(), batches, say), {}
         sixteen.quantize(graph, {tensor: extremes.largest(tensor) for tensor in extremes.low})
-        return graph.bytes(), _named(graph, norms, [])
+        return graph.bytes(), _named(graph, norms, [], around(graph, masked))
+    extremes.forget(masked - {int(i) for i in graph.subgraph.inputs})
     histograms = Histograms(extremes)
     looked = counted(batches[:EXAMPLES_LOOKED_INTO], say, "calibration examples counted", len(batches[0][0]))
     watch(flatbuffer, looked, extremes.low, histograms.see)
@@ -67,20 +72,25 @@ def quantize(
     layers = [graph.ops[i] for i in sensitivity.most_sensitive(graph.bytes(), ranges, batches, say)] if norms else []
     _write_ranges(graph, ranges)
     names = [graph.name(int(i)) for op in graph.ops for i in op.outputs if in_norm(graph, i)]
-    names += [graph.name(int(op.outputs[0])) for op in (*sums, *layers)]
+    names += [graph.name(int(op.outputs[0])) for op in (*sums, *layers, *around(graph, masked))]
     io = {f"{way}put_data_type": getattr(tf, io_dtype or "float32") for way in ("in", "out")}
     made = convert.mlir_quantize(graph.bytes(), inference_type=types_pb2.QUANTIZED_INT8, denylisted_nodes=names, **io)
-    return made, _named(graph, norms, layers)
+    return made, _named(graph, norms, layers, around(graph, masked))
 
 
-def _named(graph: Graph, norms: set[int], layers: list[Any]) -> dict[str, list[str]]:
+def _named(graph: Graph, norms: set[int], layers: list[Any], masking: list[Any]) -> dict[str, list[str]]:
     """The layers that stay in float, by the names of their scopes."""
     scopes = {graph.name(tensor).rpartition(f"/{NORM_SCOPE}/")[0].rpartition(";")[2] for tensor in norms}
-    tensors = [graph.name(int(op.outputs[0])).split(";")[0] for op in layers]
     return {
         "norms": sorted({scope.rpartition("/")[2] for scope in scopes}),
-        "layers": [name.rpartition("/")[0].rpartition("/")[2] or name for name in tensors],
+        "layers": _scopes(graph, layers),
+        "masked": sorted(set(_scopes(graph, [op for op in masking if graph.kind(op) in SOFTMAX]))),
     }
+
+
+def _scopes(graph: Graph, ops: list[Any]) -> list[str]:
+    names = [graph.name(int(op.outputs[0])).split(";")[0] for op in ops]
+    return [name.rpartition("/")[0].rpartition("/")[2] or name for name in names]
 
 
 def _sums_of(graph: Graph, norms: set[int]) -> set[int]:

@@ -12,6 +12,7 @@ from ....model.user_inputs import Arrays
 from ....progress import Progress, counted
 from ..flatbuffer_graph import Graph
 from . import rounding
+from .masks import Masks
 from .observer import watch
 from .ranges import Extremes
 
@@ -29,8 +30,12 @@ def look(
     say: Progress,
     by_channel: Iterable[int] = (),
     within_norms: bool = False,
+    masks: Masks | None = None,
 ) -> Extremes:
-    """Round the kernels, and return the extremes of the tensors that are computed: outside of norms, or all."""
+    """Round the kernels, and return the extremes of the tensors that are computed: outside of norms, or all.
+
+    `masks` sees the same tensors.
+    """
     extremes = Extremes(by_channel)
     seen = [op for op in graph.ops if within_norms or not in_norm(graph, op.outputs[0])]
     computed = {int(i) for op in graph.ops for i in op.outputs} | {int(i) for i in graph.subgraph.inputs}
@@ -41,14 +46,19 @@ def look(
     patches = [(op, rounding.Patches(graph, op, min(len(batches), EXAMPLES_LOOKED_INTO))) for op in ops]
     running = counted(batches, say, "calibration examples run", len(batches[0][0]))
 
-    def see(tensor: int, values: np.ndarray) -> None:
+    def watched(tensor: int, values: np.ndarray) -> None:
         extremes.see(tensor, values)
+        if masks is not None:
+            masks.see(tensor, values)
+
+    def see(tensor: int, values: np.ndarray) -> None:
+        watched(tensor, values)
         for op, gathered in patches:
             if int(op.inputs[0]) == tensor:
                 gathered.add(values)
 
     watch(flatbuffer, islice(running, EXAMPLES_LOOKED_INTO), tensors, see)
-    watch(flatbuffer, running, tensors, extremes.see)
+    watch(flatbuffer, running, tensors, watched)
     for op, gathered in counted(patches, say, "kernels rounded"):
         rounding.round_kernel(graph, op, gathered)
     return extremes

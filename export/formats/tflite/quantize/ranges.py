@@ -36,6 +36,11 @@ class Extremes:
                 low, high = np.minimum(low, self.channels[tensor][0]), np.maximum(high, self.channels[tensor][1])
             self.channels[tensor] = low, high
 
+    def forget(self, tensors: Iterable[int]) -> None:
+        for tensor in tensors:
+            self.low.pop(tensor, None)
+            self.high.pop(tensor, None)
+
     def largest(self, tensor: int) -> float:
         return max(-self.low[tensor], self.high[tensor])
 

@@ -34,7 +34,12 @@ def most_sensitive(
 ) -> list[int]:
     """Positions in the file of the operators that stay in float."""
     graph = Graph(flatbuffer)
-    work = {i: _multiplications(graph, op) for i, op in enumerate(graph.ops) if graph.kind(op) in _LAYERS}
+    layers = {i: op for i, op in enumerate(graph.ops) if graph.kind(op) in _LAYERS}
+    work = {
+        i: _multiplications(graph, op)
+        for i, op in layers.items()
+        if {int(op.inputs[0]), int(op.outputs[0])} <= set(ranges)
+    }
     left = _SHARE * sum(work.values())
     examples = batches[:: max(1, len(batches) // _EXAMPLES)][:_EXAMPLES]
     expected = _outputs(graph, flatbuffer, examples)
