@@ -10,6 +10,9 @@ sizes these leave is found by working through the layers' shapes, without number
        nothing improves.
 
 The first that suits is taken, so a model keeps its size as long as it is what it was.
+
+On TensorFlow Keras adds the bias of a layer that is channels first along the columns where there are as many of them as
+channels: such a size says nothing of others, and is tried last.
 """
 
 from __future__ import annotations
@@ -49,7 +52,9 @@ def sized(model: keras.Model, sig: Signature, like: Arrays | None = None) -> Sig
         pairs = zip(sig.inputs, like, strict=True)
         return replace(sig, inputs=tuple(replace(spec, shape=(*spec.shape[:1], *x.shape[1:])) for spec, x in pairs))
     search = Search(model, sig)
-    found = next(search.suitable(), None)
+    crossed = any(getattr(layer, "data_format", None) == "channels_first" for layer in layers_below(model))
+    found = next(Search(model, sig, apart=True).suitable(), None) if crossed else None
+    found = found or next(search.suitable(), None)
     if found is None:
         raise ExportError(f"{search.failure()} Give inputs=, whose sizes are taken.")
     return found
@@ -70,11 +75,14 @@ class _EmptyError(ValueError):
 
 
 class Search:
-    """The sizes that suit one model; `failure` says, when there are no more, what was tried."""
+    """The sizes that suit one model; `failure` says, when there are no more, what was tried.
 
-    def __init__(self, model: keras.Model, sig: Signature) -> None:
+    `apart` leaves out those that give a layer with a bias, channels first, as many columns as channels.
+    """
+
+    def __init__(self, model: keras.Model, sig: Signature, apart: bool = False) -> None:
         self._sig = sig
-        self._trial = _Trial(model, sig)
+        self._trial = _Trial(model, sig, apart)
         self._dims = [(i, j) for i, spec in enumerate(sig.inputs) for j, n in enumerate(spec.shape) if j and n is None]
         counts = [sum(n is None for n in spec.shape[1:]) for spec in sig.inputs]
         self._limits = [LARGEST_SIZE.get(counts[i], min(LARGEST_SIZE.values())) for i, _ in self._dims]
@@ -163,8 +171,8 @@ def _candidates(grid: range, limit: int) -> Iterator[int]:
 class _Trial:
     """How far a model gets with given shapes. What a layer made of a shape, or why it refused it, is remembered."""
 
-    def __init__(self, model: keras.Model, sig: Signature) -> None:
-        self._model, self._sig = model, sig
+    def __init__(self, model: keras.Model, sig: Signature, apart: bool) -> None:
+        self._model, self._sig, self._apart = model, sig, apart
         self._layers = layers_below(model)
         self._asked = {id(layer): self._asked_once(layer) for layer in self._layers}
         self._watched = {id(layer): self._counted(layer) for layer in self._layers}
@@ -205,6 +213,8 @@ class _Trial:
                 self._count(1)
                 before = self._done
                 outputs, problem = _outputs_or_problem(compute, layer.name, *args, **kwargs)
+                if self._apart and problem is None:
+                    problem = _ambiguous(layer, outputs)
                 self._done += problem is None
                 self._known[key] = outputs, self._done - before, problem
             if problem is not None:
@@ -244,6 +254,13 @@ def _outputs_or_problem(
     except Exception as error:
         return None, error
     return outputs, None
+
+
+def _ambiguous(layer: Any, outputs: Any) -> Exception | None:
+    shape = getattr(outputs, "shape", ())
+    biased = getattr(layer, "use_bias", False) and getattr(layer, "data_format", None) == "channels_first"
+    same = biased and len(shape) > 2 and shape[1] == shape[-1]
+    return ValueError(f"'{layer.name}' has as many columns as channels") if same else None
 
 
 def _described(x: Any) -> Any:

@@ -1,5 +1,6 @@
 """Operations of Keras whose TensorFlow form converters refuse, or a runtime computes badly, in forms for a file.
 
+add             of integers, without Keras' BiasAdd
 argmax(x)       Keras sets -0.0 below 0.0 by the sign bit; runtimes take them for equal, and the first one counts
 einsum, matmul  of 8-bit integers in floats, which hold their sums exactly: TFLite multiplies no such matrices
 expm1, log1p    exp(x) - 1 and log(1 + x): neither format has them (`portable_logarithms`)
@@ -10,8 +11,9 @@ normalize(x)    min(rsqrt(s), 1 / e) = rsqrt(max(s, e^2)) with s = sum x^2: XNNP
 softplus(x)     max(x, 0) + log(1 + exp(-|x|)), and log_sigmoid(x) = -softplus(-x): TFLite's log(1 + exp(x)) is
                 infinite from 89 on
 
-`portable_spatial`, `portable_pooling` and `portable_resizing` have those of images, rows and volumes, `portable_repeat`
-that of repeating.
+`portable_angles` has trigonometric and hyperbolic functions, `portable_special` what neither format has,
+`portable_quantiles` medians and the like, `portable_repeat` repeating; `portable_spatial`, `portable_pooling` and
+`portable_resizing` have the operations of images, rows and volumes.
 """
 
 from __future__ import annotations
@@ -24,11 +26,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras.src.backend.tensorflow import image as backend_image
+from keras.src.backend.tensorflow import math as backend_math
 from keras.src.backend.tensorflow import nn as backend_nn
 from keras.src.backend.tensorflow import numpy as backend_numpy
 from keras.src.ops import image, nn
 
-from . import portable_logarithms, portable_pooling, portable_repeat, portable_resizing, portable_spatial
+from . import (
+    portable_angles,
+    portable_logarithms,
+    portable_pooling,
+    portable_quantiles,
+    portable_repeat,
+    portable_resizing,
+    portable_spatial,
+    portable_special,
+)
 
 Operation = Callable[..., Any]
 
@@ -116,6 +128,17 @@ def _in_constant_shapes(original: Operation) -> Operation:
     return call
 
 
+def _integers(original: Operation) -> Operation:
+    """Keras adds as a bias what may be one, and TFLite has no such operation for integers."""
+
+    def call(x1: Any, x2: Any) -> Any:
+        one, other = getattr(x1, "dtype", None), getattr(x2, "dtype", None)
+        plain = one is not None and one == other and tuple(x2.shape)[-1:] != (1,)
+        return tf.add(x1, x2) if plain and keras.backend.is_int_dtype(one) else original(x1, x2)
+
+    return call
+
+
 def _by(plain: Operation) -> Callable[[Operation], Operation]:
     def form(original: Operation) -> Operation:
         def call(x: Any) -> Any:
@@ -148,7 +171,10 @@ _FORMS = (
     (nn, "_normalize", _normalize),
     (backend_numpy, "expm1", _by(portable_logarithms.expm1)),
     (backend_numpy, "log1p", _by(portable_logarithms.log1p)),
-    (backend_numpy, "add", portable_spatial.add_channels_first),
+    (backend_numpy, "signbit", _by(portable_special.signbit)),
+    (backend_numpy, "i0", _by(portable_special.i0)),
+    (backend_math, "erfinv", _by(portable_special.erfinv)),
+    (backend_numpy, "add", lambda original: _integers(portable_spatial.add_channels_first(original))),
     (backend_nn, "adaptive_average_pool", portable_pooling.adaptive_pool(keras.ops.average_pool)),
     (backend_nn, "adaptive_max_pool", portable_pooling.adaptive_pool(keras.ops.max_pool)),
     (backend_image, "resize", portable_resizing.resize),
@@ -159,10 +185,14 @@ _FOR_ONNX = (
     (backend_nn, "conv", portable_spatial.conv(for_tflite=False)),
     (backend_nn, "conv_transpose", portable_spatial.conv_transpose(for_tflite=False)),
 )
+_ANGLES = ("arctan", "arcsin", "arccos", "tan", "sinh", "cosh", "arcsinh", "arccosh", "arctanh")
 _FOR_TFLITE = (
+    *((backend_numpy, name, _by(getattr(portable_angles, name))) for name in _ANGLES),
     (backend_numpy, "einsum", _in_floats),
     (backend_numpy, "matmul", lambda original: _in_constant_shapes(_in_floats(original))),
     (backend_numpy, "repeat", portable_repeat.repeat),
+    (backend_numpy, "quantile", portable_quantiles.quantile),
+    (backend_numpy, "percentile", portable_quantiles.percentile),
     (backend_nn, "softplus", _softplus),
     (backend_nn, "log_sigmoid", _log_sigmoid),
     (backend_nn, "max_pool", portable_pooling.pool_volume),

@@ -128,3 +128,10 @@ def test_a_maximum_may_hide_where_an_infinity_goes(tmp_path):
     for channels in (8, 16):
         x = L.MaxPooling2D(name=f"y{channels}")(L.Conv2D(channels, 3, padding="same", activation="relu")(x))
     assert to_tflite(randomize(keras.Model(image, x)), tmp_path / "m.tflite").verification.ok
+
+
+@pytest.mark.parametrize("suffix", EXPORTS)
+def test_outputs_of_a_single_number(suffix, tmp_path):
+    x = keras.Input((5, 4))
+    model = keras.Model(x, {"mean": keras.ops.mean(x), "largest": keras.ops.max(x), "y": keras.layers.Dense(2)(x)})
+    assert EXPORTS[suffix](model, tmp_path / f"m{suffix}").verification.ok

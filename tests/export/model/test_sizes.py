@@ -166,3 +166,26 @@ def test_a_model_of_long_sequences_is_exported(export, given, tmp_path):
 
 def test_sizes_climb_so_that_the_smallest_that_suits_is_taken():
     assert list(FREE_SIZES) == sorted(set(FREE_SIZES))
+
+
+def channels_first(*filters, size=None):
+    x = y = keras.Input((3, size, None))
+    for count in filters:
+        y = L.Conv2D(count, 3, padding="same", data_format="channels_first", bias_initializer="normal")(y)
+    return keras.Model(x, y)
+
+
+@pytest.mark.parametrize(("filters", "size"), [((16,), 32), ((16, 32, 64), 80), ((8,), 16)])
+def test_no_size_gives_as_many_columns_as_channels(filters, size):
+    """There Keras on TensorFlow adds the bias of a layer that is channels first along the columns."""
+    model = channels_first(*filters)
+    (spec,) = sized(model, signature(model)).inputs
+    assert spec.shape[2:] == (size, size)
+
+
+def test_as_many_columns_as_channels_are_taken_where_there_is_no_other_size():
+    x = keras.Input((16, 16, None))
+    y = L.Conv2D(16, 1, data_format="channels_first")(x)
+    model = keras.Model(x, L.Dense(2)(L.Reshape((16 * 16 * 16,))(y)))
+    (spec,) = sized(model, signature(model)).inputs
+    assert spec.shape == (None, 16, 16, 16)
