@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
+from exports import EXPORTS
 from keras_norms.export import ExportError, to_onnx, to_tflite
 from keras_norms.export.formats.tflite.runtime import TFLiteRunner
 from models import randomize
