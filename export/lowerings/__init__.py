@@ -29,6 +29,7 @@ from . import (
     group_norm,
     half_safe,
     integer,
+    integer_lookup,
     layer_norm,
     over_time,
     prelu,
@@ -42,6 +43,7 @@ Lowering = Callable[..., Callable[..., Any] | None]
 _OTHER_LAYERS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
     (keras.layers.UpSampling2D, upsampling.lower),
     (keras.layers.CenterCrop, center_crop.lower),
+    (keras.layers.IntegerLookup, integer_lookup.lower),
     (keras.layers.PReLU, prelu.lower),
     (keras.layers.TimeDistributed, over_time.lower),
     (keras.layers.Dense, dense_of_one.lower),

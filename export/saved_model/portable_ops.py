@@ -12,7 +12,8 @@ softplus(x)     max(x, 0) + log(1 + exp(-|x|)), and log_sigmoid(x) = -softplus(-
                 infinite from 89 on
 
 `portable_angles` has trigonometric and hyperbolic functions, `portable_special` what neither format has,
-`portable_quantiles` medians and the like, `portable_repeat` repeating; `portable_spatial`, `portable_pooling` and
+`portable_quantiles` medians and the like, `portable_fourier` transforms, `portable_arrays` diagonals, windows and
+loops, `portable_repeat` repeating; `portable_spatial`, `portable_pooling` and
 `portable_resizing` have the operations of images, rows and volumes.
 """
 
@@ -25,14 +26,18 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.backend.tensorflow import core as backend_core
 from keras.src.backend.tensorflow import image as backend_image
 from keras.src.backend.tensorflow import math as backend_math
 from keras.src.backend.tensorflow import nn as backend_nn
 from keras.src.backend.tensorflow import numpy as backend_numpy
 from keras.src.ops import image, nn
+from keras.src.utils import tf_utils
 
 from . import (
     portable_angles,
+    portable_arrays,
+    portable_fourier,
     portable_logarithms,
     portable_pooling,
     portable_quantiles,
@@ -150,6 +155,15 @@ def _by(plain: Operation) -> Callable[[Operation], Operation]:
     return form
 
 
+def _by_one_hot(_: Operation) -> Operation:
+    """Keras has a form of one-hot rows too, which it takes where this one raises: converters lack its bincount."""
+
+    def call(*_: Any, **__: Any) -> Any:
+        raise ValueError("no bincount in a file")
+
+    return call
+
+
 def _softplus(_: Operation) -> Operation:
     def call(x: Any) -> Any:
         x = tf.convert_to_tensor(x)
@@ -174,6 +188,15 @@ _FORMS = (
     (backend_numpy, "signbit", _by(portable_special.signbit)),
     (backend_numpy, "i0", _by(portable_special.i0)),
     (backend_math, "erfinv", _by(portable_special.erfinv)),
+    (backend_math, "fft", portable_fourier.fft),
+    (backend_math, "fft2", portable_fourier.fft2),
+    (backend_math, "irfft", portable_fourier.irfft),
+    (backend_math, "istft", portable_fourier.istft),
+    (backend_numpy, "cross", portable_arrays.cross),
+    (backend_numpy, "diag", portable_arrays.diag),
+    (backend_numpy, "diagonal", portable_arrays.diagonal),
+    (backend_nn, "unfold", portable_arrays.unfold),
+    (tf_utils, "tf_encode_categorical_inputs", _by_one_hot),
     (backend_numpy, "add", lambda original: _integers(portable_spatial.add_channels_first(original))),
     (backend_nn, "adaptive_average_pool", portable_pooling.adaptive_pool(keras.ops.average_pool)),
     (backend_nn, "adaptive_max_pool", portable_pooling.adaptive_pool(keras.ops.max_pool)),
@@ -181,6 +204,11 @@ _FORMS = (
     (image, "resize", portable_resizing.to_free_size),
 )
 _FOR_ONNX = (
+    (backend_core, "scan", portable_arrays.scan),
+    (backend_core, "slice_update", portable_arrays.slice_update),
+    (backend_math, "rfft", portable_fourier.rfft),
+    (backend_math, "stft", portable_fourier.stft),
+    (backend_numpy, "linspace", portable_arrays.linspace),
     (backend_nn, "one_hot", _one_hot),
     (backend_nn, "conv", portable_spatial.conv(for_tflite=False)),
     (backend_nn, "conv_transpose", portable_spatial.conv_transpose(for_tflite=False)),
@@ -188,7 +216,8 @@ _FOR_ONNX = (
 _ANGLES = ("arctan", "arcsin", "arccos", "tan", "sinh", "cosh", "arcsinh", "arccosh", "arctanh")
 _FOR_TFLITE = (
     *((backend_numpy, name, _by(getattr(portable_angles, name))) for name in _ANGLES),
-    (backend_numpy, "einsum", _in_floats),
+    (backend_math, "rfft", portable_fourier.rfft_of_other_lengths),
+    (backend_numpy, "einsum", lambda original: portable_arrays.einsum(_in_floats(original))),
     (backend_numpy, "matmul", lambda original: _in_constant_shapes(_in_floats(original))),
     (backend_numpy, "repeat", portable_repeat.repeat),
     (backend_numpy, "quantile", portable_quantiles.quantile),

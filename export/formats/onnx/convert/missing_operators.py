@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 
 from ....saved_model.transposed_padding import CUT
-from .tf2onnx_imports import Select, convolutions
+from .tf2onnx_imports import Select, arithmetic, convolutions
 
 
 def _erfc(context: Any, node: Any, name: str, _arguments: Any) -> None:
@@ -40,6 +40,30 @@ def _with_one(context: Any, node: Any, name: str, form: Callable[[str, str], tup
     one = context.make_const(f"{name}/one", np.array(1.0, onnx.helper.tensor_dtype_to_np_dtype(dtype)))
     kind, inputs = form(x, one.output[0])
     context.make_node(kind, inputs, name=name, outputs=node.output, shapes=[shape], dtypes=[dtype])
+
+
+_INTEGERS = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+
+
+def _floor_mod(context: Any, node: Any, _name: str, _arguments: Any) -> None:
+    """The remainder with the sign of the divisor: the converter takes integers to be divided downwards, not to zero."""
+    if context.get_dtype(node.input[0]) not in _INTEGERS:
+        arithmetic.FloorMod.version_7(context, node)
+        return
+    node.type = "Mod"
+    node.set_attr("fmod", 0)
+
+
+def _floor_div(context: Any, node: Any, name: str, _arguments: Any) -> None:
+    """floor(x / y) of integers = (x - x mod y) / y."""
+    if context.get_dtype(node.input[0]) not in _INTEGERS:
+        arithmetic.FloorDiv.version_6(context, node)
+        return
+    shape, dtype, (x, y) = context.get_shape(node.output[0]), context.get_dtype(node.output[0]), node.input
+    context.remove_node(name)
+    rest = context.make_node("Mod", [x, y], attr={"fmod": 0}).output[0]
+    whole = context.make_node("Sub", [x, rest]).output[0]
+    context.make_node("Div", [whole, y], name=name, outputs=node.output, shapes=[shape], dtypes=[dtype])
 
 
 def _where(context: Any, node: Any, _name: str, _arguments: Any) -> None:
@@ -102,6 +126,8 @@ HANDLERS: dict[str, tuple[Callable[[Any, Any, str, Any], None], list[str]]] = {
     "Conv3DBackpropInputV2": (_transposed, []),
     "Erfc": (_erfc, []),
     "Expm1": (_expm1, []),
+    "FloorDiv": (_floor_div, []),
+    "FloorMod": (_floor_mod, []),
     "Log1p": (_log1p, []),
     "Select": (_where, []),
     "SelectV2": (_where, []),

@@ -10,7 +10,8 @@ for _old, _new in (("product", "prod"), ("cast", "asarray")):  # tf2onnx asks Nu
 
 import tf2onnx  # noqa: E402
 from tf2onnx import optimizer, tf_loader  # noqa: E402
+from tf2onnx.onnx_opset import math as arithmetic  # noqa: E402
 from tf2onnx.onnx_opset import nn as convolutions  # noqa: E402
 from tf2onnx.onnx_opset.controlflow import Select  # noqa: E402
 
-__all__ = ["Select", "convolutions", "optimizer", "tf2onnx", "tf_loader"]
+__all__ = ["Select", "arithmetic", "convolutions", "optimizer", "tf2onnx", "tf_loader"]

@@ -75,7 +75,7 @@ class _Layout:
             self._physical[value] = OTHER[home] if flips else self._side(value)
         for node in self._nodes:
             for want in wants[node]:
-                wanted = side(node) if node in homes.flexible and want.user is node else want.home
+                wanted = side(node) if self._turns_with(node, want) else want.home
                 want.user.replace_input_with(want.i, self._provide(want.value, wanted, node))
             if node in turned:
                 self._turn(node, side(node))
@@ -95,12 +95,18 @@ class _Layout:
                         wants[node].append(_Want(user, i, homes.root(x), homes.home[x]))
         return wants
 
+    def _turns_with(self, node: ir.Node, want: _Want) -> bool:
+        """Whether `node` takes what it wants in the layout that it runs in: a Reshape to an image has the image's."""
+        if node not in self._homes.flexible or want.user is not node:
+            return False
+        return node not in self._homes.images or node.inputs[want.i] is self._homes.images[node]
+
     def _users(self, wants: dict[ir.Node, list[_Want]]) -> dict[ir.Value, list[ir.Node | Side]]:
         """For each value the flexible nodes that take it, and the sides on which others want it."""
         homes, users = self._homes, defaultdict[ir.Value, list[ir.Node | Side]](list)
         for node in self._nodes:
-            for user, _, value, home in wants[node]:
-                users[value].append(node if node in homes.flexible and user is node else home)
+            for want in wants[node]:
+                users[want.value].append(node if self._turns_with(node, want) else want.home)
         for output in self._graph.outputs:
             if output in homes.home:
                 users[homes.root(output)].append(self.io_side(output))

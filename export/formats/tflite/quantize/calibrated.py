@@ -4,11 +4,11 @@ The statistics of a norm differ by orders of magnitude between groups, and one 8
 ones zero. So norms stay in float, and so do the additions that read their output, whose sum the next layer quantizes
 anyway. For the rest:
 
-    `masks`        what masks a softmax's scores, and the softmax, stay in float
-    `equalizing`   channels of a convolution that a norm follows share its output's 8 bits evenly
-    `rounding`     kernels are rounded for the output they give
-    `ranges`       activations are clipped where that loses least
-    `int16x8`      16-bit activations around norms
+    `masked_scores`  what masks the scores of a softmax, and the softmax, stay in float
+    `equalizing`     channels of a convolution that a norm follows share its output's 8 bits evenly
+    `rounding`       kernels are rounded for the output they give
+    `ranges`         activations are clipped where that loses least
+    `int16x8`        16-bit activations around norms
 
 A model without norms left is quantized throughout, by the converter's own quantizer. `benchmarks/quantized_norms.py`
 measures what each of these is worth.
@@ -31,7 +31,7 @@ from ..flatbuffer_graph import Graph
 from . import equalizing, sensitivity
 from . import int16x8 as sixteen
 from .calibration_look import EXAMPLES_LOOKED_INTO, in_norm, look
-from .masks import SOFTMAX, Masks, around
+from .masked_scores import SOFTMAX, Masks, around
 from .observer import watch
 from .ranges import Histograms
 

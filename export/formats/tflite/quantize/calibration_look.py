@@ -12,7 +12,7 @@ from ....model.user_inputs import Arrays
 from ....progress import Progress, counted
 from ..flatbuffer_graph import Graph
 from . import rounding
-from .masks import Masks
+from .masked_scores import Masks
 from .observer import watch
 from .ranges import Extremes
 

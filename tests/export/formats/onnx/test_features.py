@@ -182,3 +182,12 @@ def test_a_flattened_series_or_volume_too(shape, tmp_path):
     convolution = {2: L.Conv1D, 4: L.Conv3D}[len(shape)]
     to_onnx(chain(shape, convolution(6, 3), L.ReLU(), L.Reshape((-1,)), L.Dense(3)), tmp_path / "m.onnx")
     assert counted(tmp_path / "m.onnx")["Transpose"] == 1
+
+
+@pytest.mark.runtime
+def test_a_transpose_before_the_rows_of_an_image_stays(tmp_path):
+    """[N, channels, time] cut into rows of one channel: these may turn as images do, but not what they are cut from."""
+    x = keras.Input((32, 2))
+    rows = keras.ops.reshape(keras.ops.transpose(x, (0, 2, 1)), (-1, 32, 1))
+    model = randomize(keras.Model(x, L.Conv1D(5, 8, strides=4)(rows)))
+    assert to_onnx(model, tmp_path / "m.onnx").verification.relative < 1e-6

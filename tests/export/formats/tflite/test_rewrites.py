@@ -148,7 +148,7 @@ def test_every_rewrite_has_a_case_that_fires_and_one_that_must_not():
     files = {path.stem for part in ("convert", "quantize") for path in (folder / part).glob("*.py")}
     # These call the rewrites, or only look; `sensitivity` chooses layers, and has a test of its own above.
     helpers = {"__init__", "saved_model_to_tflite", "explain_failure", "rewrite_saved_model"}
-    helpers |= {"drop_unused", "calibrated", "calibration_look", "observer", "ranges", "sensitivity", "masks"}
+    helpers |= {"drop_unused", "calibrated", "calibration_look", "observer", "ranges", "sensitivity", "masked_scores"}
     cases = {**{name: case.becomes for name, case in CASES.items()}, **{name: f[1] for name, f in FUNCTIONS.items()}}
     for rewrite in files - helpers:
         fires = {becomes is not None for (module, _), becomes in cases.items() if module == rewrite}

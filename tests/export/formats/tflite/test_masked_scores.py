@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 from keras_norms.export import to_tflite
 from keras_norms.export.formats.tflite.flatbuffer_graph import Graph
-from keras_norms.export.formats.tflite.quantize.masks import Masks, around
+from keras_norms.export.formats.tflite.quantize.masked_scores import Masks, around
 from keras_norms.export.formats.tflite.quantize.ranges import Extremes
 from tflite_files import Op, flatbuffer
 
