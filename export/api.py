@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -31,6 +32,7 @@ def to_tflite(
     allow_flex: bool = False,
     labels: Labels | None = None,
     certificate: bool = False,
+    trace: bool = False,
     c_array: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> ExportReport:
@@ -73,6 +75,9 @@ def to_tflite(
             and as the text file of TFLite Metadata that Android's Task Library and MediaPipe read.
         certificate: also write `path.json` (as in `model.tflite.json`): what was exported from what, by which versions,
             the inputs that were tried and every error measured. `verify` checks it again.
+        trace: also measure every layer's error in the file, on `inputs`, else on the calibration data, else on random
+            numbers: `report.trace`, a table, JSON, a plot, and node data for Model Explorer. The VerificationError of a
+            file that was refused has it as `.trace`.
         c_array: also write the file as an array into this C header, for firmware to compile.
         progress: called with the name of each stage as it begins, and with how much of the calibration is done, as in
             "calibration examples run: 3 of 64".
@@ -110,7 +115,7 @@ def to_tflite(
         progress=progress,
     )
     with header(c_array, request.path) as written:
-        report = export(model, request)
+        report = export(model, replace(request, trace=trace))
         written()
     return report
 
@@ -130,6 +135,7 @@ def to_onnx(
     tolerance: float | None = None,
     labels: Labels | None = None,
     certificate: bool = False,
+    trace: bool = False,
     progress: Progress | None = None,
 ) -> ExportReport:
     """Write `model` as an ONNX file that is proven to reproduce it, or write nothing.
@@ -157,6 +163,9 @@ def to_onnx(
         labels: the names of the classes of the only output, or a dict of them by output; kept in the file's metadata.
         certificate: also write `path.json` (as in `model.tflite.json`): what was exported from what, by which versions,
             the inputs that were tried and every error measured. `verify` checks it again.
+        trace: also measure every layer's error in the file, on `inputs`, else on the calibration data, else on random
+            numbers: `report.trace`, a table, JSON, a plot, and node data for Model Explorer. The VerificationError of a
+            file that was refused has it as `.trace`.
         progress: called with the name of each stage as it begins, and with how much of the calibration is done, as in
             "calibration examples run: 3 of 64".
 
@@ -181,16 +190,14 @@ def to_onnx(
         norms=norms,
         layout=layout,
     )
-    return export(
-        model,
-        Request.of(
-            path,
-            ".onnx",
-            options,
-            calibration=calibration,
-            inputs=inputs,
-            labels=labels,
-            certificate=certificate,
-            progress=progress,
-        ),
+    request = Request.of(
+        path,
+        ".onnx",
+        options,
+        calibration=calibration,
+        inputs=inputs,
+        labels=labels,
+        certificate=certificate,
+        progress=progress,
     )
+    return export(model, replace(request, trace=trace))

@@ -7,6 +7,7 @@ comes from a file or a library on its way to a person.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 
 def visible(text: str, *, keep: str = "") -> str:
@@ -40,7 +41,12 @@ class ExportError(_Told, ValueError):
 
 
 class VerificationError(_Told, RuntimeError):
-    """An artifact that does not reproduce its model; it has not been written."""
+    """An artifact that does not reproduce its model; it has not been written.
+
+    `trace` has every layer's error in it, if a trace was asked for.
+    """
+
+    trace: Any = None
 
 
 _LONGEST = 300

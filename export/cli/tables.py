@@ -9,6 +9,7 @@ from .terminal import Terminal
 
 if TYPE_CHECKING:  # importing them imports Keras
     from keras_norms.export import DelegateReport, ExportReport, FoldReport, VerifyReport
+    from keras_norms.export.report.layer_trace import LayerTrace
 
     from keras_norms import NormReport
 
@@ -97,6 +98,14 @@ def verify(terminal: Terminal, report: VerifyReport) -> None:
             terminal.line(f"  {note}")
     for key in sorted(report.metadata):
         terminal.line(f"  {key}: {report.metadata[key]}")
+
+
+def trace(terminal: Terminal, found: LayerTrace) -> None:
+    terminal.line()
+    if found.problem is not None:
+        terminal.line(f"  warning: {str(found)[0].lower()}{str(found)[1:]}")
+        return
+    terminal.table(found.title, found.HEADER, found.rows())
 
 
 def lint(terminal: Terminal, report: DelegateReport) -> None:

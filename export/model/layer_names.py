@@ -27,6 +27,20 @@ def layer_of(name: str, layers: Collection[str] | None = None) -> str:
     return scopes[-2] if len(scopes) > 1 else part
 
 
+def scope_of_result(name: str, layers: Collection[str]) -> tuple[str, str] | None:
+    """The layer whose result a tensor is by its name, and the part of the name that one trace of that layer shares.
+
+    Of merged operations it is the last to run. Tracing appends a number to every layer's name, so `conv2d_1` is the
+    trace of `conv2d` where there is one, though another layer may be called `conv2d_1`.
+    """
+    scopes = name.split(";")[0].split("/")
+    for i in reversed(range(len(scopes) - 1)):
+        for candidate in (_TRACED_AGAIN.sub("", scopes[i]), scopes[i]):
+            if candidate in layers:
+                return candidate, "/".join(scopes[: i + 1])
+    return None
+
+
 def names_apart(names: Iterable[str], taken: Collection[str]) -> tuple[str, ...]:
     """The names, with `_1`, `_2`, ... behind those that are `taken` or came before."""
     given = list(names)

@@ -9,7 +9,9 @@ from ..report.verify_report import VerifyReport
 from ..verification.cases import cases_to_try
 from ..verification.diagnosis.expose_outputs import first_divergence
 from ..verification.diagnosis.match_tensors import divergence_inside
+from ..verification.interface import Artifact
 from ..verification.judge_artifact import judge_artifact
+from ..verification.trace.trace_layers import TracedModel, inputs_to_trace, traced
 from .make import Made, record_and_convert
 from .place import Place
 from .prepare import Prepared
@@ -31,8 +33,20 @@ def judge(prepared: Prepared, made: Made, request: Request, place: Place) -> Ver
         advisers=request.format.advisers(place.artifact),
     )
     report = replace(report, path=str(request.path), metadata=made.metadata)
-    wrong = any(not check.ok for check in report.checks)  # an inconclusive report names its layer, if any
-    return _with_diagnosis(report, prepared, made, request, place, cases) if wrong else report
+    if any(not check.ok for check in report.checks):  # an inconclusive report names its layer, if any
+        report = _with_diagnosis(report, prepared, made, request, place, cases)
+    return _with_trace(report, prepared, made, request, place, cases) if request.trace else report
+
+
+def _with_trace(
+    report: VerifyReport, prepared: Prepared, made: Made, request: Request, place: Place, cases: list[Probe]
+) -> VerifyReport:
+    request.say("tracing the layers")
+    artifact = Artifact.of(request.path, made.runners, prepared.facts.signature)
+    model = TracedModel(prepared.facts, prepared.folded, prepared.fold_report)
+    inputs = inputs_to_trace(cases, yours=request.inputs is not None)
+    quantized = request.format.quantized_as(place.artifact) is not None
+    return replace(report, trace=traced(model, request.format, place.artifact, artifact, inputs, quantized))
 
 
 def _with_diagnosis(

@@ -25,10 +25,12 @@ def publish(prepared: Prepared, made: Made, verification: VerifyReport, request:
     """
     form = request.format
     if not verification.ok:
-        raise VerificationError(
+        error = VerificationError(
             f"'{request.path}' was not written: the {form.name} file does not reproduce its model. "
             f"{verification.failure()}"
         )
+        error.trace = verification.trace
+        raise error
     report = ExportReport(
         path=request.path,
         format=form.name,

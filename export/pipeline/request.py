@@ -21,7 +21,10 @@ from ..verification.tolerance import Tolerance
 
 @dataclass(frozen=True)
 class Request:
-    """The output file, its format, the options, and what accompanies them. `mode` is None for float32."""
+    """The output file, its format, the options, and what accompanies them. `mode` is None for float32.
+
+    `trace` asks for every layer's error.
+    """
 
     path: Path
     format: Format[Any]
@@ -32,6 +35,7 @@ class Request:
     labels: Labels | None
     certificate: bool
     say: Progress
+    trace: bool = False
 
     @classmethod
     def of(

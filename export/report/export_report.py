@@ -8,6 +8,7 @@ from typing import Any
 
 from .delegate_report import XnnpackReport
 from .fold_report import FoldReport
+from .layer_trace import LayerTrace
 from .load_report import LoadReport
 from .micro_report import MicroReport
 from .npu_report import NpuReport
@@ -53,6 +54,11 @@ class ExportReport:
             "chips": [chip.to_dict() for chip in self.chips],
             "loaded": self.loaded.to_dict() if self.loaded else None,
         }
+
+    @property
+    def trace(self) -> LayerTrace | None:
+        """Every layer's error, in order of execution; None if it was not asked for."""
+        return self.verification.trace
 
     @property
     def origin(self) -> str:

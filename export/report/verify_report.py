@@ -9,8 +9,9 @@ from .agreement_report import Apart
 from .certificate_report import CertificateReport
 from .check import Check, OutputReport
 from .inside import MOVES, Inside, Reach
+from .layer_trace import LayerTrace
 from .strict_json import strict_json
-from .text_table import table, text
+from .text_table import Block, table, text
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,8 @@ class VerifyReport:
 
     `.reproduces` is about the numbers alone; `.ok` also needs the certificate, where one lies beside the file, to hold.
     `undecided` are the outputs that no random or given input tells anything about, `agreement` says how many integers
-    the runtimes of a file of integers give otherwise, and by how many steps, and `unstable_layer` is the first
-    layer in which rounding alone makes another result.
+    the runtimes of a file of integers give otherwise, and by how many steps, `unstable_layer` is the first
+    layer in which rounding alone makes another result, and `trace` has every layer's error, if that was asked for.
     """
 
     path: str
@@ -67,6 +68,7 @@ class VerifyReport:
     undecided: tuple[str, ...] = ()
     agreement: tuple[Apart, ...] = ()
     unstable_layer: str | None = None
+    trace: LayerTrace | None = None
     outputs: dict[str, OutputReport] = field(init=False)
     reproduces: bool = field(init=False)
     ok: bool = field(init=False)
@@ -166,6 +168,7 @@ class VerifyReport:
             "undecided": list(self.undecided),
             "agreement": [asdict(apart) for apart in self.agreement],
             "unstable_layer": self.unstable_layer,
+            "trace": self.trace.to_dict() if self.trace else None,
         }
 
     def to_json(self) -> str:
@@ -193,7 +196,8 @@ class VerifyReport:
         ]
 
     def __str__(self) -> str:
-        return text([f"{self.path} {self.verdict()}", table(*self.rows()), *self.notes()])
+        trace = [] if self.trace is None else ["", Block(self.trace)]
+        return text([f"{self.path} {self.verdict()}", table(*self.rows()), *self.notes(), *trace])
 
     def notes(self) -> list[str]:
         """What there is to say beside the table, a line each."""

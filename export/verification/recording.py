@@ -15,7 +15,7 @@ import numpy as np
 from ..folding.batch_norms import is_batch_norm
 from ..lowerings import LOWERINGS
 from ..model.keras_graph import layers_below
-from ..model.parts_below import inner_parts
+from ..model.parts_below import inner_parts, operations_below
 from ..model.patching import patched_calls
 from ..model.user_inputs import Arrays
 
@@ -42,7 +42,9 @@ class Call:
     `linear` one multiplies and adds constants, into which those of a norm before it may have been merged; if these are
     two for a channel, `affine` is the layer, for they may have been merged into the norm's. One that `passes` only
     moves or joins what it takes. Of a norm that is called step by step over time, `all_steps` is what it
-    takes in all steps, as the batch that an artifact may make of them.
+    takes in all steps, as the batch that an artifact may make of them. `kind` is the class of the layer, and `given`
+    are the calls among `takes` that come before it, not within. `fed` are the floats that it takes and no recorded
+    call has made, if operations are recorded too.
     """
 
     layer: str
@@ -56,11 +58,17 @@ class Call:
     linear: bool = False
     affine: Any = None
     passes: bool = False
+    kind: str = ""
+    given: set[int] = field(default_factory=set)
+    fed: Arrays = field(default_factory=list)
 
 
 @contextmanager
-def recording(model: keras.Model) -> Iterator[list[Call]]:
-    """Within the block every call of a layer below `model` is recorded, in the order in which they end."""
+def recording(model: keras.Model, operations: bool = False) -> Iterator[list[Call]]:
+    """Within the block every call of a layer below `model` is recorded, in the order in which they end.
+
+    With `operations` also those of the operations without layers that its graphs call.
+    """
     calls: list[Call] = []
     made_by: dict[int, int] = {}
     inner = inner_parts(model)
@@ -77,19 +85,19 @@ def recording(model: keras.Model) -> Iterator[list[Call]]:
                 _join_steps(calls[before:])
             tensors = [y for y in keras.tree.flatten(results) if keras.ops.is_tensor(y)]
             # What a nested model gives is what its last layer gives.
-            known = [*keras.tree.flatten((args, kwargs)), *tensors]
-            takes = {made_by[id(x)] for x in known if id(x) in made_by}
+            taken = [x for x in keras.tree.flatten((args, kwargs)) if keras.ops.is_tensor(x)]
+            given, fed = {made_by[id(x)] for x in taken if id(x) in made_by}, []
+            if operations:
+                fed = _floats([x for x in taken if id(x) not in made_by], least=1)
+            takes = given | {made_by[id(x)] for x in tensors if id(x) in made_by}
             for y in tensors:
                 made_by[id(y)] = len(calls)
             kept.extend(tensors)
-            try:
-                arrays = [keras.ops.convert_to_numpy(y) for y in tensors]
-            except (NotImplementedError, TypeError):  # inside of a compiled function or a loop there are no numbers
-                arrays = []
-            floats = [y for y in arrays if y.dtype.kind == "f" and y.size > 1]
+            floats = _floats(tensors, least=1 if operations else 2)
             whole = id(layer) not in inner and not isinstance(layer, keras.Model)
             made = Call(inner.get(id(layer), layer).name, isinstance(layer, _NORMS), floats, takes, whole=whole)
             made.affine = layer if is_batch_norm(layer) or isinstance(layer, _CONSTANT_AFFINE) else None
+            made.kind, made.given, made.fed = type(layer).__name__, given, fed
             made.linear, made.passes = made.affine is not None or _has_kernel(layer), _passes(layer)
             if takes_statistics(layer) and floats and len(args) == 1 and kwargs.get("mask") is None:
                 made.norm, made.taken = layer, keras.ops.convert_to_numpy(args[0])
@@ -98,8 +106,17 @@ def recording(model: keras.Model) -> Iterator[list[Call]]:
 
         return call
 
-    with patched_calls(layers_below(model), record):
+    with patched_calls((operations_below if operations else layers_below)(model), record):
         yield calls
+
+
+def _floats(tensors: list[Any], least: int) -> Arrays:
+    """Those of floats, of at least so many numbers: what is looked for by its numbers alone needs more than one."""
+    try:
+        arrays = [keras.ops.convert_to_numpy(y) for y in tensors]
+    except (NotImplementedError, TypeError):  # inside of a compiled function or a loop there are no numbers
+        return []
+    return [y for y in arrays if y.dtype.kind == "f" and y.size >= least]
 
 
 def _has_kernel(layer: keras.Layer) -> bool:
@@ -107,7 +124,7 @@ def _has_kernel(layer: keras.Layer) -> bool:
 
 
 def _passes(layer: keras.Layer) -> bool:
-    return not layer.weights and not type(layer).__module__.startswith("keras.src.layers.activations")
+    return not getattr(layer, "weights", ()) and not type(layer).__module__.startswith("keras.src.layers.activations")
 
 
 def _join_steps(calls: list[Call]) -> None:

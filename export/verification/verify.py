@@ -13,18 +13,21 @@ from typing import Any
 import keras
 
 from ..artifact.metadata import read_metadata
+from ..artifact.metadata_keys import FOLDED
 from ..errors import ExportError, FoldError
 from ..folding.fold import fold
 from ..formats.isolated import isolated_reader
 from ..loading.load_model import load_model
 from ..model.facts import ModelFacts
 from ..quantization.modes import MODES
+from ..report.fold_report import FoldReport
 from ..report.verify_report import VerifyReport
 from .cases import cases_to_try, given_cases
 from .certificate import Certificate
 from .diagnosis.match_tensors import divergence_inside
-from .interface import check_names
+from .interface import Artifact, check_names
 from .judge_artifact import judge_artifact
+from .trace.trace_layers import TracedModel, inputs_to_trace, traced
 
 
 def verify(
@@ -33,6 +36,7 @@ def verify(
     *,
     inputs: Any = None,
     tolerance: float | None = None,
+    trace: bool = False,
 ) -> VerifyReport:
     """Run `model` and the artifact at `path` on the same inputs and return how far apart they are.
 
@@ -51,6 +55,7 @@ def verify(
             `inputs`. If None, 1e-4 for a float32 file, or 8 times what rounding does to the model itself; a quantized
             one is held to the signal to noise ratio of its mode, on `inputs` alone if it was calibrated. Without
             `inputs` a calibrated one is held to it on random numbers, or with a certificate to what it had there.
+        trace: also measure every layer's error in the file, on `inputs`, else on random numbers: `report.trace`.
 
     Raises:
         ExportError: If the file is missing or cannot be run, if `inputs` do not fit the model, or if the file takes or
@@ -78,15 +83,22 @@ def verify(
     report = judge_artifact(facts, form, path, runners, cases, tolerance=tolerance, mode=mode)
     report = replace(report, metadata=metadata)
     if any(not check.ok for check in report.checks):  # an inconclusive report names its layer, if any
-        layer, loss = divergence_inside([facts, *_folded(facts.model)], form, path, report, cases)
+        layer, loss = divergence_inside([facts, *_folded(facts)[:1]], form, path, report, cases)
         report = replace(report, first_divergence=layer, largest_loss=loss)
+    if trace:
+        converted, folds = _folded(facts) if metadata.get(FOLDED, "0") != "0" else (facts, None)
+        artifact = Artifact.of(path, runners, facts.signature)
+        told = inputs_to_trace(cases, yours=True)
+        found = traced(TracedModel(facts, converted, folds), form, path, artifact, told, quantized is not None)
+        report = replace(report, trace=found)
     return (
         report if certificate is None else replace(report, certificate=certificate.recheck(facts.model, path, report))
     )
 
 
-def _folded(model: keras.Model) -> list[ModelFacts]:
+def _folded(facts: ModelFacts) -> tuple[ModelFacts, FoldReport | None]:
     try:
-        return [ModelFacts.of(fold(model).model)]
+        result = fold(facts.model)
     except FoldError:
-        return []
+        return facts, None
+    return ModelFacts.of(result.model), result.report

@@ -21,6 +21,15 @@ tolerance_option = click.option(
     metavar="X",
     help="Largest error to accept, relative to the largest value of the output.",
 )
+trace_option = click.option(
+    "--trace", is_flag=True, help="Show every layer's error in the file, in the order in which the model runs."
+)
+trace_plot_option = click.option(
+    "--trace-plot", type=PATH, metavar="FILE.png", help="Draw the errors of --trace (.png, .svg or .pdf)."
+)
+trace_nodes_option = click.option(
+    "--trace-nodes", type=PATH, metavar="FILE.json", help="Write them as node data that Model Explorer opens."
+)
 inputs_option = click.option(
     "--inputs", type=PATH, metavar="FILE.npz", help="Inputs to compare on, besides the built-in ones."
 )

@@ -13,11 +13,15 @@ from .. import arguments, tables
 from ..model_file import ModelFile, model_options
 from ..session import session
 from ..terminal import Terminal
+from ..trace_files import TraceFiles
 from .common_options import (
     PATH,
     inputs_option,
     json_option,
     tolerance_option,
+    trace_nodes_option,
+    trace_option,
+    trace_plot_option,
     traceback_option,
 )
 from .export_request import ExportRequest, Quantize, Target
@@ -56,6 +60,9 @@ if TYPE_CHECKING:  # importing it imports Keras
 @click.option("--labels", type=PATH, metavar="FILE.txt", help="Names of the classes, one a line, to store in the file.")
 @click.option("--certificate", is_flag=True, help="Also write OUT.json: hashes, versions, inputs tried, every error.")
 @tolerance_option
+@trace_option
+@trace_plot_option
+@trace_nodes_option
 @json_option
 @traceback_option
 def export(
@@ -76,6 +83,9 @@ def export(
     labels: Path | None,
     certificate: bool,
     tolerance: float | None,
+    trace: bool,
+    trace_plot: Path | None,
+    trace_nodes: Path | None,
     as_json: bool,
     show_traceback: bool,
 ) -> None:
@@ -101,6 +111,7 @@ def export(
         labels=labels,
         certificate=certificate,
         tolerance=tolerance,
+        trace=TraceFiles(trace, trace_plot, trace_nodes),
     )
     request.check()
     with session(show_traceback) as terminal:
@@ -115,6 +126,7 @@ def _write_all(request: ExportRequest, terminal: Terminal, quiet: bool) -> list[
 
     for out in request.outs:
         check_writable(out)
+    request.trace.check_writable()
     with terminal.status(f"reading {request.model.path}"):
         model = request.model.load()
     labels = arguments.lines(request.labels) if request.labels else None
@@ -122,9 +134,12 @@ def _write_all(request: ExportRequest, terminal: Terminal, quiet: bool) -> list[
     for out in request.outs:
         with terminal.status(f"{out}: starting") as update:
             progress = partial(_show_stage, update, out)
-            reports.append(request.write(model, out, labels=labels, progress=progress))
+            with request.trace.of_refused(terminal, quiet=quiet):
+                reports.append(request.write(model, out, labels=labels, progress=progress))
         if not quiet:
             tables.export(terminal, reports[-1], first=len(reports) == 1)
+        if reports[-1].trace is not None:
+            request.trace.write(reports[-1].trace, terminal, quiet=quiet)
     return reports
 
 

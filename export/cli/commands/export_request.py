@@ -10,6 +10,7 @@ import click
 
 from .. import arguments
 from ..model_file import ModelFile
+from ..trace_files import TraceFiles
 
 if TYPE_CHECKING:  # importing it imports Keras
     from collections.abc import Callable
@@ -42,6 +43,7 @@ class ExportRequest:
     labels: Path | None
     certificate: bool
     tolerance: float | None
+    trace: TraceFiles
 
     def check(self) -> None:
         """Check the options against each other and against the suffixes of the targets.
@@ -64,6 +66,9 @@ class ExportRequest:
             if len(files := [out for out in self.outs if out.suffix == ".tflite"]) > 1:
                 raise click.UsageError(f"--c-array goes with one .tflite file; got {len(files)}.")
             arguments.distinct(self.model.path, [*self.outs, self.c_array])
+        certificates = [out.with_name(f"{out.name}.json") for out in self.outs if self.certificate]
+        also = [] if self.c_array is None else [self.c_array]
+        self.trace.check(self.model.path, [*self.outs, *certificates, *also], len(self.outs))
         self.model.check()
         arguments.present(self.calibration, "file")
         arguments.present(self.inputs, "file")
@@ -100,6 +105,7 @@ class ExportRequest:
             tolerance=self.tolerance,
             labels=labels,
             certificate=self.certificate,
+            trace=self.trace.asked,
             progress=progress,
         )
 
@@ -124,6 +130,7 @@ class ExportRequest:
             tolerance=self.tolerance,
             labels=labels,
             certificate=self.certificate,
+            trace=self.trace.asked,
             progress=progress,
         )
 

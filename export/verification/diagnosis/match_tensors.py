@@ -25,6 +25,7 @@ from ...model.test_inputs import INFINITE, Probe
 from ...model.user_inputs import Arrays
 from ...report.check import Check
 from ...report.verify_report import Loss, VerifyReport
+from ..inside.found_values import in_order, layouts, unstretched
 from ..interface import Artifact, first_of, fixed_batch
 from ..metrics import distance
 from ..pieces import in_pieces
@@ -140,23 +141,10 @@ def _nearest(y: np.ndarray, values: Arrays, ruler: _Ruler, stretched: bool) -> f
     that is what int8 changes between a convolution and the norm that takes it back."""
     if not scale(y):  # zeros look like any other zeros
         return _CAP
-    layouts = [y.ravel()]
-    if y.ndim > 2:
-        layouts.append(np.moveaxis(y, -1, 1).ravel())
-        layouts.append(np.moveaxis(y, 1, -1).ravel())
-    near = [ruler.nearness(layout, value) for layout in layouts for value in values]
+    near = [ruler.nearness(in_order(y, order), value) for order in layouts(y) for value in values]
     if stretched:
-        near += [ruler.nearness(y, _unstretched(value.reshape(y.shape), y)) for value in values]
+        near += [ruler.nearness(y, unstretched(value.reshape(y.shape), y)) for value in values]
     return max(near, default=-np.inf)
-
-
-def _unstretched(value: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """a * value + b with the b and the positive a of each channel that bring it next to `y`."""
-    axes = tuple(range(y.ndim - 1))
-    with np.errstate(all="ignore"):
-        v, centred = value - value.mean(axes), y - y.mean(axes)
-        a = (v * centred).sum(axes) / np.maximum((v * v).sum(axes), 1e-30)
-        return np.asarray(np.maximum(a, 0) * v + y.mean(axes))
 
 
 def _largest_loss(calls: list[Call], near: list[float], least: float) -> Loss | None:

@@ -1,0 +1,126 @@
+"""Which tensor of a file stands for the result of a layer.
+
+A tensor belongs to the result that it is nearest to, of all that the layers give: so one behind a convolution and its
+merged activation belongs to the activation, and the convolution has none. Of those that belong to a result, the nearest
+is taken, of the layer's own name where there are such, and the last of several that are as near; then what a quantized
+file makes of it before others read it. A result that none is near enough to is looked for `by_name`; but a file may
+lack it although it is right, so only where nothing behind it proves that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from ...model.layer_names import scope_of_result
+from ..inside.found_values import Order, layouts, unstretched
+from ..metrics import Distance, distance
+from .results import Result, Value, sqnr_db
+
+_FLOAT, _QUANTIZED = (60.0, 60.0), (8.0, 20.0)  # dB: the farthest tensor, and the farthest of another's name
+_ALIKE = 6.0  # dB: of a layer's tensors that are this near to its result the last is the result
+_FEW = 16  # so many numbers may be near to others by chance
+_COPY = 3.0  # dB: behind an activation that was merged, half of the signal is left
+
+
+class Found(NamedTuple):
+    """A tensor, and how far it is from the result; `stretched` up to scale and offset of each channel."""
+
+    distance: Distance
+    tensor: str
+    stretched: bool = False
+
+
+@dataclass
+class TensorSearch:
+    """The values of a file, each with the result of `results` that it is nearest to.
+
+    `least` and `sure` are ratios in dB: of the farthest tensor that may be a layer's, and of the farthest that may be
+    where its name says that it is another one's.
+    """
+
+    values: list[Value]
+    results: list[Result]
+    layers: Collection[str]
+    least: float
+    sure: float
+    _nearest: list[tuple[object, float]] = field(init=False)
+
+    @classmethod
+    def of(cls, values: list[Value], results: list[Result], layers: Collection[str], quantized: bool) -> TensorSearch:
+        """Noise moves a tensor of a quantized file far from the result that it stands for; rounding does not."""
+        return cls(values, results, layers, *(_QUANTIZED if quantized else _FLOAT))
+
+    def __post_init__(self) -> None:
+        by_size: dict[int, list[Result]] = {}
+        for key, result in {result.key: result for result in self.results if not result.zero}.items():
+            by_size.setdefault(key[0], []).append(result)
+        self._nearest = []
+        for value in self.values:
+            ratios = [(result.key, _nearness(result, value)[0]) for result in by_size.get(value.flat.size, [])]
+            self._nearest.append(max(ratios, key=lambda pair: pair[1], default=(None, -np.inf)))
+
+    def by_value(self, result: Result, layer: str, output: str | None = None) -> Found | None:
+        """The tensor of a result by what it holds; of one that the file hands out, `output` is the name of that."""
+        if output is not None:
+            handed = [i for i, value in enumerate(self.values) if value.name == output]
+            if handed and self.values[handed[-1]].flat.size == result.size:
+                return self._measured(result, self.values[handed[-1]])
+        own = [i for i, (key, ratio) in enumerate(self._nearest) if key == result.key and ratio >= _COPY]
+        named = [i for i in own if self._says(i, layer)]
+        near = named or (own if result.size >= _FEW else [])
+        if not near:
+            return None
+        best = max(self._nearest[i][1] for i in near)
+        base = max(i for i in near if self._nearest[i][1] >= best - _ALIKE)
+        anyones = self._says(base, layer) or self._layer_of(base) is None
+        if self._nearest[base][1] < (self.least if anyones else self.sure):
+            return None
+        copies = [i for i in own if i >= base and self._is_copy(i, base)]
+        return self._measured(result, self.values[min(copies, key=lambda i: self._nearest[i][1])])
+
+    def stretched(self, result: Result) -> Found | None:
+        """The tensor that is the result but for a scale and an offset of each channel, which the next layer takes."""
+        best: Found | None = None
+        for i, value in enumerate(self.values):
+            if value.flat.size != result.size or result.pieces[0].ndim < 2 or self._nearest[i][1] >= self.sure:
+                continue
+            for order in layouts(result.pieces[0]):
+                y, x = np.concatenate(result.pieces), np.concatenate(result.back(value.flat, order))
+                found = Found(distance(y, unstretched(x, y), 0.0), value.name, stretched=True)
+                if best is None or found.distance.sqnr_db > best.distance.sqnr_db:
+                    best = found
+        return best if best is not None and best.distance.sqnr_db >= self.sure else None
+
+    def by_name(self, result: Result, layer: str, call: int, calls: int) -> Found | None:
+        """The last tensor of the layer's name, whatever it holds; of a layer that is called often, of that call."""
+        last: dict[str, Value] = {}
+        for value in self.values:
+            scope = scope_of_result(value.name, self.layers)
+            if value.flat.size == result.size and scope is not None and scope[0] == layer:
+                last[scope[1]] = value
+        return self._measured(result, list(last.values())[call - 1]) if len(last) == calls else None
+
+    def _layer_of(self, i: int) -> str | None:
+        scope = scope_of_result(self.values[i].name, self.layers)
+        return scope[0] if scope else None
+
+    def _says(self, i: int, layer: str) -> bool:
+        return self._layer_of(i) == layer
+
+    def _is_copy(self, i: int, base: int) -> bool:
+        """Whether a value is another one in fewer bits, or in more: it has its name, or none of a layer."""
+        return i == base or self._layer_of(i) is None or self.values[i].name.startswith(self.values[base].name)
+
+    @staticmethod
+    def _measured(result: Result, value: Value) -> Found:
+        _, order = _nearness(result, value)
+        return Found(distance(result.flat(order), value.flat, 0.0), value.name)
+
+
+def _nearness(result: Result, value: Value) -> tuple[float, Order]:
+    ratios = [(sqnr_db(y, value.few), order) for order, y in result.few.items()]
+    return max(ratios, key=lambda pair: pair[0])
