@@ -85,6 +85,10 @@ class IsolatedReader:
         _, found = self._ask("tensors", path, list(arrays.items()))
         return found
 
+    def operation_names(self, path: Path) -> dict[str, str]:
+        found, _ = self._ask("operation_names", path)
+        return {str(tensor): str(name) for tensor, name in found.items()}
+
     def read_metadata(self, path: Path) -> dict[str, str]:
         found, _ = self._ask("read_metadata", path)
         return {str(key): str(value) for key, value in found.items()}

@@ -53,6 +53,11 @@ def quantized_as(_arrays: Named, path: str) -> tuple[str | None, Named]:
     return format_of(Path(path)).quantized_as(Path(path)), []
 
 
+def operation_names(_arrays: Named, path: str) -> tuple[dict[str, str], Named]:
+    """The name of the operation that makes each result."""
+    return format_of(Path(path)).operation_names(Path(path)), []
+
+
 def read_metadata(_arrays: Named, path: str) -> tuple[dict[str, str], Named]:
     """The strings that the file keeps."""
     return format_of(Path(path)).read_metadata(Path(path)), []

@@ -67,6 +67,10 @@ class ArtifactReader(Protocol):
         """(name, value) of every float result inside the file, in the order in which they are computed."""
         ...
 
+    def operation_names(self, path: Path) -> dict[str, str]:
+        """The name of the operation that makes each result, where the format gives operations names."""
+        ...
+
     def read_metadata(self, path: Path) -> dict[str, str]:
         """The strings that the file keeps."""
         ...

@@ -24,7 +24,7 @@ class LayerError:
     infinite where they are the same; `relative` is the largest error as a share of the largest |y|; both are None where
     no tensor of the file stands for the result, and `note` says why. `before_db` is the lowest ratio of what the layer
     takes. `tensors` are the names in the file,
-    one for each result.
+    one for each result, and `operations` those of what makes them, in a format that names operations (ONNX).
     """
 
     layer: str
@@ -34,6 +34,7 @@ class LayerError:
     relative: float | None = None
     before_db: float | None = None
     tensors: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
     note: str = ""
 
     @property

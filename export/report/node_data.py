@@ -1,7 +1,8 @@
 """Custom node data for Model Explorer: a value for each tensor of a file, and the colour of its node.
 
-Model Explorer gives a node the value of any of its output tensors' names. Data without the name of a graph belong to
-the graph that is open when the file is dropped there.
+Model Explorer finds the node of a value by the name of an output tensor or by the node's own id: of a TFLite file the
+first, of an ONNX file the second, which is the name of the operation. Data without the name of a graph belong to the
+graph that is open when the file is dropped there.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ def node_data(file: str, layers: Iterable[LayerError]) -> dict[str, Any]:
     values: dict[str, float] = {}
     for layer in layers:
         if layer.sqnr_db is not None:
-            for tensor in layer.tensors:
-                values[tensor] = min(values.get(tensor, MOST_DB), round(layer.sqnr_db, 2))
+            for key in (*layer.tensors, *layer.operations):
+                values[key] = min(values.get(key, MOST_DB), round(layer.sqnr_db, 2))
     return {
         "name": f"{file}, SQNR dB",
-        "results": {tensor: {"value": value} for tensor, value in values.items()},
+        "results": {key: {"value": value} for key, value in values.items()},
         "thresholds": [{"value": end, "bgColor": fill, "textColor": ink} for end, fill, ink in _RANGES],
     }

@@ -28,14 +28,14 @@ def save_chart(trace: LayerTrace, path: Path) -> Path:
             if layer.sqnr_db is None:
                 axes.annotate(layer.note, (0, i), (4, 0), textcoords="offset points", va="center", color="0.45", size=7)
                 continue
-            axes.barh(i, min(max(layer.sqnr_db, 0.0), _MOST_DB), color="#b2182b" if i == trace.worst else "#4393c3")
+            axes.barh(i, min(layer.sqnr_db, _MOST_DB), color="#b2182b" if i == trace.worst else "#4393c3")
         axes.set_yticks(range(len(trace.layers)), [layer.title for layer in trace.layers])
-        axes.set(xlabel="signal to noise ratio, dB", xlim=(0, None), ylim=(len(trace.layers) - 0.4, -0.6))
+        axes.set(xlabel="signal to noise ratio, dB", ylim=(len(trace.layers) - 0.4, -0.6))
         axes.set_title(f"{trace.file}, {trace.data}", fontsize=9)
         axes.grid(axis="x")
         axes.set_axisbelow(True)
         if trace.worst_drop is not None:
             axes.barh([0], [0], color="#b2182b", label=f"worst drop: {trace.worst_drop.title}")
-            axes.legend(loc="lower right")
+            figure.legend(loc="outside lower center", frameon=False)
         figure.savefig(path, dpi=150)
     return path

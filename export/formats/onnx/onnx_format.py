@@ -111,6 +111,10 @@ class OnnxFormat:
     def tensors(self, path: Path, arrays: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
         return tensors(path, in_file_layout(arrays, channels_first(path)))
 
+    def operation_names(self, path: Path) -> dict[str, str]:
+        model = onnx.load(os.fspath(path), load_external_data=False)
+        return {name: node.name for node in model.graph.node if node.name for name in node.output}
+
     def delegate_report(self, path: Path, options: OnnxOptions, layers: Collection[str]) -> XnnpackReport | None:
         return None
 

@@ -97,6 +97,10 @@ class TFLiteFormat:
     def tensors(self, path: Path, arrays: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
         return tensors(path, arrays)
 
+    def operation_names(self, path: Path) -> dict[str, str]:
+        """None: operations are known by what they make."""
+        return {}
+
     def delegate_report(self, path: Path, options: TFLiteOptions, layers: Collection[str]) -> XnnpackReport | None:
         """None for a file for a chip, and for one that may hold Flex operations: LiteRT alone cannot prepare it."""
         return None if options.allow_flex or options.chip else xnnpack_report(path, layers)

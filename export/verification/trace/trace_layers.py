@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import ExportError, VerificationError, reason_of
@@ -97,6 +97,8 @@ def trace_layers(
         quantized=quantized,
     )
     layers = _layers(recorded, CallErrors(graph, search, recorded.handed), _folded_away(model.folds))
+    names = form.operation_names(path)
+    layers = [replace(layer, operations=tuple(names[t] for t in layer.tensors if t in names)) for layer in layers]
     data = f"{inputs.name}, {recorded.rows} {'row' if recorded.rows == 1 else 'rows'}"
     return LayerTrace(artifact.path.name, data, _RUNTIMES[path.suffix], tuple(layers), worst_drop(layers))
 
