@@ -42,9 +42,9 @@ class Call:
     `linear` one multiplies and adds constants, into which those of a norm before it may have been merged; if these are
     two for a channel, `affine` is the layer, for they may have been merged into the norm's. One that `passes` only
     moves or joins what it takes. Of a norm that is called step by step over time, `all_steps` is what it
-    takes in all steps, as the batch that an artifact may make of them. `kind` is the class of the layer, and `given`
-    are the calls among `takes` that come before it, not within. `fed` are the floats that it takes and no recorded
-    call has made, if operations are recorded too.
+    takes in all steps, as the batch that an artifact may make of them. `kind` is the class of the layer, and `path` its
+    name behind those of the layers and models that it is called in. `given` are the calls among `takes` that come
+    before it, not within, and `fed` the floats that it takes and no recorded call has made, if operations are recorded.
     """
 
     layer: str
@@ -59,6 +59,7 @@ class Call:
     affine: Any = None
     passes: bool = False
     kind: str = ""
+    path: str = ""
     given: set[int] = field(default_factory=set)
     fed: Arrays = field(default_factory=list)
 
@@ -72,6 +73,7 @@ def recording(model: keras.Model, operations: bool = False) -> Iterator[list[Cal
     calls: list[Call] = []
     made_by: dict[int, int] = {}
     inner = inner_parts(model)
+    within: list[str] = []
     kept: list[Any] = []  # the tensors stay alive: a freed one's id would be given to another
 
     def record(layer: keras.Layer) -> Any:
@@ -80,7 +82,12 @@ def recording(model: keras.Model, operations: bool = False) -> Iterator[list[Cal
         @wraps(original)
         def call(*args: Any, **kwargs: Any) -> Any:
             before = len(calls)
-            results = original(*args, **kwargs)
+            within.append(layer.name)
+            path = "/".join(within)
+            try:
+                results = original(*args, **kwargs)
+            finally:
+                within.pop()
             if isinstance(layer, keras.layers.TimeDistributed):
                 _join_steps(calls[before:])
             tensors = [y for y in keras.tree.flatten(results) if keras.ops.is_tensor(y)]
@@ -97,7 +104,7 @@ def recording(model: keras.Model, operations: bool = False) -> Iterator[list[Cal
             whole = id(layer) not in inner and not isinstance(layer, keras.Model)
             made = Call(inner.get(id(layer), layer).name, isinstance(layer, _NORMS), floats, takes, whole=whole)
             made.affine = layer if is_batch_norm(layer) or isinstance(layer, _CONSTANT_AFFINE) else None
-            made.kind, made.given, made.fed = type(layer).__name__, given, fed
+            made.kind, made.path, made.given, made.fed = type(layer).__name__, path, given, fed
             made.linear, made.passes = made.affine is not None or _has_kernel(layer), _passes(layer)
             if takes_statistics(layer) and floats and len(args) == 1 and kwargs.get("mask") is None:
                 made.norm, made.taken = layer, keras.ops.convert_to_numpy(args[0])

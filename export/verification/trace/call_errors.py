@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Collection
 
 from ..recording import Call
 from .recorded import Graph
@@ -27,7 +28,7 @@ class CallErrors:
             [None if y.zero else search.by_value(y, call.layer, handed.get(y.key)) for y in results]
             for call, results in zip(graph.calls, graph.results, strict=True)
         ]
-        self._numbers, self._calls = _numbered(graph.calls)
+        self._numbers, self._calls = numbered(graph.calls, lambda call: call.layer)
         for i in reversed(range(len(graph.calls))):
             if graph.calls[i].whole:
                 self._look_further(i)
@@ -35,10 +36,6 @@ class CallErrors:
     def worst(self, i: int) -> Found | None:
         """Of the results of a call that were found, the farthest."""
         return min((f for f in self.found[i] if f), key=lambda f: f.distance.sqnr_db, default=None)
-
-    def number(self, i: int) -> int:
-        """Which of the calls of its layer a call is, from 1."""
-        return self._numbers[i]
 
     def before(self, i: int) -> float:
         """The lowest ratio of what a call takes, in dB; infinite where that is exact, or unknown."""
@@ -48,17 +45,16 @@ class CallErrors:
             ratios += [found.distance.sqnr_db] if found else []
         return min(ratios, default=float("inf"))
 
-    def why_not(self, i: int) -> str:
-        """Why a call has no error."""
+    def why_not(self, i: int, known: Collection[str]) -> str:
+        """Why a call has no error; `known` are the paths that the user knows."""
         results = self.graph.results[i]
         if not results:
             return _NO_FLOATS
         if all(y.zero for y in results):
             return _ZEROS
-        behind = dict.fromkeys(
-            f"'{self.graph.calls[k].layer}'" for k in self._next_found(i) if self.graph.calls[k].whole
-        )
-        return f"fused into {' and '.join(behind)}" if behind else _NOWHERE
+        behind = dict.fromkeys(_known(self.graph.calls[k].path, known) for k in self._next_found(i))
+        names = [f"'{path}'" for path in behind if path and path != self.graph.calls[i].path]
+        return f"fused into {' and '.join(names)}" if names else _NOWHERE
 
     def _ratio(self, i: int) -> float:
         found = self.worst(i)
@@ -99,14 +95,21 @@ class CallErrors:
         return behind
 
 
-def _numbered(calls: list[Call]) -> tuple[list[int], Counter[str]]:
+def numbered(calls: list[Call], name: Callable[[Call], str]) -> tuple[list[int], Counter[str]]:
+    """Which of the calls of its name each call is, from 1, and how many each name has."""
     count: Counter[str] = Counter()
     numbers = []
     for call in calls:
-        if call.whole:
-            count[call.layer] += 1
-        numbers.append(count[call.layer])
+        count[name(call)] += call.whole
+        numbers.append(count[name(call)])
     return numbers, count
+
+
+def _known(path: str, known: Collection[str]) -> str:
+    """The layer of a path, or the innermost one around it, that is known."""
+    while path and path not in known:
+        path = path.rpartition("/")[0]
+    return path
 
 
 def same_result(y: Result, others: list[list[Result]], least: float) -> int | None:

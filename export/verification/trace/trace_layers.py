@@ -6,7 +6,7 @@ What was folded is compared with the folded model, whose layers have the names t
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,13 +21,15 @@ from ...report.layer_trace import LayerError, LayerTrace
 from ..diagnosis.ignored_failure import RAISE
 from ..interface import Artifact
 from ..tolerance import ordinary
-from .call_errors import CallErrors, same_result
+from .call_errors import CallErrors, numbered, same_result
 from .recorded import Recorded, record_all
 from .tensor_search import TensorSearch
 from .worst_drop import worst_drop
 
 _RUNTIMES = {".tflite": "LiteRT's builtin kernels", ".onnx": "ONNX Runtime, not optimized"}
 _SAME = 80.0  # dB
+_STRETCHED = "up to scale and offset of each channel"
+_GONE = "not in the folded model"
 
 
 @dataclass(frozen=True)
@@ -106,39 +108,34 @@ def trace_layers(
 def _layers(recorded: Recorded, errors: CallErrors, folded: dict[str, str]) -> list[LayerError]:
     """A record for each call of the model as given."""
     graph, given = errors.graph, recorded.given
-    place = {(call.layer, errors.number(i)): i for i, call in enumerate(graph.calls) if call.whole}
-    count: dict[str, int] = {}
+    theirs, ours = (numbered(calls, lambda call: call.path)[0] for calls in (graph.calls, given.calls))
+    place = {(call.path, theirs[i]): i for i, call in enumerate(graph.calls) if call.whole}
+    known = {call.path for call in given.calls if call.whole}
     layers = []
-    for call, results in zip(given.calls, given.results, strict=True):
+    for call, number, results in zip(given.calls, ours, given.results, strict=True):
         if not call.whole:
             continue
-        number = count[call.layer] = count.get(call.layer, 0) + 1
-        i = place.get((call.layer, number))
-        note = folded.get(call.layer, "")
-        if i is None and not note and results:  # of a layer that the fold has opened, what its last part gives
+        i = place.get((call.path, number))
+        record = LayerError(call.path, call.kind, number, note=folded.get(call.path, ""))
+        if i is None and not record.note and results:  # of a layer that the fold has opened, what its last part gives
             i = same_result(results[0], graph.results, _SAME)
-        if i is None:
-            layers.append(LayerError(call.layer, call.kind, number, note=note or "not in the folded model"))
-        else:
-            layers.append(_layer(call.layer, call.kind, number, errors, i, note))
+        if i is not None:
+            record = _measured(record, errors, i, known)
+        layers.append(record if record.sqnr_db is not None or record.note else replace(record, note=_GONE))
     return layers
 
 
-def _layer(name: str, kind: str, number: int, errors: CallErrors, i: int, note: str) -> LayerError:
+def _measured(record: LayerError, errors: CallErrors, i: int, known: Collection[str]) -> LayerError:
     worst, before = errors.worst(i), errors.before(i)
     if worst is None:
-        return LayerError(name, kind, number, note=note or errors.why_not(i))
-    if worst.stretched:
-        note = "; ".join([*filter(None, [note]), "up to scale and offset of each channel"])
-    return LayerError(
-        layer=name,
-        kind=kind,
-        call=number,
+        return replace(record, note=record.note or errors.why_not(i, known))
+    return replace(
+        record,
         sqnr_db=worst.distance.sqnr_db,
         relative=worst.distance.relative,
         before_db=None if before == float("inf") else before,
         tensors=tuple(dict.fromkeys(found.tensor for found in errors.found[i] if found)),
-        note=note,
+        note="; ".join(filter(None, [record.note, _STRETCHED if worst.stretched else ""])),
     )
 
 
