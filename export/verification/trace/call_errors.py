@@ -10,6 +10,7 @@ from .recorded import Graph
 from .results import Result
 from .tensor_search import Found, TensorSearch
 
+_MOST_GAINED = 20.0  # dB: what a layer that takes no means may take off the noise
 _NO_FLOATS = "gives no floating-point numbers"
 _ZEROS = "gives nothing but zeros here"
 _NOWHERE = "in no tensor of the file"
@@ -64,6 +65,8 @@ class CallErrors:
         """What was not found may be there up to scale and offset, or be wrong; not if what follows proves it right."""
         call = self.graph.calls[i]
         for n, y in enumerate(self.graph.results[i]):
+            if self._is_unlikely(i, n):
+                self.found[i][n] = None
             if self.found[i][n] is not None or y.zero:
                 continue
             if self._goes_into_constants(i):
@@ -71,14 +74,25 @@ class CallErrors:
             if self.found[i][n] is None and not self._is_proven(i):
                 self.found[i][n] = self._search.by_name(y, call.layer, self._numbers[i], self._calls[call.layer])
 
+    def _is_unlikely(self, i: int, n: int) -> bool:
+        """Whether all that follows is much nearer than one of a layer's several tensors: that is not its result."""
+        found, y = self.found[i][n], self.graph.results[i][n]
+        if found is None or len(self._search.named(y, self.graph.calls[i].layer)) < 2:
+            return False
+        behind = self._next_found(i)
+        ratios = [worst.distance.sqnr_db for k in behind if (worst := self.worst(k))]
+        alike = all(other.size >= y.size for k in behind for other in self.graph.results[k])
+        return bool(ratios) and alike and min(ratios) > found.distance.sqnr_db + _MOST_GAINED
+
     def _is_proven(self, i: int) -> bool:
         ratios = (found.distance.sqnr_db for k in self._next_found(i) if (found := self.worst(k)))
         return any(ratio >= self._search.sure for ratio in ratios)
 
     def _goes_into_constants(self, i: int) -> bool:
-        """Whether all takers of a result may have its scale and offset: a norm takes them back, a kernel holds them."""
+        """Whether all takers may have the scale and offset of a result: norms take them back, kernels hold a norm's."""
         takers = [self.graph.calls[k] for k in self._users[i] if i in self.graph.calls[k].given]
-        return bool(takers) and all(call.is_norm or call.linear for call in takers)
+        of_norm = self.graph.calls[i].is_norm and all(call.linear for call in takers)
+        return bool(takers) and (of_norm or all(call.is_norm for call in takers))
 
     def _next_found(self, i: int) -> list[int]:
         """The calls behind one that are found first, on every way to the end."""

@@ -4,11 +4,13 @@ A tensor belongs to the result that it is nearest to, of all that the layers giv
 merged activation belongs to the activation, and the convolution has none. Of those that belong to a result, the nearest
 is taken, of the layer's own name where there are such, and the last of several that are as near; then what a quantized
 file makes of it before others read it. A result that none is near enough to is looked for `by_name`; but a file may
-lack it although it is right, so only where nothing behind it proves that.
+lack it although it is right, so only where nothing behind it proves that. No tensor is the result of a layer whose last
+operation was merged into one of another layer.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -23,6 +25,7 @@ from .results import Result, Value, sqnr_db
 _FLOAT, _QUANTIZED = (60.0, 60.0), (8.0, 20.0)  # dB: the farthest tensor, and the farthest of another's name
 _ALIKE = 6.0  # dB: of a layer's tensors that are this near to its result the last is the result
 _FEW = 16  # so many numbers may be near to others by chance
+_ROUNDED = 60.0  # dB: nothing but rounding, whatever the tensor is called
 _COPY = 3.0  # dB: behind an activation that was merged, half of the signal is left
 
 
@@ -48,6 +51,9 @@ class TensorSearch:
     least: float
     sure: float
     _nearest: list[tuple[object, float]] = field(init=False)
+    _layers: list[str | None] = field(init=False)  # what the names say
+    _unfinished: set[int] = field(init=False)  # of layers whose last operation was merged into one of another layer
+    _order: Order = field(init=False)  # of most results that are found for sure: the layout of those that are wrong
 
     @classmethod
     def of(cls, values: list[Value], results: list[Result], layers: Collection[str], quantized: bool) -> TensorSearch:
@@ -59,9 +65,17 @@ class TensorSearch:
         for key, result in {result.key: result for result in self.results if not result.zero}.items():
             by_size.setdefault(key[0], []).append(result)
         self._nearest = []
+        orders: Counter[Order] = Counter()
         for value in self.values:
-            ratios = [(result.key, _nearness(result, value)[0]) for result in by_size.get(value.flat.size, [])]
-            self._nearest.append(max(ratios, key=lambda pair: pair[1], default=(None, -np.inf)))
+            found = [(result, *_nearness(result, value)) for result in by_size.get(value.flat.size, [])]
+            result, ratio, order = max(found, key=lambda one: one[1], default=(None, -np.inf, None))
+            self._nearest.append((result.key if result else None, ratio))
+            if result is not None and len(result.few) > 1 and ratio >= self.sure:
+                orders[order] += 1
+        self._order = max(orders, key=lambda order: orders[order], default=None)
+        named = [[scope_of_result(part, self.layers) for part in value.name.split(";")] for value in self.values]
+        self._layers = [scopes[0][0] if scopes[0] else None for scopes in named]
+        self._unfinished = {i for i, scopes in enumerate(named) if scopes[0] and _goes_on(scopes[0], named[i + 1 :])}
 
     def by_value(self, result: Result, layer: str, output: str | None = None) -> Found | None:
         """The tensor of a result by what it holds; of one that the file hands out, `output` is the name of that."""
@@ -76,44 +90,49 @@ class TensorSearch:
             return None
         best = max(self._nearest[i][1] for i in near)
         base = max(i for i in near if self._nearest[i][1] >= best - _ALIKE)
-        anyones = self._says(base, layer) or self._layer_of(base) is None
-        if self._nearest[base][1] < (self.least if anyones else self.sure):
+        anyones = self._says(base, layer) or self._layers[base] is None
+        if best < (self.least if anyones else self.sure) or (best < _ROUNDED and base in self._unfinished):
             return None
         copies = [i for i in own if i >= base and self._is_copy(i, base)]
         return self._measured(result, self.values[min(copies, key=lambda i: self._nearest[i][1])])
 
     def stretched(self, result: Result) -> Found | None:
-        """The tensor that is the result but for a scale and an offset of each channel, which the next layer takes."""
+        """The tensor that is the result but for a scale and an offset of each channel, which the next layer takes.
+
+        Its distance is that of what varies: an offset that fits makes any two numbers that hardly vary alike.
+        """
         best: Found | None = None
         for i, value in enumerate(self.values):
             if value.flat.size != result.size or result.pieces[0].ndim < 2 or self._nearest[i][1] >= self.sure:
                 continue
             for order in layouts(result.pieces[0]):
                 y, x = np.concatenate(result.pieces), np.concatenate(result.back(value.flat, order))
-                found = Found(distance(y, unstretched(x, y), 0.0), value.name, stretched=True)
+                middle = y.mean(tuple(range(y.ndim - 1)))
+                found = Found(distance(y - middle, unstretched(x, y) - middle, 0.0), value.name, stretched=True)
                 if best is None or found.distance.sqnr_db > best.distance.sqnr_db:
                     best = found
         return best if best is not None and best.distance.sqnr_db >= self.sure else None
 
     def by_name(self, result: Result, layer: str, call: int, calls: int) -> Found | None:
         """The last tensor of the layer's name, whatever it holds; of a layer that is called often, of that call."""
-        last: dict[str, Value] = {}
-        for value in self.values:
-            scope = scope_of_result(value.name, self.layers)
-            if value.flat.size == result.size and scope is not None and scope[0] == layer:
-                last[scope[1]] = value
-        return self._measured(result, list(last.values())[call - 1]) if len(last) == calls else None
+        last: dict[str, int] = {}
+        for i in self.named(result, layer):
+            last[str(scope_of_result(self.values[i].name, self.layers))] = i
+        if len(last) != calls or (i := list(last.values())[call - 1]) in self._unfinished:
+            return None
+        order = self._order if self._order in result.few else None
+        return Found(distance(result.flat(order), self.values[i].flat, 0.0), self.values[i].name)
 
-    def _layer_of(self, i: int) -> str | None:
-        scope = scope_of_result(self.values[i].name, self.layers)
-        return scope[0] if scope else None
+    def named(self, result: Result, layer: str) -> list[int]:
+        """The tensors of a layer's name that are as large as its result."""
+        return [i for i, value in enumerate(self.values) if value.flat.size == result.size and self._says(i, layer)]
 
     def _says(self, i: int, layer: str) -> bool:
-        return self._layer_of(i) == layer
+        return self._layers[i] == layer
 
     def _is_copy(self, i: int, base: int) -> bool:
         """Whether a value is another one in fewer bits, or in more: it has its name, or none of a layer."""
-        return i == base or self._layer_of(i) is None or self.values[i].name.startswith(self.values[base].name)
+        return i == base or self._layers[i] is None or self.values[i].name.startswith(self.values[base].name)
 
     @staticmethod
     def _measured(result: Result, value: Value) -> Found:
@@ -124,3 +143,8 @@ class TensorSearch:
 def _nearness(result: Result, value: Value) -> tuple[float, Order]:
     ratios = [(sqnr_db(y, value.few), order) for order, y in result.few.items()]
     return max(ratios, key=lambda pair: pair[0])
+
+
+def _goes_on(scope: tuple[str, str], later: list[list[tuple[str, str] | None]]) -> bool:
+    """Whether an operation of another layer that runs later has swallowed one of this layer's."""
+    return any(scope in scopes[1:] and scopes[0] is not None and scopes[0] != scope for scopes in later)
