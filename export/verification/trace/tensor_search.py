@@ -68,9 +68,12 @@ class TensorSearch:
         orders: Counter[Order] = Counter()
         for value in self.values:
             found = [(result, *_nearness(result, value)) for result in by_size.get(value.flat.size, [])]
-            result, ratio, order = max(found, key=lambda one: one[1], default=(None, -np.inf, None))
-            self._nearest.append((result.key if result else None, ratio))
-            if result is not None and len(result.few) > 1 and ratio >= self.sure:
+            if not found:
+                self._nearest.append((None, -np.inf))
+                continue
+            nearest, ratio, order = max(found, key=lambda one: one[1])
+            self._nearest.append((nearest.key, ratio))
+            if len(nearest.few) > 1 and ratio >= self.sure:
                 orders[order] += 1
         self._order = max(orders, key=lambda order: orders[order], default=None)
         named = [[scope_of_result(part, self.layers) for part in value.name.split(";")] for value in self.values]
