@@ -11,6 +11,7 @@ from .loading.load import LoadResult, load
 from .report.delegate_report import DelegateReport
 from .report.export_report import ExportReport
 from .report.fold_report import FoldReport
+from .report.layer_trace import LayerTrace
 from .report.load_report import LoadReport
 from .report.verify_report import VerifyReport
 from .verification.verify import verify
@@ -27,6 +28,7 @@ __all__ = [
     "FoldReport",
     "ExportReport",
     "VerifyReport",
+    "LayerTrace",
     "DelegateReport",
     "FoldError",
     "ExportError",

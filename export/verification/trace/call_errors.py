@@ -70,7 +70,7 @@ class CallErrors:
             if self.found[i][n] is not None or y.zero:
                 continue
             if self._goes_into_constants(i):
-                self.found[i][n] = self._search.stretched(y)
+                self.found[i][n] = self._search.stretched(y, call.layer)
             if self.found[i][n] is None and not self._is_proven(i):
                 self.found[i][n] = self._search.by_name(y, call.layer, self._numbers[i], self._calls[call.layer])
 

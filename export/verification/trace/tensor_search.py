@@ -99,14 +99,16 @@ class TensorSearch:
         copies = [i for i in own if i >= base and self._is_copy(i, base)]
         return self._measured(result, self.values[min(copies, key=lambda i: self._nearest[i][1])])
 
-    def stretched(self, result: Result) -> Found | None:
+    def stretched(self, result: Result, layer: str) -> Found | None:
         """The tensor that is the result but for a scale and an offset of each channel, which the next layer takes.
 
         Its distance is that of what varies: an offset that fits makes any two numbers that hardly vary alike.
         """
         best: Found | None = None
-        for i, value in enumerate(self.values):
-            if value.flat.size != result.size or result.pieces[0].ndim < 2 or self._nearest[i][1] >= self.sure:
+        alike = [i for i, value in enumerate(self.values) if value.flat.size == result.size]
+        for i in self.named(result, layer) or alike:
+            value = self.values[i]
+            if result.pieces[0].ndim < 2 or self._nearest[i][1] >= self.sure:
                 continue
             for order in layouts(result.pieces[0]):
                 y, x = np.concatenate(result.pieces), np.concatenate(result.back(value.flat, order))
