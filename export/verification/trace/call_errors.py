@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Collection
 
 from ..recording import Call
+from .laid_flat import Result
 from .recorded import Graph
-from .results import Result
 from .tensor_search import Found, TensorSearch
 
 _MOST_GAINED = 20.0  # dB: what a layer that takes no means may take off the noise

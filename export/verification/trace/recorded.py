@@ -17,7 +17,7 @@ from ...model.user_inputs import Arrays
 from ..interface import Artifact
 from ..pieces import in_pieces
 from ..recording import Call, recording
-from .results import Result, Value, value_of
+from .laid_flat import Result, Value, value_of
 
 _ROWS, _AT_ONCE = 16, 4
 _MOST_NUMBERS = 2**25  # of results and values together, which are all in memory

@@ -20,7 +20,7 @@ import numpy as np
 from ...model.layer_names import scope_of_result
 from ..inside.found_values import Order, layouts, unstretched
 from ..metrics import Distance, distance
-from .results import Result, Value, sqnr_db
+from .laid_flat import Result, Value, sqnr_db
 
 _FLOAT, _QUANTIZED = (60.0, 60.0), (8.0, 20.0)  # dB: the farthest tensor, and the farthest of another's name
 _ALIKE = 6.0  # dB: of a layer's tensors that are this near to its result the last is the result

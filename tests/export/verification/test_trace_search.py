@@ -7,8 +7,8 @@ from keras_norms.export.model.facts import ModelFacts
 from keras_norms.export.model.layer_names import scope_of_result
 from keras_norms.export.report.layer_trace import LayerError
 from keras_norms.export.verification.trace.call_errors import CallErrors
+from keras_norms.export.verification.trace.laid_flat import value_of
 from keras_norms.export.verification.trace.recorded import _graph, _recorded
-from keras_norms.export.verification.trace.results import value_of
 from keras_norms.export.verification.trace.tensor_search import TensorSearch
 from keras_norms.export.verification.trace.worst_drop import worst_drop
 
