@@ -52,7 +52,7 @@ class TensorSearch:
     sure: float
     _nearest: list[tuple[object, float]] = field(init=False)
     _layers: list[str | None] = field(init=False)  # what the names say
-    _unfinished: set[int] = field(init=False)  # of layers whose last operation was merged into one of another layer
+    _swallowed_by: list[list[int]] = field(init=False)  # later ones of other layers, with an operation of its layer in
     _order: Order = field(init=False)  # of most results that are found for sure: the layout of those that are wrong
 
     @classmethod
@@ -78,7 +78,7 @@ class TensorSearch:
         self._order = max(orders, key=lambda order: orders[order], default=None)
         named = [[scope_of_result(part, self.layers) for part in value.name.split(";")] for value in self.values]
         self._layers = [scopes[0][0] if scopes[0] else None for scopes in named]
-        self._unfinished = {i for i, scopes in enumerate(named) if scopes[0] and _goes_on(scopes[0], named[i + 1 :])}
+        self._swallowed_by = _swallowed_by(named)
 
     def by_value(self, result: Result, layer: str, output: str | None = None) -> Found | None:
         """The tensor of a result by what it holds; of one that the file hands out, `output` is the name of that."""
@@ -94,7 +94,7 @@ class TensorSearch:
         best = max(self._nearest[i][1] for i in near)
         base = max(i for i in near if self._nearest[i][1] >= best - _ALIKE)
         anyones = self._says(base, layer) or self._layers[base] is None
-        if best < (self.least if anyones else self.sure) or (best < _ROUNDED and base in self._unfinished):
+        if best < (self.least if anyones else self.sure) or (best < _ROUNDED and self._is_unfinished(base)):
             return None
         copies = [i for i in own if i >= base and self._is_copy(i, base)]
         return self._measured(result, self.values[min(copies, key=lambda i: self._nearest[i][1])])
@@ -123,7 +123,7 @@ class TensorSearch:
         last: dict[str, int] = {}
         for i in self.named(result, layer):
             last[str(scope_of_result(self.values[i].name, self.layers))] = i
-        if len(last) != calls or (i := list(last.values())[call - 1]) in self._unfinished:
+        if len(last) != calls or self._swallowed_by[i := list(last.values())[call - 1]]:
             return None
         order = self._order if self._order in result.few else None
         return Found(distance(result.flat(order), self.values[i].flat, 0.0), self.values[i].name)
@@ -131,6 +131,10 @@ class TensorSearch:
     def named(self, result: Result, layer: str) -> list[int]:
         """The tensors of a layer's name that are as large as its result."""
         return [i for i, value in enumerate(self.values) if value.flat.size == result.size and self._says(i, layer)]
+
+    def _is_unfinished(self, i: int) -> bool:
+        """Whether its layer's last operation was merged into one of another layer, and changed the numbers."""
+        return any(self._nearest[j][0] != self._nearest[i][0] for j in self._swallowed_by[i])
 
     def _says(self, i: int, layer: str) -> bool:
         return self._layers[i] == layer
@@ -150,6 +154,10 @@ def _nearness(result: Result, value: Value) -> tuple[float, Order]:
     return max(ratios, key=lambda pair: pair[0])
 
 
-def _goes_on(scope: tuple[str, str], later: list[list[tuple[str, str] | None]]) -> bool:
-    """Whether an operation of another layer that runs later has swallowed one of this layer's."""
-    return any(scope in scopes[1:] and scopes[0] is not None and scopes[0] != scope for scopes in later)
+def _swallowed_by(named: list[list[tuple[str, str] | None]]) -> list[list[int]]:
+    """For each tensor those behind it that are another layer's, and whose names have a part of its own layer."""
+    holders: dict[object, list[int]] = {}
+    for j, scopes in enumerate(named):
+        for scope in set(scopes[1:]) - {None, scopes[0]} if scopes[0] else ():
+            holders.setdefault(scope, []).append(j)
+    return [[j for j in holders.get(scopes[0], []) if j > i] for i, scopes in enumerate(named)]

@@ -98,6 +98,12 @@ def test_what_a_layer_had_before_its_last_operation_was_merged_is_not_its_result
     assert found(run, wrong, "conv") == "fused into 'relu'", "its name does not help either"
 
 
+def test_a_reshape_that_was_merged_changes_no_result(run):
+    """The dropout gives what the activation does, whatever of the activation its name holds."""
+    values = [("net/relu_1/Relu", noisy(run[1]["relu"], 30)), ("net/drop_1/Reshape;net/relu_1/Reshape", run[1]["relu"])]
+    assert found(run, values, "relu") == ("net/relu_1/Relu", 30)
+
+
 def test_of_several_tensors_none_is_the_result_where_what_follows_is_much_nearer(run):
     """The last operation may have been merged without a trace in the names."""
     inner = [("net/relu_1/a", noisy(run[1]["relu"], 12)), ("net/relu_1/b", noisy(run[1]["relu"], 10))]
