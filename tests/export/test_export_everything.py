@@ -165,7 +165,10 @@ def noisy(x):
 
 REFUSED = {
     "strings": (lambda: of(L.StringLookup(vocabulary=["a"]), dtype="string"), "must be numbers; 'x' takes strings"),
-    "table": (lambda: of(L.IntegerLookup(vocabulary=[5], name="look"), dtype="int64"), "'look' looks its input up in"),
+    "table": (
+        lambda: of(L.StringLookup(vocabulary=["a"], invert=True, name="look"), dtype="int64"),
+        "'look' looks its input up in",
+    ),
     "chance": (lambda: of(L.Lambda(noisy, name="noisy")), "'noisy' draws random numbers at inference"),
     "state": (lambda: of(L.LSTM(2, stateful=True, name="cell"), batch_shape=(1, 2, 3)), "'cell' keeps state from one"),
     "name": (lambda: dense(name="a dense"), "'a dense' is no name that TensorFlow, .* allows"),
