@@ -257,7 +257,7 @@ def _outputs_or_problem(
 
 
 def _ambiguous(layer: Any, outputs: Any) -> Exception | None:
-    shape = getattr(outputs, "shape", ())
+    shape = tuple(getattr(outputs, "shape", ()))
     biased = getattr(layer, "use_bias", False) and getattr(layer, "data_format", None) == "channels_first"
     same = biased and len(shape) > 2 and shape[1] == shape[-1]
     return ValueError(f"'{layer.name}' has as many columns as channels") if same else None

@@ -31,13 +31,14 @@ def transform(re: Any, im: Any | None) -> Complex:
     if n <= _AT_ONCE or a == 1:
         return _times(re, im, _roots(np.outer(np.arange(n), np.arange(n)), n))
     b, lead = n // a, _lead(re)
-    columns = [None if x is None else tf.linalg.matrix_transpose(tf.reshape(x, [*lead, a, b])) for x in (re, im)]
-    re, im = _times(*columns, _roots(np.outer(np.arange(a), np.arange(a)), a))  # [..., j2, k1]
+    re, im = (None if x is None else tf.linalg.matrix_transpose(tf.reshape(x, [*lead, a, b])) for x in (re, im))
+    re, im = _times(re, im, _roots(np.outer(np.arange(a), np.arange(a)), a))  # [..., j2, k1]
     cos, sin = (part.astype(np.float32) for part in _roots(np.outer(np.arange(b), np.arange(a)), n))
     re, im = re * cos - im * sin, re * sin + im * cos
-    rows = [tf.linalg.matrix_transpose(x) for x in (re, im)]
-    re, im = _times(*rows, _roots(np.outer(np.arange(b), np.arange(b)), b))  # [..., k1, k2]
-    return tuple(tf.reshape(tf.linalg.matrix_transpose(x), [*lead, n]) for x in (re, im))  # type: ignore[return-value]
+    re, im = tf.linalg.matrix_transpose(re), tf.linalg.matrix_transpose(im)
+    re, im = _times(re, im, _roots(np.outer(np.arange(b), np.arange(b)), b))  # [..., k1, k2]
+    whole = [*lead, n]
+    return tf.reshape(tf.linalg.matrix_transpose(re), whole), tf.reshape(tf.linalg.matrix_transpose(im), whole)
 
 
 def _roots(powers: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -38,8 +38,14 @@ def quantile(original: Operation) -> Operation:
         sizes = list(x.shape)
         others = [i for i in range(rank) if i not in axes]
         free = [sizes[i] for i in others].count(None)
-        covered = known is not None and known.ndim < 2 and x.dtype == tf.float32 and axes
-        if not covered or None in [sizes[i] for i in axes] or (free > 1 and len(axes) > 1):
+        covered = x.dtype == tf.float32 and axes
+        if (
+            known is None
+            or known.ndim > 1
+            or not covered
+            or None in [sizes[i] for i in axes]
+            or (free > 1 and len(axes) > 1)
+        ):
             return original(x, q, axis=axis, method=method, keepdims=keepdims)
         count = int(np.prod([sizes[i] for i in axes]))
         rows = tf.transpose(x, others + axes)
@@ -68,7 +74,8 @@ def _at(ordered: Any, at: np.ndarray, count: int, method: str) -> Any:
         return pick(above) * (1.0 - share) + pick(below) * share
     if method == "midpoint":
         return 0.5 * (pick(np.floor(at)) + pick(np.ceil(at)))
-    return pick({"lower": np.floor, "higher": np.ceil, "nearest": np.round}[method](at))
+    rounded: dict[str, Operation] = {"lower": np.floor, "higher": np.ceil, "nearest": np.round}
+    return pick(rounded[method](at))
 
 
 def _known(q: Any) -> np.ndarray | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -51,7 +52,7 @@ def _sine(t: Any) -> Any:
     return (1.0 - 2.0 * odd) * tf.sin(math.pi * (t - whole))
 
 
-_CURVES = {
+_CURVES: dict[str, Callable[[Any], Any]] = {
     "bilinear": _triangle,
     "bicubic": _cubic,
     "lanczos3": functools.partial(_lanczos, 3.0),
