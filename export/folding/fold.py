@@ -11,6 +11,7 @@ from keras import tree
 from ..errors import FoldError
 from ..model.keras_graph import functional, inputs_of
 from ..model.user_inputs import why_not_finite
+from ..options import Tails
 from ..report.fold_report import Folded, FoldReport, Kept
 from .call_graph import Graph, Key
 from .equivalence import TracedWrong, errors, errors_on_random, pair
@@ -77,24 +78,33 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
     """
     if standalone not in (None, "depthwise"):
         raise FoldError(f'standalone must be None or "depthwise"; received {standalone!r}.')
-    return _unwrapped_and_folded(model, standalone, inputs)
+    return _unwrapped_and_folded(model, _Wish(standalone, inputs))
 
 
-def fold_or_same(model: keras.Model, *, inputs: Any = None) -> FoldResult:
-    """As `fold`; but of a model without batch norms the model itself, with no copy built and compared.
+def fold_or_same(model: keras.Model, *, tails: Tails = "all", inputs: Any = None) -> FoldResult:
+    """As `fold`; but of a model in which nothing folds the model itself, with no copy built and compared.
 
-    Gamma and beta of other norms stay too. Where a batch norm stays, a layer that does not come back from its config
-    may be the reason that a user wants to know: then `fold` does all its work.
+    `tails`: the norms that stay, and whose gamma and beta may fold. Where a batch norm stays, a layer that does not
+    come back from its config may be the reason that a user wants to know: then `fold` does all its work.
 
     Raises:
         FoldError: As `fold`.
     """
-    return _unwrapped_and_folded(model, None, inputs, same=True)
+    return _unwrapped_and_folded(model, _Wish(None, inputs, tails, same=True))
 
 
-def _unwrapped_and_folded(model: keras.Model, standalone: str | None, inputs: Any, same: bool = False) -> FoldResult:
-    plain, notes = unwrap(model, inputs)
-    folded, report = _fold_norms(plain, standalone, inputs, same)
+class _Wish(NamedTuple):
+    """What is asked of a fold. `same`: the model itself serves where nothing folds."""
+
+    standalone: Literal["depthwise"] | None = None
+    inputs: Any = None
+    tails: Tails = "all"
+    same: bool = False
+
+
+def _unwrapped_and_folded(model: keras.Model, wish: _Wish) -> FoldResult:
+    plain, notes = unwrap(model, wish.inputs)
+    folded, report = _fold_norms(plain, wish)
     return FoldResult(folded, _with_wrappers(report, model, notes))
 
 
@@ -103,24 +113,22 @@ def _with_wrappers(report: FoldReport, model: keras.Model, notes: list[str]) -> 
     return replace(report, notes=[*notes, *report.notes], parameters_before=model.count_params()) if notes else report
 
 
-def _fold_norms(model: keras.Model, standalone: str | None, inputs: Any, same: bool) -> FoldResult:
-    traced_layers = trace_python_calls(model, inputs)
+def _fold_norms(model: keras.Model, wish: _Wish) -> FoldResult:
+    traced_layers = trace_python_calls(model, wish.inputs)
     try:
-        return _fold(model, traced_layers, standalone, inputs, same)
+        return _fold(model, traced_layers, wish)
     except TracedWrong as error:
         if functional(model) is None:
             raise
         # Then no custom layer in it is traced.
         refused = dict.fromkeys(traced_layers.cores, str(error))
-        return _fold(model, TracedLayers(refused={**traced_layers.refused, **refused}), standalone, inputs, same)
+        return _fold(model, TracedLayers(refused={**traced_layers.refused, **refused}), wish)
 
 
-def _fold(
-    model: keras.Model, traced_layers: TracedLayers, standalone: str | None, inputs: Any, same: bool
-) -> FoldResult:
-    planned, traced_layers = _plan(model, traced_layers, standalone)
-    if same and not planned.kept and len(planned.tails) == len(planned.folds):
-        return FoldResult(model, replace(_report(model, planned, {}, model, traced_layers), tails=[]))
+def _fold(model: keras.Model, traced_layers: TracedLayers, wish: _Wish) -> FoldResult:
+    planned, traced_layers = _plan(model, traced_layers, wish)
+    if wish.same and not planned.kept and not planned.folds:
+        return FoldResult(model, _report(model, planned, {}, model, traced_layers))
     try:
         folded, tensors = apply(model, planned, traced_layers)
     except ValueError as error:
@@ -129,23 +137,23 @@ def _fold(
         raise TracedWrong(f"What was traced cannot be built as a graph: {error}") from error
     original, result = Graph(model, traced_layers), Graph(folded)
     pairs = pair(original, result, tensors, planned.altered)
-    if inputs is None:
+    if wish.inputs is None:
         found = errors_on_random(original, result, pairs, model)
     else:
-        found = errors(original, result, pairs, _given(original, inputs), model)
+        found = errors(original, result, pairs, _given(original, wish.inputs), model)
     return FoldResult(folded, _report(model, planned, found, folded, traced_layers))
 
 
-def _plan(model: keras.Model, traced_layers: TracedLayers, standalone: str | None) -> tuple[Plan, TracedLayers]:
+def _plan(model: keras.Model, traced_layers: TracedLayers, wish: _Wish) -> tuple[Plan, TracedLayers]:
     """The plan, and the traced layers that it needs: a custom layer in which nothing folds stays one layer."""
     graph = Graph(model, traced_layers)
-    planned = search(graph, standalone=standalone is not None)
+    planned = search(graph, wish.standalone is not None, wish.tails)
     changed = {*planned.removed, *planned.edits, *planned.standalone}
     used = dict.fromkeys(layer for layer in (model, *graph.layers_around(changed)) if traced_layers.holds(layer))
     if len(used) == len(traced_layers.cores):
         return planned, traced_layers
     fewer = traced_layers.only(used)
-    again = search(Graph(model, fewer), standalone=standalone is not None)
+    again = search(Graph(model, fewer), wish.standalone is not None, wish.tails)
     # What is known of norms inside custom layers was found with all of them traced.
     again.kept = planned.kept
     return again, fewer
@@ -161,7 +169,7 @@ def fold_plan(model: keras.Model, *, inputs: Any = None) -> FoldReport:
     """
     plain, notes = unwrap(model, inputs)
     traced_layers = trace_python_calls(plain, inputs)
-    planned, traced_layers = _plan(plain, traced_layers, None)
+    planned, traced_layers = _plan(plain, traced_layers, _Wish())
     return _with_wrappers(_report(plain, planned, {}, plain, traced_layers), model, notes)
 
 

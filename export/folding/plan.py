@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from ..model.keras_graph import variable_of
 from .affine import Affine, float64
 from .call_graph import Key
 from .rules import Absorb
@@ -49,7 +50,7 @@ class Plan:
         wanted = tuple(dict.fromkeys((*names, *(n for edit in self.edits.get(layer, ()) for n in edit.weights))))
         weights: Weights = {}
         for name in wanted:
-            variable = getattr(layer, name)
+            variable = variable_of(layer, name)
             weights[name] = None if variable is None else float64(keras.ops.convert_to_numpy(variable.value))
         for edit in self.edits.get(layer, ()):
             weights |= edit.update(weights)

@@ -15,23 +15,24 @@ import numpy as np
 
 from ..model.float16 import FLOAT16_LARGEST, FLOAT16_SMALLEST_NORMAL
 from ..model.keras_graph import unwrapped
+from ..options import Tails
 from .affine import Affine, normalization
 from .batch_norms import candidates
 from .call_graph import Call, Graph, Key
 from .plan import Fold, Plan
 from .propagate import Trace, walk_back, walk_on
-from .rules import BATCH_NORMS, TAILS, Absorb, Skip, rule_of
-from .rules.norm import channel_axes
+from .rules import BATCH_NORMS, TAILS, Skip, rule_of
+from .rules.norm import channel_axes, tail_of, without_tail
 
 LARGEST = {"float16": FLOAT16_LARGEST, "bfloat16": 3.38e38, "float32": 3.40e38, "float64": 1.79e308}
 
 
-def search(graph: Graph, standalone: bool = False) -> Plan:
-    """The plan that folds every batch norm of the graph that is exact to fold.
+def search(graph: Graph, standalone: bool = False, tails: Tails = "all") -> Plan:
+    """The plan that folds every batch norm of the graph that is exact to fold, and gamma and beta of those in `tails`.
 
     With `standalone`, those that are left and stand on channels-last images become 1x1 depthwise convolutions.
     """
-    return _Search(graph).run(standalone)
+    return _Search(graph).run(standalone, TAILS[tails])
 
 
 class _Search:
@@ -39,7 +40,7 @@ class _Search:
         self.graph = graph
         self.plan = Plan()
 
-    def run(self, standalone: bool) -> Plan:
+    def run(self, standalone: bool, tails: tuple[type, ...]) -> Plan:
         norms, self.plan.kept = candidates(self.graph)
         todo = dict.fromkeys(norms)
         while self._sweep(todo, self._backward) or self._sweep(todo, self._forward):
@@ -50,7 +51,7 @@ class _Search:
                 self.plan.kept.append((norms[norm], why))
         order = {call.path: i for i, call in enumerate(self.graph.calls)}
         self.plan.kept.sort(key=lambda record: order.get(record[0], len(order)))
-        self._strip_tails()
+        self._strip_tails(tails)
         return self.plan
 
     def _sweep(self, todo: dict[Any, None], direction: Callable[..., Skip | None]) -> bool:
@@ -89,18 +90,15 @@ class _Search:
 
     # Gamma and beta of the norms that stay by nature
 
-    def _strip_tails(self) -> None:
-        """Move gamma and beta of layer, group and instance norms into the layers that follow them."""
-        for norm in [n for n in self.graph.calls_of if type(n) in TAILS]:
+    def _strip_tails(self, kinds: tuple[type, ...]) -> None:
+        """Move gamma and beta of layer, RMS, group and instance norms into the layers that follow them."""
+        for norm in [n for n in self.graph.calls_of if type(n) in kinds]:
             calls = self.graph.calls_of[norm]
-            axes = channel_axes(norm, len(calls[0].outputs[0].shape) - int(calls[0].layer is not norm))
-            w = self.plan.read(norm, ("gamma", "beta"))
-            some = next((a for a in w.values() if a is not None), None)
-            if some is None or len(axes) != 1 or any(unwrapped(call.layer) is not norm for call in calls):
+            rank = len(calls[0].outputs[0].shape) - int(calls[0].layer is not norm)
+            axes, tail = channel_axes(norm, rank), tail_of(norm, rank, self.plan.read)
+            if tail is None or len(axes) != 1 or any(unwrapped(call.layer) is not norm for call in calls):
                 continue
-            gamma, beta = (
-                a if a is not None else np.full_like(some, n) for a, n in zip(w.values(), (1, 0), strict=True)
-            )
+            gamma, beta = tail
             trace = Trace()
             for call in calls:
                 map_ = Affine(gamma, beta, axes[0] + int(call.layer is not norm))
@@ -109,7 +107,7 @@ class _Search:
             else:
                 if np.all(np.isfinite([gamma, beta])) and self._take(norm, trace, _outputs(trace), "before") is None:
                     self.plan.tails.add(len(self.plan.folds) - 1)
-                    self.plan.edits[norm].append(_without_tail(norm))
+                    self.plan.edits[norm].append(without_tail(norm))
 
     # What a norm computes
 
@@ -213,7 +211,8 @@ class _Search:
                 return Skip(f"{name!r} would have to take it in twice")
             if set(calls) != set(self.graph.calls_of[layer]):
                 return Skip(f"{name!r} is shared: it is also called where this norm does not follow or precede it")
-            if not all(hits[0][1].same(map_) for _, map_, _ in hits[1:]):
+            _, first, absorb = hits[0]
+            if not all(first.same(map_) and absorb.weights == other.weights for _, map_, other in hits[1:]):
                 return Skip(f"{name!r} is shared, and its calls would need different weights")
         return None
 
@@ -231,11 +230,6 @@ class _Search:
                 if limit == FLOAT16_LARGEST and 0.0 < largest < FLOAT16_SMALLEST_NORMAL:
                     return Skip(f"the {name} of {hits[0][0].path!r} would underflow float16")
         return None
-
-
-def _without_tail(norm: Any) -> Absorb:
-    """The norm without gamma and beta."""
-    return Absorb(norm, ("gamma", "beta"), lambda _w: {"gamma": None, "beta": None}, {"center": False, "scale": False})
 
 
 def _elements(calls: list[Call]) -> int | None:

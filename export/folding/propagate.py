@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,9 +60,10 @@ def walk_on(graph: Graph, plan: Plan, value: Value, map_: Affine, source: Call, 
         trace.changed.append(value)
         for call in value.consumers:
             places = [i for i, x in enumerate(call.inputs) if x is value]
-            if len(places) > 1:
+            rule = rule_of(call.layer)
+            if len(places) > 1 and not (rule is not None and rule.several):
                 return Skip(f"{call.path!r} uses the output of {source.path!r} twice")
-            answer = _forward(plan, call, places[0], map_)
+            answer = _forward(plan, call, places, map_)
             if isinstance(answer, Skip):
                 return answer
             if isinstance(answer, Absorb):
@@ -82,17 +84,18 @@ def _backward(plan: Plan, call: Call, map_: Affine) -> Absorb | Pass | Skip:
     return answer
 
 
-def _forward(plan: Plan, call: Call, index: int, map_: Affine) -> Absorb | Pass | Skip:
-    found = _rule_and_site(plan, call, index)
+def _forward(plan: Plan, call: Call, places: list[int], map_: Affine) -> Absorb | Pass | Skip:
+    found = _rule_and_site(plan, call, places)
     if isinstance(found, Skip):
         return found
+    index = places[0]
     if call.inputs[index].dtype != call.outputs[0].dtype:
         return Skip(f"{call.path!r} also casts from {call.inputs[index].dtype} to {call.outputs[0].dtype}")
     rule, site = found
     return rule.forward(site, map_)
 
 
-def _rule_and_site(plan: Plan, call: Call, index: int = 0) -> tuple[Rule, Site] | Skip:
+def _rule_and_site(plan: Plan, call: Call, places: Sequence[int] = (0,)) -> tuple[Rule, Site] | Skip:
     """The rule for a call, and the call as a rule may see it; the reason if no rule applies to it."""
     rule = rule_of(call.layer)
     if rule is None:
@@ -100,14 +103,16 @@ def _rule_and_site(plan: Plan, call: Call, index: int = 0) -> tuple[Rule, Site] 
         return Skip(f"{call.path!r} ({kind}) is not linear, or not known to be")
     if call.training and takes_training(call.layer):
         return Skip(f"{call.path!r} runs in training mode (training=True)")
-    if any(isinstance(x, Value) for x in tree.flatten(call.kwargs)):
+    if not rule.keywords and any(isinstance(x, Value) for x in tree.flatten(call.kwargs)):
         return Skip(f"{call.path!r} is called with keyword tensors")
     site = Site(
         layer=call.layer,
         name=call.path,
         inputs=tuple(v.shape for v in call.inputs),
         outputs=tuple(v.shape for v in call.outputs),
-        index=index,
+        index=places[0],
+        value=call.inputs[places[0]],
+        places=len(places),
         args=call.args,
         kwargs=call.kwargs,
         config=plan.config,

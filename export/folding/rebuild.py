@@ -28,6 +28,7 @@ from ..model.keras_graph import (
     outputs_of,
     uncalled_copy,
     unwrapped,
+    variable_of,
 )
 from .copy_layer import constructs, copy_state, from_config
 from .plan import Plan
@@ -233,15 +234,15 @@ class _Rebuild:
     def _assign_planned(self, old: Any, new: Any) -> None:
         names = tuple(dict.fromkeys(n for edit in self.plan.edits[old] for n in edit.weights))
         planned = self.plan.read(old, names)
-        changed = {id(getattr(old, name)) for name in names}
+        changed = {id(variable_of(old, name)) for name in names}
         rest = [v for v in old.variables if id(v) not in changed]
-        filled = {id(getattr(new, name)) for name in names}
+        filled = {id(variable_of(new, name)) for name in names}
         for source, target in zip(rest, [v for v in new.variables if id(v) not in filled], strict=True):
             target.assign(source.value)
         for name in names:
-            variable, array = getattr(new, name), planned[name]
+            variable, array = variable_of(new, name), planned[name]
             if variable is not None:
                 variable.assign(np.zeros(variable.shape) if array is None else array)
-            before = getattr(old, name)
+            before = variable_of(old, name)
             if variable is not None and before is not None and variable.trainable != before.trainable:
                 variable.trainable = before.trainable

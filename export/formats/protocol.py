@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 
 from ..model.spec import Spec
-from ..options import ExportOptions, NormForm
+from ..options import ExportOptions, NormForm, Tails
 from ..progress import Progress
 from ..report.delegate_report import XnnpackReport
 from ..report.micro_report import MicroReport
@@ -95,6 +95,10 @@ class Format(ArtifactReader, Protocol[Options]):
 
     def norm_form(self, options: Options) -> NormForm:
         """The form that norms take, by what the runtime computes in."""
+        ...
+
+    def tails(self, options: Options) -> Tails:
+        """The norms whose gamma and beta the layers behind them take better than their own operations."""
         ...
 
     def frozen_below(self) -> int:

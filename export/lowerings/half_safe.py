@@ -26,6 +26,7 @@ from keras import ops
 from ..model.float16 import FLOAT16_SMALLEST_NORMAL
 from .layer_norm import lower_by
 from .parameters import broadcast, float64
+from .rms_norm import scale_of, scaled
 
 _LEAST_MAGNITUDE = 2.0**-10
 _LEAST_DEVIATION = 2.0**-12
@@ -65,12 +66,12 @@ def lower_layer(layer: Any, _channels_first: bool = False) -> Callable[[Any], An
 
 def lower_rms(layer: Any, _channels_first: bool = False) -> Callable[[Any], Any]:
     axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
-    scale = float64(layer.scale).astype("float32")
+    scale = scale_of(layer)
 
     def call(inputs: Any) -> Any:
         x = ops.cast(inputs, "float32")
         y = _scaled(x, lambda value, reduce: _over(value, reduce, axes), layer.epsilon, centre=False)
-        return ops.cast(y * scale.reshape((1,) * (x.ndim - scale.ndim) + scale.shape), layer.compute_dtype)
+        return ops.cast(scaled(y, scale), layer.compute_dtype)
 
     return call
 

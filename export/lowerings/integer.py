@@ -22,6 +22,7 @@ import numpy as np
 from keras import ops
 
 from .parameters import float64
+from .rms_norm import scale_of
 
 # A C x C matrix of a mean over groups takes more above this, in bytes and cycles, than a step over the groups between.
 _WIDE = 32
@@ -53,7 +54,9 @@ def lower_layer(layer: Any, _channels_first: bool = False) -> Callable[[Any], An
 
 
 def lower_rms(layer: Any, _channels_first: bool = False) -> Callable[[Any], Any] | None:
-    return _over_channels(layer, float64(layer.scale).reshape(-1), None, centre=False) if _over_one(layer) else None
+    scale = scale_of(layer)
+    gamma = None if scale is None else scale.reshape(-1)
+    return _over_channels(layer, gamma, None, centre=False) if _over_one(layer) else None
 
 
 def lower_affine(layer: Any, _channels_first: bool = False) -> Callable[[Any], Any]:

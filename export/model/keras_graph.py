@@ -102,6 +102,19 @@ def declared_output_shape(layer: keras.layers.Lambda) -> Any:
     return layer._output_shape
 
 
+def attention_projections(layer: Any) -> dict[str, Any]:
+    """The dense layers that an attention layer holds, by the names that it gives them where they are public."""
+    names = ("query_dense", "gate_dense", "key_dense", "value_dense", "output_dense")
+    found = {name: vars(layer).get(f"_{name}") for name in names}
+    return {name: dense for name, dense in found.items() if dense is not None}
+
+
+def variable_of(layer: Any, name: str) -> Any:
+    """A weight of a layer by the name of its attribute, "projection.attribute" of an attention layer; or None."""
+    projection, _, attribute = name.rpartition(".")
+    return getattr(attention_projections(layer)[projection] if projection else layer, attribute)
+
+
 # A functional graph and its tensors
 
 

@@ -19,6 +19,7 @@ from ..model.keras_graph import layers_of
 from ..model.repeated_calls import RepeatedCalls
 from ..model.signature import Signature
 from ..model.user_inputs import Arrays, NamedArrays
+from ..options import Tails
 from ..quantization.calibration import calibration_warnings, read_calibration
 from ..report.fold_report import FoldReport
 from ..verification.cases import given_cases
@@ -60,7 +61,7 @@ def prepare(model: keras.Model | str | os.PathLike[str], request: Request) -> Pr
     rows = data.rows if data else None
     given = given_cases(request.inputs, facts.declared, rows)
     request.say("folding")
-    folded, report, warnings = _fold(facts, given) if request.options.fold else (facts, None, ())
+    folded, report, warnings = _fold(facts, given, request) if request.options.fold else (facts, None, ())
     warnings += _precision_warning(facts) + calibration_warnings(batches, sig)
     facts = replace(facts, calls=RepeatedCalls(facts.model, facts.declared))
     return Prepared(facts, folded, report, labels, batches, rows, given, warnings)
@@ -75,7 +76,9 @@ def _check_numbers(sig: Signature) -> None:
             )
 
 
-def _fold(facts: ModelFacts, given: list[NamedArrays]) -> tuple[ModelFacts, FoldReport | None, tuple[str, ...]]:
+def _fold(
+    facts: ModelFacts, given: list[NamedArrays], request: Request
+) -> tuple[ModelFacts, FoldReport | None, tuple[str, ...]]:
     """The facts of the folded model, and why nothing was folded where a batch norm stays for that reason."""
     missed = any(is_batch_norm(layer) for layer in layers_of(facts.model))
     if is_signature(facts.model):
@@ -84,24 +87,26 @@ def _fold(facts: ModelFacts, given: list[NamedArrays]) -> tuple[ModelFacts, Fold
         why = f"nothing was folded: weights are stored in {facts.half_weights}, to which merged ones would be rounded"
         return facts, None, (why,) if missed else ()
     try:
-        folded, report = _folded(facts, given)
+        folded, report = _folded(facts, given, request.format.tails(request.options))
     except FoldError as error:
         return facts, None, (f"nothing was folded: {error}",) if missed else ()
-    if not report.folded:
+    if not (report.folded or report.tails):
         return facts, report, ()  # a copy would only take memory
     # Its outputs may be called otherwise: the artifact has the names of the model as given.
     return replace(ModelFacts.of(folded), signature=facts.signature), report, ()
 
 
-def _folded(facts: ModelFacts, given: list[NamedArrays]) -> FoldResult:
+def _folded(facts: ModelFacts, given: list[NamedArrays], tails: Tails) -> FoldResult:
     """The fold, compared on random inputs, or on the user's where the model takes no random ones."""
     try:
-        return fold_or_same(facts.model)
+        return fold_or_same(facts.model, tails=tails)
     except NoInputFits:
         if not given:
             raise
         piece, _ = next(in_pieces(given[0][1], facts.declared.batch, rows=2))
-        return fold_or_same(facts.model, inputs=keras.tree.pack_sequence_as(facts.declared.structure, piece))
+        return fold_or_same(
+            facts.model, tails=tails, inputs=keras.tree.pack_sequence_as(facts.declared.structure, piece)
+        )
 
 
 def _precision_warning(facts: ModelFacts) -> tuple[str, ...]:

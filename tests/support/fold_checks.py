@@ -37,6 +37,8 @@ def randomize(model, seed=0, dead=True):
                     if name == "gamma" and dead and values.size > 2:
                         values.flat[1] = 0.0
                     weight.assign(values)
+        elif isinstance(layer, keras.layers.RMSNormalization):
+            layer.scale.assign(rng.normal(0.5, 1.0, layer.scale.shape))
         elif getattr(layer, "bias", None) is not None and hasattr(layer.bias, "assign"):
             layer.bias.assign(rng.normal(0.0, 1.0, layer.bias.shape))
     return model

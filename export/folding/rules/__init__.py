@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .attention import Attention
 from .base import Absorb, Pass, Rule, Site, Skip
 from .constant_kernel import ConstantKernel
 from .convolution import Convolution, DepthwiseConvolution, SeparableConvolution, TransposedConvolution
@@ -32,6 +33,7 @@ _PLAIN: tuple[Rule, ...] = (
     TransposedConvolution(),
     Dense(),
     EinsumDense(),
+    Attention(),
     Embedding(),
     ConstantKernel(),
     AffineTail(),

@@ -54,8 +54,10 @@ class Site:
     name: str
     inputs: tuple[Shape, ...]
     outputs: tuple[Shape, ...]
-    # Which of the inputs a map arrives at, where it comes forward.
+    # Which of the inputs a map arrives at, where it comes forward, the tensor itself, and at how many places it stands.
     index: int = 0
+    value: Any = None
+    places: int = 1
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     # The config entries of a layer that earlier folds have changed.
@@ -70,6 +72,8 @@ class Rule:
 
     name = ""
     layers: tuple[type, ...] = ()
+    # Whether it answers also where a tensor is given in several places, or tensors are given by keyword.
+    several = keywords = False
 
     def backward(self, site: Site, _affine: Affine) -> Absorb | Pass | Skip:
         return site.skip(f"({type(site.layer).__name__}) cannot take in a scale and a shift of its output")

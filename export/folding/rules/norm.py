@@ -8,6 +8,7 @@ forward    only a batch norm, whose statistics are constants: with s = gamma / s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -15,25 +16,45 @@ import numpy as np
 
 import keras_norms
 
+from ...options import Tails
 from ..affine import Affine, Array
 from .base import Absorb, Rule, Site, Skip, Weights, another_axis, not_plain
 
 L = keras.layers
 BATCH_NORMS = (L.BatchNormalization, keras_norms.BatchNormalization, keras_norms.BatchRenormalization)
 # Norms whose statistics are of their input: only their gamma and beta can move.
-TAILS = (
-    L.GroupNormalization,
-    L.LayerNormalization,
-    keras_norms.GroupNormalization,
-    keras_norms.InstanceNormalization,
-    keras_norms.LayerNormalization,
-)
+_GROUPS = (L.GroupNormalization, keras_norms.GroupNormalization, keras_norms.InstanceNormalization)
+_LAYERS = (L.LayerNormalization, L.RMSNormalization, keras_norms.LayerNormalization)
+TAILS: dict[Tails, tuple[type, ...]] = {"all": (*_GROUPS, *_LAYERS), "groups": _GROUPS, "none": ()}
 
 
 def channel_axes(layer: Any, rank: int) -> tuple[int, ...]:
     """The axes along which gamma and beta lie."""
     axis = layer.axis if isinstance(layer.axis, (list, tuple)) else (layer.axis,)
     return tuple(a % rank for a in axis)
+
+
+def tail_of(layer: Any, rank: int, read: Callable[[Any, tuple[str, ...]], Weights]) -> tuple[Array, Array] | None:
+    """Gamma and beta of a norm whose input has this rank, as `read` gives its weights; None if it has neither.
+
+    RMS normalization cannot be without its gamma, called scale: it counts as having none where that is 1.
+    """
+    if type(layer) is L.RMSNormalization:
+        scale = read(layer, ("scale",))["scale"]
+        assert scale is not None
+        if np.all(scale == 1.0) or channel_axes(layer, rank) != (rank - 1,):
+            return None
+        return scale, np.zeros_like(scale)
+    gamma, beta = read(layer, ("gamma", "beta")).values()
+    some = gamma if gamma is not None else beta
+    return None if some is None else (_ones_for(gamma, some), _zeros_for(beta, some))
+
+
+def without_tail(layer: Any) -> Absorb:
+    """The norm without gamma and beta."""
+    if type(layer) is L.RMSNormalization:
+        return Absorb(layer, ("scale",), lambda w: {"scale": np.ones_like(w["scale"])})
+    return Absorb(layer, ("gamma", "beta"), lambda _w: {"gamma": None, "beta": None}, {"center": False, "scale": False})
 
 
 def _tail_config(layer: Any) -> dict[str, bool]:
@@ -50,7 +71,7 @@ def _zeros_for(absent: Array | None, like: Array) -> Array:
 
 class AffineTail(Rule):
     name = "norm"
-    layers = (*BATCH_NORMS, *TAILS)
+    layers = (*BATCH_NORMS, *_GROUPS, L.LayerNormalization, keras_norms.LayerNormalization)
 
     def backward(self, site: Site, affine: Affine) -> Absorb | Skip:
         why = self._wrong_axis(site, affine)

@@ -14,7 +14,7 @@ import onnx
 
 from ...errors import ExportError
 from ...model.layer_names import names_apart
-from ...options import Layout, NormForm, Norms, OnnxOptions, OnnxQuantization
+from ...options import Layout, NormForm, Norms, OnnxOptions, OnnxQuantization, Tails
 from ...progress import Progress
 from ...report.delegate_report import XnnpackReport
 from ...report.micro_report import MicroReport
@@ -59,6 +59,10 @@ class OnnxFormat:
 
     def norm_form(self, options: OnnxOptions) -> NormForm:
         return "fast"
+
+    def tails(self, options: OnnxOptions) -> Tails:
+        """The operators of layer and RMS norm have gamma and beta within, at no cost."""
+        return "groups" if options.quantize in (None, "float16") and options.norms == "fast" else "none"
 
     def frozen_below(self) -> int:
         return DATA_ABOVE // 3  # each step of the converter copies the graph

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from ...errors import ExportError
-from ...options import IoDtype, NormForm, Target, TFLiteOptions, TFLiteQuantization
+from ...options import IoDtype, NormForm, Tails, Target, TFLiteOptions, TFLiteQuantization
 from ...progress import Progress
 from ...report.delegate_report import XnnpackReport
 from ...report.micro_report import MicroReport
@@ -59,6 +59,10 @@ class TFLiteFormat:
 
     def norm_form(self, options: TFLiteOptions) -> NormForm:
         return "half" if options.target == "gpu" else "integer" if options.integers else "fast"
+
+    def tails(self, options: TFLiteOptions) -> Tails:
+        """Weights of 8 bits have one scale for all inputs of a channel, which a gamma that spreads would use up."""
+        return "all" if options.quantize in (None, "float16") else "none"
 
     def frozen_below(self) -> int:
         return 0

@@ -1,9 +1,11 @@
 """Norms that meet norms: batch norms in a row, and the affine tails of others."""
 
 import keras
+import numpy as np
 import pytest
 from fold_checks import assert_folds, randomize
 from fold_models import bn, sequence
+from keras_norms.export.folding.fold import fold, fold_or_same
 
 import keras_norms
 
@@ -52,6 +54,26 @@ def test_gamma_and_beta_move_into_the_layer_behind(norm, options):
     (tail,) = report.tails
     assert (tail.norm, tail.into) == ("norm", ("conv",))
     assert result.get_layer("norm").weights == []
+
+
+@pytest.mark.parametrize("options", [{}, {"axis": 2}], ids=["channels", "another_axis"])
+def test_gamma_of_an_rms_norm_becomes_one(options):
+    model = sequence((9, 4, 4), L.RMSNormalization(name="norm", **options), L.Conv2D(3, 3, padding="same", name="conv"))
+    result, report = assert_folds(model, [], tolerance=3e-5)
+    assert [(tail.norm, tail.into) for tail in report.tails] == ([] if options else [("norm", ("conv",))])
+    (scale,) = result.get_layer("norm").get_weights()
+    assert np.all(scale == 1) != bool(options)
+    assert fold(result).report.tails == []
+
+
+def test_only_the_tails_that_are_asked_for_fold():
+    model = sequence(
+        IMAGE, keras_norms.GroupNormalization(2, name="group"), L.Dense(4), L.LayerNormalization(), L.Dense(2)
+    )
+    model = randomize(model)
+    found = {tails: len(fold_or_same(model, tails=tails).report.tails) for tails in ("all", "groups", "none")}
+    assert found == {"all": 2, "groups": 1, "none": 0}
+    assert fold_or_same(model, tails="none").model is model
 
 
 def test_a_tail_stays_before_an_activation():
