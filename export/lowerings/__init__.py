@@ -24,6 +24,7 @@ from ..model.patching import patched_calls
 from ..options import NormForm
 from . import (
     affine_norm,
+    attention,
     center_crop,
     dense_of_one,
     group_norm,
@@ -47,6 +48,8 @@ _OTHER_LAYERS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
     (keras.layers.PReLU, prelu.lower),
     (keras.layers.TimeDistributed, over_time.lower),
     (keras.layers.Dense, dense_of_one.lower),
+    (keras.layers.MultiHeadAttention, attention.lower),
+    (keras.layers.GroupQueryAttention, attention.lower),
 )
 
 LOWERINGS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (

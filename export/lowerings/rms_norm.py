@@ -2,8 +2,8 @@
 
 y = x / sqrt(mean of x^2 over the normalized axes + epsilon) * scale
 
-As in Keras, `scale` broadcasts along the trailing axes, whichever are normalized. Where it is 1, as it is once the layers
-behind have taken it in, nothing is multiplied.
+As in Keras, `scale` broadcasts along the trailing axes, whichever are normalized. Where it is 1, as it is once the
+layers behind have taken it in, nothing is multiplied.
 """
 
 from __future__ import annotations

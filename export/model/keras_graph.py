@@ -102,17 +102,24 @@ def declared_output_shape(layer: keras.layers.Lambda) -> Any:
     return layer._output_shape
 
 
-def attention_projections(layer: Any) -> dict[str, Any]:
-    """The dense layers that an attention layer holds, by the names that it gives them where they are public."""
-    names = ("query_dense", "gate_dense", "key_dense", "value_dense", "output_dense")
-    found = {name: vars(layer).get(f"_{name}") for name in names}
-    return {name: dense for name, dense in found.items() if dense is not None}
+def projections_of(attention: Any) -> dict[str, Any]:
+    """The dense layers within an attention layer by their names: query, key, value, attention_output and maybe gate."""
+    return {part.name: part for part in children(attention) if isinstance(part, keras.layers.EinsumDense)}
+
+
+def scale_of_scores(attention: Any) -> float | None:
+    """By what an attention layer multiplies its scores; None if its class computes them in a way of its own."""
+    heads = isinstance(attention, keras.layers.MultiHeadAttention)
+    kind = keras.layers.MultiHeadAttention if heads else keras.layers.GroupQueryAttention
+    if type(attention)._compute_attention is not kind._compute_attention:
+        return None
+    return float(attention._inverse_sqrt_key_dim if heads else attention._inverse_sqrt_head_dim)
 
 
 def variable_of(layer: Any, name: str) -> Any:
-    """A weight of a layer by the name of its attribute, "projection.attribute" of an attention layer; or None."""
+    """A weight of a layer by the name of its attribute, or None; of an attention layer as in "query.kernel"."""
     projection, _, attribute = name.rpartition(".")
-    return getattr(attention_projections(layer)[projection] if projection else layer, attribute)
+    return getattr(projections_of(layer)[projection] if projection else layer, attribute)
 
 
 # A functional graph and its tensors
@@ -271,6 +278,19 @@ def calls_forgotten(layers: Iterable[Any]) -> Iterator[None]:
 def set_build(layer: Any, build: Callable[[Any], None]) -> None:
     """Let `build(call_spec)` run where a call would make the layer's weights; past Keras' attribute tracking."""
     object.__setattr__(layer, "_maybe_build", build)
+
+
+@contextmanager
+def scores_scaled_by(attention: Any, scale: float) -> Iterator[None]:
+    """Within the block an attention layer multiplies its scores by `scale`."""
+    heads = isinstance(attention, keras.layers.MultiHeadAttention)
+    name = "_inverse_sqrt_key_dim" if heads else "_inverse_sqrt_head_dim"
+    before = getattr(attention, name)
+    setattr(attention, name, scale)
+    try:
+        yield
+    finally:
+        setattr(attention, name, before)
 
 
 @contextmanager

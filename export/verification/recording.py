@@ -20,6 +20,7 @@ from ..model.patching import patched_calls
 from ..model.user_inputs import Arrays
 
 _CONSTANT_AFFINE = (keras.layers.Normalization, keras.layers.Rescaling)
+_ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
 _NORMS = tuple(kind for kind, _ in LOWERINGS if kind.__name__.endswith("Normalization"))
 
 
@@ -105,7 +106,7 @@ def recording(model: keras.Model, operations: bool = False) -> Iterator[list[Cal
             made = Call(inner.get(id(layer), layer).name, isinstance(layer, _NORMS), floats, takes, whole=whole)
             made.affine = layer if is_batch_norm(layer) or isinstance(layer, _CONSTANT_AFFINE) else None
             made.kind, made.path, made.given, made.fed = type(layer).__name__, path, given, fed
-            made.linear, made.passes = made.affine is not None or _has_kernel(layer), _passes(layer)
+            made.linear, made.passes = made.affine is not None or _multiplies(layer), _passes(layer)
             if takes_statistics(layer) and floats and len(args) == 1 and kwargs.get("mask") is None:
                 made.norm, made.taken = layer, keras.ops.convert_to_numpy(args[0])
             calls.append(made)
@@ -126,8 +127,9 @@ def _floats(tensors: list[Any], least: int) -> Arrays:
     return [y for y in arrays if y.dtype.kind == "f" and y.size >= least]
 
 
-def _has_kernel(layer: keras.Layer) -> bool:
-    return any(hasattr(layer, name) for name in ("kernel", "depthwise_kernel"))
+def _multiplies(layer: keras.Layer) -> bool:
+    """Whether a layer begins with a product by its weights: attention with its projections."""
+    return isinstance(layer, _ATTENTION) or any(hasattr(layer, name) for name in ("kernel", "depthwise_kernel"))
 
 
 def _passes(layer: keras.Layer) -> bool:

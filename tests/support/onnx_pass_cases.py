@@ -108,7 +108,8 @@ CASES = {
         "(float[2] x) => (float[2] y) { y = Identity(x) }",
     ),
     "fold_weights": Case(
-        "(float[2, 3] x, float[2, 3] w) => (float[2, 2] y) { v = Transpose <perm = [1, 0]> (w)  y = MatMul(x, v) }",
+        "(float[2, 3] x, float[2, 3] w) => (float[2, 2] y) <float s = {0.5}> "
+        "{ u = Mul(w, s)  v = Transpose <perm = [1, 0]> (u)  y = MatMul(x, v) }",
         "MatMul",
         "(float[2, 3] x, float[2, 3] w) => (float[2, 3] y) <int64[2] s = {0, 3}> { v = Reshape(w, s)  y = Add(x, v) }",
     ),

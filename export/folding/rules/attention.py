@@ -19,12 +19,12 @@ from typing import Any
 import keras
 import numpy as np
 
-from ...model.keras_graph import attention_projections
+from ...model.keras_graph import projections_of
 from ..affine import Affine, Array, add_bias, scale_axis, scale_output_bias
 from .base import Absorb, Rule, Site, Skip, Weights, linear_output, not_plain
 
 L = keras.layers
-_ROLES = {"query": ("query_dense", "gate_dense"), "key": ("key_dense",), "value": ("value_dense",)}
+_ROLES = {"query": ("query", "gate"), "key": ("key",), "value": ("value",)}
 
 
 class Attention(Rule):
@@ -39,7 +39,7 @@ class Attention(Rule):
             return site.skip("uses the norm's output also as a mask")
         if given.get("key") is None and "value" in roles:
             roles.append("key")
-        there = attention_projections(site.layer)
+        there = projections_of(site.layer)
         projections = [name for role in roles for name in _ROLES[role] if name in there]
         why = self._not_plain(site)
         if why is None and affine.axis != len(site.inputs[site.index]) - 1:
@@ -64,28 +64,28 @@ class Attention(Rule):
         why = self._not_plain(site) or linear_output(site, affine, len(site.outputs[0]) - 1)
         if why is not None:
             return why
-        if len(attention_projections(site.layer)["output_dense"].kernel.shape) != 3:
+        if len(projections_of(site.layer)["attention_output"].kernel.shape) != 3:
             return site.skip("has features on several axes")
 
         def update(w: Weights) -> Weights:
-            name = "output_dense"
+            name = "attention_output"
             return {
                 **w,
                 f"{name}.kernel": scale_axis(_array(w, name), affine.scale, -1),
                 f"{name}.bias": scale_output_bias(w[f"{name}.bias"], affine),
             }
 
-        return self._absorb(site, affine, ["output_dense"], update)
+        return self._absorb(site, affine, ["attention_output"], update)
 
     def _not_plain(self, site: Site) -> Skip | None:
-        parts = [(layer, f"{site.name}/{layer.name}") for layer in attention_projections(site.layer).values()]
+        parts = [(layer, f"{site.name}/{layer.name}") for layer in projections_of(site.layer).values()]
         found = (not_plain(replace(site, layer=layer, name=name)) for layer, name in parts)
         return next((why for why in found if why is not None), None)
 
     def _absorb(self, site: Site, affine: Affine, projections: list[str], update: Any) -> Absorb:
         has_bias = site.config(site.layer).get("use_bias", site.layer.use_bias)
         gains_bias = affine.has_shift and not has_bias
-        biased = attention_projections(site.layer) if gains_bias else projections
+        biased = projections_of(site.layer) if gains_bias else projections
         names = (*(f"{name}.kernel" for name in projections), *(f"{name}.bias" for name in biased))
         return Absorb(site.layer, names, update, {"use_bias": True} if gains_bias else {})
 

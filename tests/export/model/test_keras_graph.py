@@ -151,6 +151,34 @@ def outbound_nodes():
     return taken == [twice] and not unused._outbound_nodes
 
 
+def attention(kind):
+    x = keras.Input((4, 6))
+    layer = L.MultiHeadAttention(2, 4) if kind == "heads" else L.GroupQueryAttention(4, 4, 2)
+    layer(x, x)
+    return layer
+
+
+def compute_attention():
+    return all(callable(type(attention(kind))._compute_attention) for kind in ("heads", "groups"))
+
+
+def inverse_sqrt_key_dim():
+    return _is_what_scores_are_multiplied_by(attention("heads"), "_inverse_sqrt_key_dim")
+
+
+def inverse_sqrt_head_dim():
+    return _is_what_scores_are_multiplied_by(attention("groups"), "_inverse_sqrt_head_dim")
+
+
+def _is_what_scores_are_multiplied_by(layer, name):
+    x = np.random.default_rng(0).normal(size=(2, 4, 6)).astype("float32")
+    before, query = keras.ops.convert_to_numpy(layer(x, x)), keras_graph.projections_of(layer)["query"]
+    query.kernel.assign(query.kernel * getattr(layer, name))
+    with keras_graph.scores_scaled_by(layer, 1.0):
+        after = keras.ops.convert_to_numpy(layer(x, x))
+    return getattr(layer, name) == keras_graph.scale_of_scores(layer) == 0.5 and np.allclose(before, after, atol=1e-6)
+
+
 def keras_mask():
     x = keras.ops.ones((1, 2))
     masked = L.Embedding(3, 2, mask_zero=True)(keras.Input((4,), dtype="int32"))
@@ -198,6 +226,9 @@ PRIVATE = {
     "_inbound_nodes": inbound_nodes,
     "_outbound_nodes": outbound_nodes,
     "_keras_mask": keras_mask,
+    "_compute_attention": compute_attention,
+    "_inverse_sqrt_key_dim": inverse_sqrt_key_dim,
+    "_inverse_sqrt_head_dim": inverse_sqrt_head_dim,
     "_maybe_build": maybe_build,
     "object_name_uids": object_name_uids,
 }
@@ -239,6 +270,11 @@ def test_keras_has_the_private_attribute_with_the_meaning_we_need(name):
 def test_every_private_attribute_that_we_read_has_a_row():
     read = private_names((EXPORT / "model/keras_graph.py").read_text())
     assert read == {name for name in PRIVATE if is_private(name)}
+
+
+@pytest.mark.parametrize("kind", ["heads", "groups"])
+def test_the_projections_of_attention_have_the_names_we_need(kind):
+    assert list(keras_graph.projections_of(attention(kind))) == ["query", "key", "value", "attention_output"]
 
 
 def test_the_private_names_of_keras_are_known(names_in_keras):
