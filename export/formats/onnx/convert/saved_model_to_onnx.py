@@ -24,6 +24,7 @@ from ..passes.run_passes import optimize
 from ..passes.tidy_names import tidy
 from ..quantize.ort_quantizer import quantize
 from ..runtime_abilities import DEFAULT_OPSET
+from .operator_sets import import_what_is_used
 from .tensorflow_to_onnx import NEWEST_OPSET, from_tensorflow
 
 _ALWAYS_INSIDE = 1024  # bytes: smaller tensors stay in the .onnx file
@@ -68,6 +69,7 @@ class _Job:
         proto = ir.to_proto(model)
         if mode is not None:
             proto = quantize(proto, mode, self.conversion.calibration, self.say)
+        import_what_is_used(proto)
         onnx.checker.check_model(proto, full_check=True)
         path.write_bytes(proto.SerializeToString(deterministic=True))
 
@@ -120,6 +122,7 @@ def _write_with_data(model: ir.Model, path: Path) -> None:
         while block := file.read(_BLOCK):
             digest.update(block)
     proto = onnx.load(path, load_external_data=False)
+    import_what_is_used(proto)
     onnx.helper.set_model_props(proto, {**model.metadata_props, DATA_HASH: digest.hexdigest()})
     path.write_bytes(proto.SerializeToString(deterministic=True))
     onnx.checker.check_model(path, full_check=True)
