@@ -35,7 +35,8 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
 
     In inference a batch norm is A(z) = s z + t with s = gamma / sqrt(moving_variance + epsilon), t = beta -
     moving_mean s, per channel. A linear layer W before it becomes (s W) x + (s b + t); one behind it takes s in its
-    kernel's input channels and W t in its bias. Wrappers with a constant kernel in inference
+    kernel's input channels and W t in its bias. Layer, RMS, group and instance norms stay, and so may give gamma and beta
+    alone to the layers behind them (an RMS norm its scale, which becomes 1), if every one can take them in. Wrappers with a constant kernel in inference
     (`keras_norms.WeightStandardization`, `keras.layers.SpectralNormalization`) become the plain layer with that kernel.
 
     The given model is not changed. The folded one has new layers, of stock classes where a class changes at all;
@@ -57,7 +58,8 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
             1 to 512 of an image), or is subclassed and does not record the shapes that it takes.
 
     Returns:
-        FoldResult(model, report): `report.folded` says what went where, `report.kept` what stayed and why.
+        FoldResult(model, report): `report.folded` says what went where, `report.kept` what stayed and why,
+            `report.tails` which norms gave their gamma and beta away.
 
     Raises:
         FoldError: If the model is no graph of layers and cannot be traced to one, a layer cannot be rebuilt from its

@@ -88,3 +88,15 @@ def test_a_norm_before_a_fresh_batch_norm_is_exported(export, suffix, norm, betw
     assert export(model, path).verification.inside.norms == 1
     norm.epsilon += 2e-3
     assert not verify(model, path).ok
+
+
+@pytest.mark.runtime
+def test_norms_that_attention_took_gamma_and_beta_of_are_looked_at(tmp_path):
+    given = keras.Input((6, 5))
+    x = L.Dense(8)(given)
+    y = L.LayerNormalization()(x)
+    z = L.LayerNormalization()(L.Add()([x, L.MultiHeadAttention(2, 4)(y, y)]))
+    model = randomize(keras.Model(given, L.Dense(3)(z)))
+    report = to_tflite(model, tmp_path / "m.tflite")
+    assert report.ops["MUL"] == 4  # the square and the quotient of each norm
+    assert report.verification.inside.norms == 2
