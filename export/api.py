@@ -55,8 +55,8 @@ def to_tflite(
             Every row is compared. Free sizes of the inputs that are drawn are as in these, so it also serves models
             for which no size is found.
         batch_size: fixes the batch dimension; None leaves it free.
-        fold: merge batch norms into their neighbours first, and without `quantize` or with "float16" also gamma and
-            beta of other norms into the layers behind them.
+        fold: merge batch norms into their neighbours first, and gamma and beta of other norms into the layers behind
+            them where that helps: in floats and in "int8", but not for chips.
         tolerance: the largest error allowed, as a share of each output's max |y|: the law on random and given inputs.
             If None, 1e-4 in float32, or 8 times what rounding does to the model itself, and in a quantized file the
             signal to noise ratio of the mode in `quantization.MODES`.

@@ -118,6 +118,17 @@ def test_norms_in_an_int8_onnx_file_read_what_a_layer_computed(exported):
 
 
 @pytest.mark.runtime
+def test_a_softmax_in_an_int8_onnx_file_reads_what_a_layer_computed(tmp_path):
+    x = keras.Input((6, 8))
+    model = randomize(keras.Model(x, keras.layers.MultiHeadAttention(2, 4)(x, x)))
+    rows = np.random.default_rng(0).normal(size=(32, 6, 8)).astype("float32")
+    to_onnx(model, tmp_path / "m.onnx", quantize="int8", calibration=rows)
+    nodes = onnx.load(tmp_path / "m.onnx").graph.node
+    (softmax,) = [node for node in nodes if node.op_type == "Softmax"]
+    assert [node.op_type for node in nodes if softmax.input[0] in node.output] == ["MatMul"]
+
+
+@pytest.mark.runtime
 def test_an_artifact_below_the_floor_is_not_written(images, tmp_path):
     """Calibrated on inputs a hundred times too small, everything real is clipped."""
     model, path = image_net(NORMS["batch"]), tmp_path / "m.tflite"
