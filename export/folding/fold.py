@@ -35,9 +35,11 @@ def fold(model: keras.Model, *, standalone: Literal["depthwise"] | None = None, 
 
     In inference a batch norm is A(z) = s z + t with s = gamma / sqrt(moving_variance + epsilon), t = beta -
     moving_mean s, per channel. A linear layer W before it becomes (s W) x + (s b + t); one behind it takes s in its
-    kernel's input channels and W t in its bias. Layer, RMS, group and instance norms stay, and so may give gamma and beta
-    alone to the layers behind them (an RMS norm its scale, which becomes 1), if every one can take them in. Wrappers with a constant kernel in inference
+    kernel's input channels and W t in its bias. Wrappers with a constant kernel in inference
     (`keras_norms.WeightStandardization`, `keras.layers.SpectralNormalization`) become the plain layer with that kernel.
+
+    Layer, RMS, group and instance norms stay, for their statistics are of their input, but give gamma and beta to the
+    layers behind them, if every one of these can take them in; the scale of an RMS norm becomes 1.
 
     The given model is not changed. The folded one has new layers, of stock classes where a class changes at all;
     inputs, outputs and surviving layers keep names and structure. Before it is returned, it is compared with the

@@ -61,7 +61,7 @@ class OnnxFormat:
         return "fast"
 
     def tails(self, options: OnnxOptions) -> Tails:
-        """The operators of layer and RMS norm have gamma and beta within, at no cost, but in "int8" at one of .3 to 2 dB.
+        """The operators of layer and RMS norm have gamma and beta within at no cost, but for .3 to 2 dB in "int8".
 
         `TFLiteFormat.tails` says why, and why not in "dynamic".
         """
