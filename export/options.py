@@ -15,8 +15,8 @@ OnnxQuantization = Literal["float16", "dynamic", "int8"]
 IoDtype = Literal["float32", "int8"]
 Target = Literal["gpu", "npu", "micro"]
 NormForm = Literal["fast", "half", "integer"]  # plain, or for runtimes of half precision or of integers
-# The norms whose gamma and beta go into the layers behind them: all that may, those over groups, or none.
-Tails = Literal["all", "groups", "none"]
+# The norms whose gamma and beta go into the layers behind them.
+Tails = Literal["all", "all but RMS", "groups", "none"]
 Norms = Literal["fast", "standard"]
 Layout = Literal["keras", "nchw"]
 

@@ -76,7 +76,8 @@ class ExportReport:
         if self.origin:
             lines.append(self.origin)
         if self.fold is not None:
-            lines.append(f"norms: {len(self.fold.folded)} folded, {len(self.fold.kept)} kept")
+            tails = f", gamma and beta of {len(self.fold.tails)} others folded" if self.fold.tails else ""
+            lines.append(f"norms: {len(self.fold.folded)} folded, {len(self.fold.kept)} kept{tails}")
         if self.xnnpack is not None:
             lines.append(str(self.xnnpack))
         lines += [Block(chip) for chip in self.chips]

@@ -24,8 +24,13 @@ L = keras.layers
 BATCH_NORMS = (L.BatchNormalization, keras_norms.BatchNormalization, keras_norms.BatchRenormalization)
 # Norms whose statistics are of their input: only their gamma and beta can move.
 _GROUPS = (L.GroupNormalization, keras_norms.GroupNormalization, keras_norms.InstanceNormalization)
-_LAYERS = (L.LayerNormalization, L.RMSNormalization, keras_norms.LayerNormalization)
-TAILS: dict[Tails, tuple[type, ...]] = {"all": (*_GROUPS, *_LAYERS), "groups": _GROUPS, "none": ()}
+_CENTRED = (*_GROUPS, L.LayerNormalization, keras_norms.LayerNormalization)
+TAILS: dict[Tails, tuple[type, ...]] = {
+    "all": (*_CENTRED, L.RMSNormalization),
+    "all but RMS": _CENTRED,
+    "groups": _GROUPS,
+    "none": (),
+}
 
 
 def channel_axes(layer: Any, rank: int) -> tuple[int, ...]:
@@ -71,7 +76,7 @@ def _zeros_for(absent: Array | None, like: Array) -> Array:
 
 class AffineTail(Rule):
     name = "norm"
-    layers = (*BATCH_NORMS, *_GROUPS, L.LayerNormalization, keras_norms.LayerNormalization)
+    layers = (*BATCH_NORMS, *_CENTRED)
 
     def backward(self, site: Site, affine: Affine) -> Absorb | Skip:
         why = self._wrong_axis(site, affine)

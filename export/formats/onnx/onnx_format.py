@@ -27,12 +27,13 @@ from .external_data import data_path
 from .graph_facts import GraphFacts
 from .io_layout import channels_first, in_file_layout
 from .nested_graphs import all_nodes, all_weights
-from .runtime_abilities import OLDEST_OPSET, layer_norm_is_exact, newest_opset
+from .runtime_abilities import DEFAULT_OPSET, OLDEST_OPSET, layer_norm_is_exact, newest_opset
 from .tensors import tensors
 
 if TYPE_CHECKING:  # it imports Keras, and the process that runs a file does without
     from ...model.facts import ModelFacts
 
+_LAYER_NORM_SINCE = 17
 DATA_ABOVE = 1_500_000_000  # bytes of weights that still fit into one protobuf, with room for the rest
 
 
@@ -63,11 +64,12 @@ class OnnxFormat:
     def tails(self, options: OnnxOptions) -> Tails:
         """The operators of layer and RMS norm have gamma and beta within at no cost, but for .3 to 2 dB in "int8".
 
-        `TFLiteFormat.tails` says why, and why not in "dynamic".
+        `TFLiteFormat.tails` says why, and why not in "dynamic". Where an opset lacks the operators, LayerNormalization of
+        17 and RMSNormalization of 23, ONNX Runtime makes one kernel of a norm only with its gamma.
         """
-        if options.quantize in ("int8", "dynamic"):
-            return "all" if options.quantize == "int8" else "none"
-        return "groups" if options.norms == "fast" else "none"
+        if options.quantize == "int8":
+            return "all but RMS" if (options.opset or DEFAULT_OPSET) >= _LAYER_NORM_SINCE else "groups"
+        return "groups" if options.quantize != "dynamic" and options.norms == "fast" else "none"
 
     def frozen_below(self) -> int:
         return DATA_ABOVE // 3  # each step of the converter copies the graph

@@ -1,11 +1,14 @@
 """Norms that meet norms: batch norms in a row, and the affine tails of others."""
 
+from typing import get_args
+
 import keras
 import numpy as np
 import pytest
 from fold_checks import assert_folds, randomize
 from fold_models import bn, sequence
 from keras_norms.export.folding.fold import fold, fold_or_same
+from keras_norms.export.options import Tails
 
 import keras_norms
 
@@ -67,12 +70,10 @@ def test_gamma_of_an_rms_norm_becomes_one(options):
 
 
 def test_only_the_tails_that_are_asked_for_fold():
-    model = sequence(
-        IMAGE, keras_norms.GroupNormalization(2, name="group"), L.Dense(4), L.LayerNormalization(), L.Dense(2)
-    )
-    model = randomize(model)
-    found = {tails: len(fold_or_same(model, tails=tails).report.tails) for tails in ("all", "groups", "none")}
-    assert found == {"all": 2, "groups": 1, "none": 0}
+    norms = (keras_norms.GroupNormalization(2), L.LayerNormalization(), L.RMSNormalization())
+    model = randomize(sequence(IMAGE, *(layer for norm in norms for layer in (norm, L.Dense(4)))))
+    found = {tails: len(fold_or_same(model, tails=tails).report.tails) for tails in get_args(Tails)}
+    assert found == {"all": 3, "all but RMS": 2, "groups": 1, "none": 0}
     assert fold_or_same(model, tails="none").model is model
 
 
