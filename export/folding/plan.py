@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from ..model.keras_graph import variable_of
+from ..model.projections import variable_of
 from .affine import Affine, float64
 from .call_graph import Key
 from .rules import Absorb

@@ -13,9 +13,9 @@ import numpy as np
 from keras import tree
 
 from ..errors import FoldError, reason_of
+from ..model.creation_order import creation_order
 from ..model.keras_graph import (
     children,
-    creation_order,
     declared_output_shape,
     functional,
     given,
@@ -28,8 +28,8 @@ from ..model.keras_graph import (
     outputs_of,
     uncalled_copy,
     unwrapped,
-    variable_of,
 )
+from ..model.projections import variable_of
 from .copy_layer import constructs, copy_state, from_config
 from .plan import Plan
 from .traced_layers import TracedLayers

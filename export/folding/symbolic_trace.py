@@ -15,6 +15,7 @@ import keras
 from keras import tree
 
 from ..errors import reason_of
+from ..model.creation_order import in_creation_order
 from ..model.keras_graph import (
     Traced,
     automatic_names_apart,
@@ -23,7 +24,6 @@ from ..model.keras_graph import (
     casts_inputs,
     given,
     history,
-    in_creation_order,
     layers_of,
     set_build,
 )

@@ -24,7 +24,6 @@ from ..model.patching import patched_calls
 from ..options import NormForm
 from . import (
     affine_norm,
-    attention,
     center_crop,
     dense_of_one,
     group_norm,
@@ -35,6 +34,7 @@ from . import (
     over_time,
     prelu,
     rms_norm,
+    scaled_attention,
     upsampling,
 )
 
@@ -48,8 +48,8 @@ _OTHER_LAYERS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (
     (keras.layers.PReLU, prelu.lower),
     (keras.layers.TimeDistributed, over_time.lower),
     (keras.layers.Dense, dense_of_one.lower),
-    (keras.layers.MultiHeadAttention, attention.lower),
-    (keras.layers.GroupQueryAttention, attention.lower),
+    (keras.layers.MultiHeadAttention, scaled_attention.lower),
+    (keras.layers.GroupQueryAttention, scaled_attention.lower),
 )
 
 LOWERINGS: tuple[tuple[type[keras.layers.Layer], Lowering], ...] = (

@@ -7,7 +7,6 @@ version of Keras without one fails there. Everything here reads, but for the fun
 from __future__ import annotations
 
 import copy
-import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -102,11 +101,6 @@ def declared_output_shape(layer: keras.layers.Lambda) -> Any:
     return layer._output_shape
 
 
-def projections_of(attention: Any) -> dict[str, Any]:
-    """The dense layers within an attention layer by their names: query, key, value, attention_output and maybe gate."""
-    return {part.name: part for part in children(attention) if isinstance(part, keras.layers.EinsumDense)}
-
-
 def scale_of_scores(attention: Any) -> float | None:
     """By what an attention layer multiplies its scores; None if its class computes them in a way of its own."""
     heads = isinstance(attention, keras.layers.MultiHeadAttention)
@@ -114,12 +108,6 @@ def scale_of_scores(attention: Any) -> float | None:
     if type(attention)._compute_attention is not kind._compute_attention:
         return None
     return float(attention._inverse_sqrt_key_dim if heads else attention._inverse_sqrt_head_dim)
-
-
-def variable_of(layer: Any, name: str) -> Any:
-    """A weight of a layer by the name of its attribute, or None; of an attention layer as in "query.kernel"."""
-    projection, _, attribute = name.rpartition(".")
-    return getattr(projections_of(layer)[projection] if projection else layer, attribute)
 
 
 # A functional graph and its tensors
@@ -190,39 +178,6 @@ def nodes(core: Any) -> Iterator[Any]:
         for node in core._nodes_by_depth[depth]:
             if node.operation is not None and not node.is_input:
                 yield node
-
-
-def creation_order(core: Any) -> list[Any]:
-    """The calls of a functional graph in an order that makes the calls of each layer in the order of their indices.
-
-    Made anew in this order, a graph has the same config, also where layers are shared.
-    """
-    return core.nodes if isinstance(core, Traced) else in_creation_order(list(nodes(core)))
-
-
-def in_creation_order(found: list[Any]) -> list[Any]:
-    """These calls, each after those that it takes tensors of, and those of each layer in the order of their indices."""
-    members = set(found)
-    earlier: dict[Any, Any] = {}
-    for operation in dict.fromkeys(node.operation for node in found):
-        calls = [node for node in calls_to(operation) if node in members]
-        earlier |= {later: node for node, later in itertools.pairwise(calls)}
-    order: dict[Any, None] = {}
-    started: set[Any] = set()
-    for root in found:
-        stack = [root]
-        while stack:
-            node = stack[-1]
-            started.add(node)
-            waits = [n for n in node.parent_nodes if n in members and n not in order]
-            before = earlier.get(node)
-            if before is not None and before not in started:
-                waits.append(before)
-            if waits:
-                stack += waits
-                continue
-            order.setdefault(stack.pop())
-    return list(order)
 
 
 def masked_by_itself(node: Any) -> bool:

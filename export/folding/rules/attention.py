@@ -19,7 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ...model.keras_graph import projections_of
+from ...model.projections import projections_of
 from ..affine import Affine, Array, add_bias, scale_axis, scale_output_bias
 from .base import Absorb, Rule, Site, Skip, Weights, linear_output, not_plain
 

@@ -64,8 +64,8 @@ class OnnxFormat:
     def tails(self, options: OnnxOptions) -> Tails:
         """The operators of layer and RMS norm have gamma and beta within at no cost, but for .3 to 2 dB in "int8".
 
-        `TFLiteFormat.tails` says why, and why not in "dynamic". Where an opset lacks the operators, ONNX Runtime makes one
-        kernel of a norm only with its gamma: LayerNormalization came with 17, RMSNormalization with 23.
+        `TFLiteFormat.tails` says why, and why not in "dynamic". Where an opset lacks the operators, ONNX Runtime makes
+        one kernel of a norm only with its gamma: LayerNormalization came with 17, RMSNormalization with 23.
         """
         if options.quantize == "int8":
             return "all but RMS" if (options.opset or DEFAULT_OPSET) >= _LAYER_NORM_SINCE else "groups"

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from fold_checks import state
 from keras_norms.export.folding.call_graph import Graph
-from keras_norms.export.model.keras_graph import creation_order, functional, nodes
+from keras_norms.export.model.creation_order import creation_order
+from keras_norms.export.model.keras_graph import functional, nodes
 
 L = keras.layers
 

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from keras_norms.export.model import keras_graph
+from keras_norms.export.model.projections import projections_of
 
 EXPORT = Path(__file__).parents[3] / "export"
 L = keras.layers
@@ -172,7 +173,7 @@ def inverse_sqrt_head_dim():
 
 def _is_what_scores_are_multiplied_by(layer, name):
     x = np.random.default_rng(0).normal(size=(2, 4, 6)).astype("float32")
-    before, query = keras.ops.convert_to_numpy(layer(x, x)), keras_graph.projections_of(layer)["query"]
+    before, query = keras.ops.convert_to_numpy(layer(x, x)), projections_of(layer)["query"]
     query.kernel.assign(query.kernel * getattr(layer, name))
     with keras_graph.scores_scaled_by(layer, 1.0):
         after = keras.ops.convert_to_numpy(layer(x, x))
@@ -274,7 +275,7 @@ def test_every_private_attribute_that_we_read_has_a_row():
 
 @pytest.mark.parametrize("kind", ["heads", "groups"])
 def test_the_projections_of_attention_have_the_names_we_need(kind):
-    assert list(keras_graph.projections_of(attention(kind))) == ["query", "key", "value", "attention_output"]
+    assert list(projections_of(attention(kind))) == ["query", "key", "value", "attention_output"]
 
 
 def test_the_private_names_of_keras_are_known(names_in_keras):

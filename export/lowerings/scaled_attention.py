@@ -12,8 +12,9 @@ from typing import Any
 
 from keras import ops
 
-from ..model.keras_graph import projections_of, scale_of_scores, scores_scaled_by
+from ..model.keras_graph import scale_of_scores, scores_scaled_by
 from ..model.patching import patched_calls
+from ..model.projections import projections_of
 
 
 def lower(layer: Any, _channels_first: bool = False) -> Callable[..., Any] | None:
