@@ -62,7 +62,7 @@ class OnnxFormat:
         return "fast"
 
     def tails(self, options: OnnxOptions) -> Tails:
-        """The operators of layer and RMS norm have gamma and beta within at no cost, but for .3 to 2 dB in "int8".
+        """The operators of layer and RMS norm have gamma and beta within at no cost. In "int8" decibels count.
 
         `TFLiteFormat.tails` says why, and why not in "dynamic". Where an opset lacks the operators, ONNX Runtime makes
         one kernel of a norm only with its gamma: LayerNormalization came with 17, RMSNormalization with 23.
