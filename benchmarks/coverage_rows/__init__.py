@@ -4,6 +4,7 @@ from . import (
     activation_rows,
     array_op_rows,
     attention_rows,
+    backbone_rows,
     convolution_rows,
     dense_rows,
     elementwise_op_rows,
@@ -28,4 +29,5 @@ ROWS = (
     *array_op_rows.ROWS,
     *matrix_op_rows.ROWS,
     *image_op_rows.ROWS,
+    *backbone_rows.ROWS,
 )

@@ -12,7 +12,7 @@ _RAW = re.compile(
     | ONNXRuntimeError | onnxruntime:: | \[ShapeInferenceError\] | \[TypeInferenceError\] | StatusCode | std:: | \.(?:cc|cpp|h):\d+
     | \b(?:Type|Value|Attribute|Index|Key|Runtime|Assertion|NotImplemented|Internal|InvalidArgument|Operator)Error:
     | INVALID_ARGUMENT | \bNode\ \(|Node\ number\ \d+
-    | 0x[0-9a-f]{6,}
+    | 0x[0-9a-f]{6,} | zip\(\)\ argument
     """,
     re.VERBOSE,
 )

@@ -15,7 +15,6 @@ def _pooling(rank, given, free):
     first += [f"layers.Adaptive{kind}Pooling{rank}D(2, {_FIRST})(x)" for kind in kinds]
     free_lines = [f"layers.{kind}Pooling{rank}D(2, padding='same')(x)" for kind in kinds]
     free_lines += [f"layers.Global{kind}Pooling{rank}D()(x)" for kind in kinds]
-    free_lines += [f"layers.Adaptive{kind}Pooling{rank}D(2)(x)" for kind in kinds]
     return (
         *rows("pooling", "\n".join(lines), x=given),
         *rows("pooling", "\n".join(first), x=given),
