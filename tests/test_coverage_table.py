@@ -112,7 +112,10 @@ def test_no_refusal_is_in_the_words_of_a_converter():
     ("words", "raw"),
     [
         ("TFLite has no builtin operation for Atan in 'angle'. Export to .onnx.", False),
-        ("Output 'y' differs from the model by 1.3e-01 of its scale on random input in ONNX Runtime, optimized.", False),
+        (
+            "Output 'y' differs from the model by 1.3e-01 of its scale on random input in ONNX Runtime, optimized.",
+            False,
+        ),
         ("error: failed to legalize operation 'tf.Erf' that was explicitly marked illegal", True),
         ('loc("model/layer/add"): cannot be converted', True),
         ("Traceback (most recent call last)", True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,9 @@ _HEAD = """# What is exported
 
 Written by `python benchmarks/coverage_table.py`; tests hold it to its data and to the public names of Keras.
 
-Each row is code that can be run: `x`, `y` and the like are inputs of the shape that stands behind (without the batch, and
-with the range of the values where an operation needs one), `layers`, `ops` and `activations` are those of Keras, `pack`
-is `keras_norms`. Each model is exported with a batch of free size, with a batch of 1, and with a batch of 1 in three
+Each row is code that can be run: `x`, `y` and the like are inputs of the shape that stands behind (without the batch;
+with the range of the values where an operation needs one), `layers`, `ops` and `activations` are those of Keras,
+`pack` is `keras_norms`. Each model is exported with a batch of free size, with a batch of 1, and with a batch of 1 in three
 quantized modes; weights and data are seeded, int8 is calibrated on 32 examples of them. Every file is verified.
 
 - `2e-7`: exported; the largest error in float32, as a share of the output's scale.
@@ -60,13 +60,7 @@ def merged(rows: Iterable[Row], results: dict[tuple[str, str], dict[str, Any]], 
 
 
 def _versions() -> dict[str, str]:
-    found = {}
-    for package in (*PACKAGES, "keras-hub"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {package: version(package) for package in PACKAGES}
 
 
 def page(record: dict[str, Any]) -> str:

@@ -33,7 +33,10 @@ ops.image.map_coordinates(x[0, :, :, 0], np.linspace(-2, 9, 32, dtype='float32')
 ops.image.scale_and_translate(x, (2, 6, 6, 8), np.full(2, 0.75, 'float32'), np.zeros(2, 'float32'), (1, 2), 'linear')
 """
 
-_START, _END = "[[[0.0, 0.0], [0.0, 7.0], [7.0, 0.0], [7.0, 7.0]]]", "[[[1.0, 0.0], [0.0, 6.0], [6.0, 1.0], [7.0, 7.0]]]"
+_START, _END = (
+    "[[[0.0, 0.0], [0.0, 7.0], [7.0, 0.0], [7.0, 7.0]]]",
+    "[[[1.0, 0.0], [0.0, 6.0], [6.0, 1.0], [7.0, 7.0]]]",
+)
 
 _COLOURS = f"""
 ops.image.rgb_to_grayscale(x)

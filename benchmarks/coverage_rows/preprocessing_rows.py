@@ -91,7 +91,9 @@ ROWS = (
     *rows("preprocessing", _AUDIO, x=Given((256,))),
     *rows("preprocessing", _STFT, x=Given((256, 2))),
     *rows("preprocessing", _CATEGORIES, **_INTEGERS),
-    *rows("preprocessing", "layers.HashedCrossing(5)([x, y])", x=Given((1,), 0, 7, "int32"), y=Given((1,), 0, 7, "int32")),
+    *rows(
+        "preprocessing", "layers.HashedCrossing(5)([x, y])", x=Given((1,), 0, 7, "int32"), y=Given((1,), 0, 7, "int32")
+    ),
     *rows("preprocessing", _NUMBERS, x=Given((6,))),
     *rows("preprocessing", "layers.StringLookup(vocabulary=['a', 'b', 'c'], invert=True)(x)", x=_INTEGERS["x"]),
     *rows("preprocessing", _WORDS, x=Given((1,), dtype="string")),

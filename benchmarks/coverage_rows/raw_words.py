@@ -9,7 +9,8 @@ _RAW = re.compile(
     r"""
     Traceback | \bloc\( | MLIR | a\ fault\ of\ its\ own | op_type:
     | <unknown>:0 | \btensor<[\dx?]*[xfi]\w+> | \btfl?\.[A-Z]\w+ | %\d+\ = | failed\ to\ legalize
-    | ONNXRuntimeError | onnxruntime:: | \[ShapeInferenceError\] | \[TypeInferenceError\] | StatusCode | std:: | \.(?:cc|cpp|h):\d+
+    | ONNXRuntimeError | onnxruntime:: | \[ShapeInferenceError\] | \[TypeInferenceError\]
+    | StatusCode | std:: | \.(?:cc|cpp|h):\d+
     | \b(?:Type|Value|Attribute|Index|Key|Runtime|Assertion|NotImplemented|Internal|InvalidArgument|Operator)Error:
     | INVALID_ARGUMENT | \bNode\ \(|Node\ number\ \d+
     | 0x[0-9a-f]{6,} | zip\(\)\ argument

@@ -2,14 +2,16 @@
 
 from .coverage_row import Given, rows
 
-_REDUCTIONS = "all any amax amin max mean min prod std sum var ptp median".split()
-_NAN = "nanmax nanmean nanmedian nanmin nanprod nanstd nansum nanvar".split()
+_REDUCTIONS = ["all", "any", "amax", "amin", "max", "mean", "min", "prod", "std", "sum", "var", "ptp", "median"]
+_NAN = ["nanmax", "nanmean", "nanmedian", "nanmin", "nanprod", "nanstd", "nansum", "nanvar"]
 
 
 def _reductions():
     for name in _REDUCTIONS:
-        arguments = ("", ", axis=1", ", axis=(1, 2), keepdims=True")
-        yield from (f"ops.{name}({'ops.greater(x, 0)' if name in ('all', 'any') else 'x'}{a})" for a in arguments)
+        taken = {"all": "ops.greater(x, {0})", "any": "ops.greater(x, {1})"}.get(name, "x")
+        yield f"ops.{name}({taken.format(-3, 3)})"
+        yield f"ops.{name}({taken.format(-1, 1)}, axis=1)"
+        yield f"ops.{name}({taken.format(-2.4, 2.4)}, axis=(1, 2), keepdims=True)"
     for name in _NAN:
         yield from (f"ops.{name}(x{a})" for a in (", axis=-1", ", axis=1, keepdims=True"))
 
