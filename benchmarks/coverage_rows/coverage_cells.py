@@ -89,7 +89,8 @@ def _example(tensor: Any, rng: Any) -> Any:
 
 def outcome(row: Row, model: keras.Model, cell: Cell) -> dict[str, Any]:
     """What came of the export, as a line of the file of results."""
-    options: dict[str, Any] = {"batch_size": cell.batch, "quantize": cell.mode}
+    fixed = any(given.batch for _, given in row.inputs)  # by the model itself
+    options: dict[str, Any] = {"batch_size": None if fixed else cell.batch, "quantize": cell.mode}
     data = drawn(row, model)
     if cell.mode == "int8":
         options["calibration"] = data

@@ -27,8 +27,8 @@ Written by `python benchmarks/coverage_table.py`; tests hold it to its data and 
 
 Each row is code that can be run: `x`, `y` and the like are inputs of the shape that stands behind (without the batch;
 with the range of the values where an operation needs one), `layers`, `ops` and `activations` are those of Keras,
-`pack` is `keras_norms`. Each model is exported with a batch of free size, with a batch of 1, and with a batch of 1 in three
-quantized modes; weights and data are seeded, int8 is calibrated on 32 examples of them. Every file is verified.
+`pack` is `keras_norms`. Each model is exported with a batch of free size, with a batch of 1, and with a batch of 1 in
+three quantized modes; weights and data are seeded, int8 is calibrated on 32 examples of them. Every file is verified.
 
 - `2e-7`: exported; the largest error in float32, as a share of the output's scale.
 - `41 dB`: exported; the least ratio of signal to quantization noise. `exact`: no noise. `float`: exported, and as

@@ -31,6 +31,7 @@ class Given:
     def __str__(self) -> str:
         shape = "(" + ", ".join("free" if n is None else str(n) for n in self.shape) + ("," * (len(self.shape) == 1))
         words = [shape + ")", *([self.dtype] if self.dtype != "float32" else [])]
+        words += [f"in batches of {self.batch}"] if self.batch else []
         words += [f"{self.low:g} to {self.high:g}"] if self.limited else []
         return " ".join(words)
 

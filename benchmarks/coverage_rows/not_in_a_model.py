@@ -5,10 +5,10 @@ _CONSTANT = "makes a constant out of numbers: the model holds the constant"
 _PYTHON = "gives a Python value, not a tensor that a model could hold"
 _REGISTRY = "turns names and configurations into functions, not tensors into tensors"
 _KERAS_CANNOT = "Keras does not build it into a functional model: "
+_PREDICT_FAILS = "Keras' own `model.predict` fails with it on the TensorFlow backend"
 _GRADIENT = "takes a function of tensors, which Keras cannot call with the symbolic tensors of a model"
 
 LAYERS = {
-    "Equalization": _KERAS_CANNOT + "the call makes a cycle of its own input",
     "FlaxLayer": "its code is of Flax: it needs the JAX backend",
     "Input": "makes an input; every row has one",
     "InputLayer": "an input; every row has one",
@@ -27,9 +27,11 @@ ACTIVATIONS = {"deserialize": _REGISTRY, "get": _REGISTRY, "serialize": _REGISTR
 
 OPS = {
     "arange": _CONSTANT,
+    "argpartition": _PREDICT_FAILS,
     "bartlett": _CONSTANT,
     "blackman": _CONSTANT,
     "convert_to_numpy": _PYTHON,
+    "corrcoef": _PREDICT_FAILS,
     "custom_gradient": _GRADIENT,
     "dtype": _PYTHON,
     "empty": _CONSTANT,
@@ -38,11 +40,15 @@ OPS = {
     "full": _CONSTANT,
     "hamming": _CONSTANT,
     "hanning": _CONSTANT,
+    "histogram": _PREDICT_FAILS,
     "identity": _CONSTANT,
     "image.elastic_transform": "draws at random at each call",
+    "isin": _PREDICT_FAILS,
     "is_tensor": _PYTHON,
     "jvp": _GRADIENT,
     "kaiser": _CONSTANT,
+    "nanpercentile": _PREDICT_FAILS,
+    "nanquantile": _PREDICT_FAILS,
     "ndim": _PYTHON,
     "ones": _CONSTANT,
     "shape": "gives a tuple; what a model does with free sizes is in the rows of free sizes",

@@ -8,7 +8,7 @@ import re
 _RAW = re.compile(
     r"""
     Traceback | \bloc\( | MLIR | a\ fault\ of\ its\ own | op_type:
-    | <unknown>:0 | \btensor<[\dx?]*[xfi]\w+> | \btfl?\.[A-Z]\w+ | %\d+\ = | failed\ to\ legalize
+    | <unknown>:0 | \btensor<[\dx?]*[xfi]\w+> | \btfl?\.(?!Tensor\b)[A-Z]\w+ | %\d+\ = | failed\ to\ legalize
     | ONNXRuntimeError | onnxruntime:: | \[ShapeInferenceError\] | \[TypeInferenceError\]
     | StatusCode | std:: | \.(?:cc|cpp|h):\d+
     | \b(?:Type|Value|Attribute|Index|Key|Runtime|Assertion|NotImplemented|Internal|InvalidArgument|Operator)Error:

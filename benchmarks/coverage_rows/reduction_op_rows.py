@@ -3,7 +3,7 @@
 from .coverage_row import Given, rows
 
 _REDUCTIONS = ["all", "any", "amax", "amin", "max", "mean", "min", "prod", "std", "sum", "var", "ptp", "median"]
-_NAN = ["nanmax", "nanmean", "nanmedian", "nanmin", "nanprod", "nanstd", "nansum", "nanvar"]
+_NAN = ["nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum", "nanvar"]
 
 
 def _reductions():
@@ -41,12 +41,11 @@ ops.norm(x, ord=3, axis=-1, keepdims=True)
 ops.norm(x, ord='fro', axis=(1, 2))
 ops.norm(x, ord='nuc', axis=(1, 2))
 ops.norm(x, ord=2, axis=(1, 2))
+ops.nanmedian(x)
 ops.percentile(x, 30.0, axis=1)
 ops.quantile(x, 0.3, axis=1)
 ops.quantile(x, 0.3, axis=1, method='nearest')
 ops.quantile(x, [0.25, 0.75], axis=-1, keepdims=True)
-ops.nanpercentile(x, 30.0, axis=1)
-ops.nanquantile(x, 0.3, axis=1)
 ops.cumsum(x, axis=1)
 ops.cumsum(x, axis=-1)
 ops.cumsum(x)
@@ -61,16 +60,12 @@ ops.sort(x)
 ops.sort(x, axis=1)
 ops.argsort(x)
 ops.argsort(x, axis=1)
-ops.argpartition(x, 3)
 ops.top_k(x, 3)
-ops.top_k(x, 3, sorted=False)
+ops.sort(ops.top_k(x, 3, sorted=False)[0])
 ops.digitize(x, np.array([-1.0, 0.0, 1.0], 'float32'))
 ops.searchsorted(np.array([-1.0, 0.0, 1.0], 'float32'), x)
 ops.searchsorted(np.array([-1.0, 0.0, 1.0], 'float32'), x, side='right')
-ops.isin(ops.round(x), [0.0, 1.0])
-ops.histogram(x, bins=5, range=(-2.0, 2.0))
 ops.allclose(x, y)
-ops.corrcoef(x[0])
 ops.psnr(x, y, 1.0)
 ops.nonzero(ops.greater(x, 0))
 ops.associative_scan(ops.add, x, axis=1)
@@ -95,7 +90,6 @@ ops.segment_sum(d, s, 4)
 ops.segment_max(d, s, 4)
 ops.segment_min(d, s, 4)
 ops.segment_prod(d, s, 4)
-ops.segment_sum(d, s, 4, sorted=True)
 """
 
 _FREE = """
