@@ -1,10 +1,10 @@
 """What Keras has, exported: every row of `coverage_rows` in both formats, and docs/coverage.md from what came of it.
 
-    python benchmarks/coverage_table.py [--rows PATTERN] [--formats tflite,onnx] [--only MODE] [--jobs 2] [--again]
+    python benchmarks/coverage_table.py [--rows PATTERN] [--formats tflite,onnx] [--only MODE] [--jobs 2] [--refused] [--again]
     python benchmarks/coverage_table.py --render        docs/coverage.md from benchmarks/coverage.json alone
 
 The results of each row are appended to a file of lines as they come (`--work FILE`), so that a run that was
-interrupted goes on where it was; `--again` forgets those of the rows asked for. When all rows that were asked for are
+interrupted goes on where it was; `--refused` runs again what was refused, `--again` everything that is asked for. When all rows that were asked for are
 done, they are merged into benchmarks/coverage.json, and docs/coverage.md is written. Rows of KerasHub need keras-hub,
 and stay as they were recorded where it is not installed.
 """
@@ -156,6 +156,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "coverage.jsonl")
     parser.add_argument("--again", action="store_true", help="also the rows that the file of results has")
+    parser.add_argument("--refused", action="store_true", help="also what was refused before")
     parser.add_argument("--render", action="store_true")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -171,6 +172,8 @@ def main():
         cells = [cell.key for cell in CELLS if cell.format in formats and (cell.mode or "float32") in modes]
         rows = [row.key for row in ROWS if re.search(options.rows, row.key)]
         known = {} if options.again else results_in(options.work)
+        if options.refused:
+            known = {place: found for place, found in known.items() if found["verdict"] == "exported"}
         asked = [(row, [cell for cell in cells if (row, cell) not in known]) for row in rows]
         asked = [(row, cells) for row, cells in asked if cells]
         with options.work.open("a") as log:

@@ -90,7 +90,7 @@ ops.rearrange(x, 'b t c -> (b t) c')
 _LOOPS = """
 ops.map(lambda t: t * 2 + 1, x)
 ops.vectorized_map(lambda t: t * 2 + 1, x)
-ops.cond(ops.any(ops.greater(x, 0)), lambda: x * 2, lambda: x + 1)
+layers.Lambda(lambda t: ops.cond(ops.any(ops.greater(t, 2.5)), lambda: t * 2, lambda: t + 1))(x)
 ops.switch(ops.argmax(x[0, 0]), [lambda t: t * (i + 1) for i in (1, 2, 3)], x)
 ops.scan(lambda c, t: (c + t, c * t), ops.zeros_like(x[:, 0]), ops.swapaxes(x, 0, 1))
 ops.scan(lambda c, t: (c + t, c * t), ops.zeros_like(x[:, 0]), ops.swapaxes(x, 0, 1), reverse=True)

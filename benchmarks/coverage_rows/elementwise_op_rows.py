@@ -149,7 +149,7 @@ ops.subtract(x, y)
 ops.where(ops.greater(x, 0), x, y)
 ops.select([ops.greater(x, 1), ops.less(x, 0)], [x, y], 0.5)
 ops.real(ops.polar(x, y))
-ops.view_as_real(ops.view_as_complex(x))
+ops.view_as_real(ops.polar(x, y))
 """
 
 _QUOTIENT = """

@@ -51,7 +51,6 @@ ops.lstsq((SPD)[0], y[0])
 """
 
 _SIGNALS = """
-ops.real(ops.view_as_complex(ops.stack(ops.fft((x, y)), -1)))
 ops.fft((x, y))
 ops.fft2((ops.reshape(x, (-1, 8, 8)), ops.reshape(y, (-1, 8, 8))))
 ops.ifft2((ops.reshape(x, (-1, 8, 8)), ops.reshape(y, (-1, 8, 8))))

@@ -55,5 +55,6 @@ OPS = {
     "size": "gives a number of elements that only a model of fixed sizes knows, and then as a constant",
     "tri": _CONSTANT,
     "vectorize": _KERAS_CANNOT + "the TensorFlow backend has none",
+    "view_as_complex": _PREDICT_FAILS,
     "zeros": _CONSTANT,
 }
