@@ -1,12 +1,13 @@
 """What Keras has, exported: every row of `coverage_rows` in both formats, and docs/coverage.md from what came of it.
 
-    python benchmarks/coverage_table.py [--rows PATTERN] [--formats tflite,onnx] [--only MODE] [--jobs 2] [--refused] [--again]
+    python benchmarks/coverage_table.py [--rows PATTERN] [--formats tflite,onnx] [--only MODE] [--jobs 2]
+    python benchmarks/coverage_table.py --refused       run again what was refused; `--again`: everything asked for
     python benchmarks/coverage_table.py --render        docs/coverage.md from benchmarks/coverage.json alone
 
 The results of each row are appended to a file of lines as they come (`--work FILE`), so that a run that was
-interrupted goes on where it was; `--refused` runs again what was refused, `--again` everything that is asked for. When all rows that were asked for are
-done, they are merged into benchmarks/coverage.json, and docs/coverage.md is written. Rows of KerasHub need keras-hub,
-and stay as they were recorded where it is not installed.
+interrupted goes on where it was. When all rows that were asked for are done, they are merged into
+benchmarks/coverage.json, and docs/coverage.md is written. Rows of KerasHub need keras-hub, and stay as they were
+recorded where it is not installed.
 """
 
 import argparse
