@@ -126,7 +126,7 @@ def sweep(asked, log, jobs):
                 with lock:
                     log.write(json.dumps(found) + "\n")
                     log.flush()
-                    if found["verdict"] != "exported":
+                    if found["verdict"] in ("refused", "raw"):
                         print(f"{found['verdict']:8} {found['cell']:22} {row}: {found['words'][:200]!r}", flush=True)
             count[0] += 1
             if count[0] % 25 == 0:
@@ -174,7 +174,7 @@ def main():
         rows = [row.key for row in ROWS if re.search(options.rows, row.key)]
         known = {} if options.again else results_in(options.work)
         if options.refused:
-            known = {place: found for place, found in known.items() if found["verdict"] == "exported"}
+            known = {place: found for place, found in known.items() if found["verdict"] not in ("refused", "raw")}
         asked = [(row, [cell for cell in cells if (row, cell) not in known]) for row in rows]
         asked = [(row, cells) for row, cells in asked if cells]
         with options.work.open("a") as log:

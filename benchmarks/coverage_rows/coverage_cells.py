@@ -20,7 +20,10 @@ from .coverage_row import Row
 from .raw_words import is_raw
 
 EXPORTS = {"tflite": to_tflite, "onnx": to_onnx}
-EXPORTED, REFUSED, RAW = "exported", "refused", "raw"
+EXPORTED, REFUSED, RAW, NOTHING = "exported", "refused", "raw", "nothing to quantize"
+# Modes that change weights alone, by format, and the kinds of rows whose code has all the weights of a model.
+OF_WEIGHTS = (("tflite", "float16"), ("tflite", "dynamic"), ("onnx", "dynamic"))
+PLAIN = ("pooling", "merging", "activations", "elementwise", "reductions", "arrays", "loops")
 EXAMPLES = 32
 
 
@@ -90,6 +93,8 @@ def _example(tensor: Any, rng: Any) -> Any:
 def outcome(row: Row, model: keras.Model, cell: Cell) -> dict[str, Any]:
     """What came of the export, as a line of the file of results."""
     fixed = any(given.batch for _, given in row.inputs)  # by the model itself
+    if (cell.format, cell.mode) in OF_WEIGHTS and row.kind in PLAIN and not _has_weights(row, model):
+        return {"verdict": NOTHING}
     options: dict[str, Any] = {"batch_size": None if fixed else cell.batch, "quantize": cell.mode}
     data = drawn(row, model)
     if cell.mode == "int8":
@@ -111,6 +116,10 @@ def outcome(row: Row, model: keras.Model, cell: Cell) -> dict[str, Any]:
             found["db"] = _decibels(min(output.sqnr_db for output in outputs))
             found["float"] = any("nothing was quantized" in warning for warning in report.warnings)
     return {**found, "seconds": round(time.perf_counter() - begin, 2)}
+
+
+def _has_weights(row: Row, model: keras.Model) -> bool:
+    return "np." in row.code or any(variable.dtype.startswith("float") for variable in model.variables)
 
 
 def _short(error: float) -> float:

@@ -33,6 +33,7 @@ three quantized modes; weights and data are seeded, int8 is calibrated on 32 exa
 - `2e-7`: exported; the largest error in float32, as a share of the output's scale.
 - `41 dB`: exported; the least ratio of signal to quantization noise. `exact`: no noise. `float`: exported, and as
   nothing in it could be quantized in this mode, the same as the float file.
+- `-`: not run: this mode quantizes weights, and there are none.
 - `no 7`: refused, for the reason that has this number [below](#refusals), in the words that the user gets.
 
 Versions: {versions}.
@@ -94,6 +95,7 @@ def _shares(rows: list[dict[str, Any]]) -> str:
 
 def _share(rows: list[dict[str, Any]], cell: str) -> str:
     verdicts = [row["cells"][cell]["verdict"] for row in rows if cell in row["cells"]]
+    verdicts = [verdict for verdict in verdicts if verdict != "nothing to quantize"]
     return f"{100 * verdicts.count('exported') / len(verdicts):.1f} %" if verdicts else ""
 
 
@@ -129,6 +131,8 @@ def _table(kind: str, rows: list[dict[str, Any]], reasons: _Reasons) -> str:
 def _cell(result: dict[str, Any] | None, cell: str, reasons: _Reasons) -> str:
     if result is None:
         return ""
+    if result["verdict"] == "nothing to quantize":
+        return "-"
     if result["verdict"] != "exported":
         return f"{'no' if result['verdict'] == 'refused' else 'raw'} {reasons.number(result['words'])}"
     if cell.endswith("float32"):

@@ -40,6 +40,8 @@ class Given:
         shape = (self.batch or rows, *(FREE_SIZE if n is None else n for n in self.shape))
         if self.dtype == "bool":
             return rng.random(shape) < 0.7
+        if self.dtype == "string":
+            return rng.choice(["a", "b", "z"], shape)
         if self.dtype.startswith(("int", "uint")):
             low, high = (self.low, self.high) if self.limited else (0, 8)
             return rng.integers(int(low), int(high) + 1, shape).astype(self.dtype)

@@ -103,7 +103,7 @@ ops.layer_normalization(x, axis=1, epsilon=1e-3)
 ops.rms_normalization(x)
 ops.rms_normalization(x, np.arange(1.0, 9.0, dtype='float32'), axis=-1)
 ops.batch_normalization(x, np.full(8, 0.5, 'float32'), np.full(8, 2.0, 'float32'), axis=-1)
-ops.batch_normalization(x, np.full(10, 0.5, 'float32'), np.full(10, 2.0, 'float32'), 1, offset=np.ones(10, 'float32'))
+ops.batch_normalization(x, np.full(10, 0.5, 'float32'), np.full(10, 2.0, 'float32'), 1, scale=np.full(10, 3, 'float32'))
 """
 
 _POSITIVE = """
