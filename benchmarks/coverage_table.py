@@ -4,9 +4,9 @@
     python benchmarks/coverage_table.py --refused       run again what was refused; `--again`: everything asked for
     python benchmarks/coverage_table.py --render        docs/coverage.md from benchmarks/coverage.json alone
 
-The results of each row are appended to a file of lines as they come (`--work FILE`), so that a run that was
-interrupted goes on where it was. When all rows that were asked for are done, they are merged into
-benchmarks/coverage.json, and docs/coverage.md is written. Rows of KerasHub need keras-hub, and stay as they were
+What benchmarks/coverage.json has is not run again, unless it is asked for. The results of each row are appended to a
+file of lines as they come (`--work FILE`), so that a run that was interrupted goes on where it was. When all that was
+asked for is done, it is merged into benchmarks/coverage.json, and docs/coverage.md is written. Rows of KerasHub need keras-hub, and stay as they were
 recorded where it is not installed.
 """
 
@@ -149,6 +149,14 @@ def results_in(path):
     return found
 
 
+def recorded():
+    """The results in the committed record."""
+    if not JSON.is_file():
+        return {}
+    rows = json.loads(JSON.read_text())["rows"]
+    return {(row["key"], cell): found for row in rows for cell, found in row["cells"].items()}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", default="", help="a regular expression over `kind: code on inputs`")
@@ -172,7 +180,7 @@ def main():
         formats = options.formats.split(",")
         cells = [cell.key for cell in CELLS if cell.format in formats and (cell.mode or "float32") in modes]
         rows = [row.key for row in ROWS if re.search(options.rows, row.key)]
-        known = {} if options.again else results_in(options.work)
+        known = {} if options.again else recorded() | results_in(options.work)
         if options.refused:
             known = {place: found for place, found in known.items() if found["verdict"] not in ("refused", "raw")}
         asked = [(row, [cell for cell in cells if (row, cell) not in known]) for row in rows]

@@ -88,13 +88,16 @@ def test_every_public_name_is_a_row_or_has_a_reason(space):
     assert not why_not & used(space), f"these have a row and a reason not to: {sorted(why_not & used(space))}"
 
 
-def test_the_record_has_every_row_with_every_cell():
+def test_the_record_has_every_row_in_float32():
     keys = [row.key for row in ROWS]
     assert len(keys) == len(set(keys))
-    assert keys == list(BY_KEY), "run `python benchmarks/coverage_table.py`"
+    assert set(keys) == set(BY_KEY), "run `python benchmarks/coverage_table.py`"
     cells = {cell.key for cell in CELLS}
-    without = [key for key, row in BY_KEY.items() if set(row["cells"]) != cells]
-    assert not without
+    unknown = [key for key, row in BY_KEY.items() if set(row["cells"]) - cells]
+    assert not unknown
+    float32 = {cell.key for cell in CELLS if cell.mode is None}
+    without = [key for key, row in BY_KEY.items() if not float32 <= set(row["cells"])]
+    assert not without, "run `python benchmarks/coverage_table.py --only float32`"
 
 
 def test_the_page_is_what_the_record_gives():

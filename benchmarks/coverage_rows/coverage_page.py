@@ -33,7 +33,7 @@ three quantized modes; weights and data are seeded, int8 is calibrated on 32 exa
 - `2e-7`: exported; the largest error in float32, as a share of the output's scale.
 - `41 dB`: exported; the least ratio of signal to quantization noise. `exact`: no noise. `float`: exported, and as
   nothing in it could be quantized in this mode, the same as the float file.
-- `-`: not run: this mode quantizes weights, and there are none.
+- `-`: not run: this mode quantizes weights, and there are none. Empty: not run yet.
 - `no 7`: refused, for the reason that has this number [below](#refusals), in the words that the user gets.
 
 Versions: {versions}.
