@@ -6,8 +6,8 @@
 
 What benchmarks/coverage.json has is not run again, unless it is asked for. The results of each row are appended to a
 file of lines as they come (`--work FILE`), so that a run that was interrupted goes on where it was. When all that was
-asked for is done, it is merged into benchmarks/coverage.json, and docs/coverage.md is written. Rows of KerasHub need keras-hub, and stay as they were
-recorded where it is not installed.
+asked for is done, it is merged into benchmarks/coverage.json, and docs/coverage.md is written. Rows of KerasHub need
+keras-hub, and stay as they were recorded where it is not installed.
 """
 
 import argparse

@@ -19,7 +19,6 @@ COLUMNS = {
     "int8": "fixed int8",
 }
 FORMATS = {"tflite": "TFLite", "onnx": "ONNX"}
-_KEPT = ("verdict", "relative", "db", "float", "words")
 
 _HEAD = """# What is exported
 
@@ -52,12 +51,19 @@ def merged(rows: Iterable[Row], results: dict[tuple[str, str], dict[str, Any]], 
         cells = dict(old.get(row.key, {}).get("cells", {}))
         for cell in (f"{form} {column}" for form in FORMATS for column in COLUMNS.values()):
             if (row.key, cell) in results:
-                cells[cell] = {name: v for name, v in results[row.key, cell].items() if name in _KEPT}
+                cells[cell] = _kept(cell, results[row.key, cell])
         if cells:
             cells = {cell: cells[cell] for cell in sorted(cells)}
             record.append({"key": row.key, "kind": row.kind, "code": row.code, "on": row.on, "cells": cells})
     lines = ",\n".join(json.dumps(row) for row in record)
     path.write_text(f'{{"versions": {json.dumps(_versions())},\n"rows": [\n{lines}\n]}}\n')
+
+
+def _kept(cell: str, result: dict[str, Any]) -> dict[str, Any]:
+    """What the page tells of a result: errors in float32, decibels in the quantized modes."""
+    names = ["verdict", "words", "relative" if cell.endswith("float32") else "db"]
+    names += ["float"] if result.get("float") else []
+    return {name: result[name] for name in names if name in result}
 
 
 def _versions() -> dict[str, str]:

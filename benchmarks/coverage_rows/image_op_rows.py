@@ -22,7 +22,7 @@ ops.image.crop_images(x, top_cropping=1, left_cropping=2, target_height=4, targe
 ops.image.pad_images(x, top_padding=1, left_padding=2, target_height=12, target_width=12)
 ops.image.extract_patches(x, 2)
 ops.image.extract_patches(x, 3, strides=1, padding='same')
-ops.image.extract_patches(x, 3, strides=2, dilation_rate=2)
+ops.image.extract_patches(x, 3, strides=1, dilation_rate=2)
 ops.image.extract_patches(x, (2, 4), data_format='channels_first')
 ops.image.gaussian_blur(x)
 ops.image.gaussian_blur(x, kernel_size=(5, 3), sigma=(2.0, 0.5))
