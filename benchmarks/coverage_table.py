@@ -11,6 +11,7 @@ keras-hub, and stay as they were recorded where it is not installed.
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import queue
@@ -179,7 +180,8 @@ def main():
         modes = options.only.split(",") if options.only else ["float32", "float16", "dynamic", "int8"]
         formats = options.formats.split(",")
         cells = [cell.key for cell in CELLS if cell.format in formats and (cell.mode or "float32") in modes]
-        rows = [row.key for row in ROWS if re.search(options.rows, row.key)]
+        hub = importlib.util.find_spec("keras_hub") is not None
+        rows = [row.key for row in ROWS if re.search(options.rows, row.key) and (hub or row.kind != "backbones")]
         known = {} if options.again else recorded() | results_in(options.work)
         if options.refused:
             known = {place: found for place, found in known.items() if found["verdict"] not in ("refused", "raw")}

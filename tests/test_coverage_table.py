@@ -104,12 +104,16 @@ def test_the_page_is_what_the_record_gives():
     assert (ROOT / "docs" / "coverage.md").read_text() == page(RECORD), "run benchmarks/coverage_table.py --render"
 
 
+# These say it in raw words today; each leaves this list when it is mended.
+RAW_TODAY = ()
+
+
 def test_no_refusal_is_in_the_words_of_a_converter():
     results = [(key, cell, result) for key, row in BY_KEY.items() for cell, result in row["cells"].items()]
     raw = [
         (key, cell) for key, cell, result in results if result["verdict"] == "raw" or is_raw(result.get("words", ""))
     ]
-    assert not raw
+    assert sorted({key for key, _ in raw}) == sorted(RAW_TODAY)
 
 
 @pytest.mark.parametrize(
