@@ -105,7 +105,34 @@ def test_the_page_is_what_the_record_gives():
 
 
 # These say it in raw words today; each leaves this list when it is mended.
-RAW_TODAY = ()
+RAW_TODAY = (
+    "activations: layers.Activation(activations.sparsemax)(x) on x (10, 8)",
+    "activations: layers.Softmax(axis=(1, 2))(x) on x (10, 8)",
+    "attention: layers.MultiHeadAttention(2, 8, attention_axes=(1, 2))(x, x) on x (3, 4, 16)",
+    "dense: layers.EinsumDense('abc,bcd->abd', output_shape=(10, 4), bias_axes='bd')(x) on x (10, 8)",
+    "loops: ops.scan(lambda c, t: (c + t, c * t), ops.zeros_like(x[:, 0]), ops.swapaxes(x, 0, 1)) on x (10, 8)",
+    "loops: ops.scan(lambda c, t: (c + t, c * t), ops.zeros_like(x[:, 0]), ops.swapaxes(x, 0, 1), reverse=True) on x (10, 8)",  # noqa: E501
+    "matrices: ops.einsum('bij,bij->b', x, y) on x (10, 8), y (10, 8)",
+    "preprocessing: layers.AutoContrast()(x) on x (8, 8, 3) 0 to 255",
+    "preprocessing: layers.CategoryEncoding(num_tokens=8, output_mode='count')(x, count_weights=w) on x (6,) int32 0 to 7, w (6,)",  # noqa: E501
+    "preprocessing: layers.MelSpectrogram(fft_length=64, sequence_stride=32, num_mel_bins=8)(x) on x (256,)",
+    "preprocessing: layers.MelSpectrogram(fft_length=64, sequence_stride=32, num_mel_bins=8, mag_exp=1.0, top_db=40.0)(x) on x (256,)",  # noqa: E501
+    "preprocessing: layers.MelSpectrogram(fft_length=64, sequence_stride=32, num_mel_bins=8, power_to_db=False)(x) on x (256,)",  # noqa: E501
+    "reductions: ops.associative_scan(ops.maximum, x, axis=1, reverse=True) on x (10, 8)",
+    "shapes: layers.CenterCrop(5, 4)(x) on x (free, free, 8)",
+    "shapes: layers.Resizing(12, 5)(x) on x (free, free, 8)",
+    "shapes: layers.Resizing(12, 5, antialias=True)(x) on x (free, free, 8)",
+    "shapes: layers.Resizing(12, 5, interpolation='nearest')(x) on x (free, free, 8)",
+    "shapes: layers.UpSampling2D(2, interpolation='bicubic')(x) on x (free, free, 8)",
+    "shapes: layers.UpSampling2D(2, interpolation='bilinear')(x) on x (free, free, 8)",
+    "signals: ops.fft((x, y)) on x (64,), y (64,)",
+    "signals: ops.irfft(ops.rfft(x)) on x (64,)",
+    "signals: ops.istft(ops.stft(x, 16, 8, 16), 16, 8, 16) on x (64,)",
+    "signals: ops.rfft(x) on x (64,)",
+    "signals: ops.rfft(x, fft_length=128) on x (64,)",
+    "signals: ops.stft(x, 12, 6, 16, window='hamming', center=False) on x (64,)",
+    "signals: ops.stft(x, 16, 8, 16) on x (64,)",
+)
 
 
 def test_no_refusal_is_in_the_words_of_a_converter():

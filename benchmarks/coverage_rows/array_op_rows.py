@@ -94,7 +94,7 @@ layers.Lambda(lambda t: ops.cond(ops.any(ops.greater(t, 2.5)), lambda: t * 2, la
 ops.switch(ops.argmax(x[0, 0]), [lambda t: t * (i + 1) for i in (1, 2, 3)], x)
 ops.scan(lambda c, t: (c + t, c * t), ops.zeros_like(x[:, 0]), ops.swapaxes(x, 0, 1))
 ops.scan(lambda c, t: (c + t, c * t), ops.zeros_like(x[:, 0]), ops.swapaxes(x, 0, 1), reverse=True)
-ops.while_loop(lambda i, t: i < 3, lambda i, t: (i + 1, t * 2), (np.int32(0), x))
+ops.while_loop(lambda i, t: i < 3, lambda i, t: (i + 1, t * 2), (np.int32(0), x))[1]
 ops.fori_loop(0, 3, lambda i, t: t * 2, x)
 """
 

@@ -30,6 +30,7 @@ OPS = {
     "argpartition": _PREDICT_FAILS,
     "bartlett": _CONSTANT,
     "blackman": _CONSTANT,
+    "conv_transpose": _PREDICT_FAILS,
     "convert_to_numpy": _PYTHON,
     "corrcoef": _PREDICT_FAILS,
     "custom_gradient": _GRADIENT,
