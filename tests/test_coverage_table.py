@@ -113,7 +113,6 @@ RAW_TODAY = (
     "activations: ops.sparsemax(x) on x (10, 8)",
     "arrays: ops.scatter_update(z, ops.expand_dims(s, -1), d, reduction='add') on s () int32 in batches of 6 0 to 7, d (8,) in batches of 6, z (8,) in batches of 8",  # noqa: E501
     "attention: layers.MultiHeadAttention(2, 8, attention_axes=(1, 2))(x, x) on x (3, 4, 16)",
-    "backbones: BERT",
     "backbones: GPT-2",
     "backbones: Llama",
     "backbones: SAM",

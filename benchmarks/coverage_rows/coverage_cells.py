@@ -86,7 +86,9 @@ def drawn(row: Row, model: keras.Model) -> dict[str, Any]:
 def _example(tensor: Any, rng: Any) -> Any:
     shape = (EXAMPLES // 4, *(16 if n is None else n for n in tensor.shape[1:]))
     if tensor.dtype.startswith("int"):
-        return rng.integers(0, 2 if "mask" in tensor.name else 50, shape).astype(tensor.dtype)
+        return rng.integers(0, 2 if "mask" in tensor.name or "segment" in tensor.name else 50, shape).astype(
+            tensor.dtype
+        )
     return rng.normal(size=shape).astype(tensor.dtype)
 
 
