@@ -154,13 +154,6 @@ RAW_TODAY = (
     "shapes: layers.Resizing(12, 5, interpolation='nearest')(x) on x (free, free, 8)",
     "shapes: layers.UpSampling2D(2, interpolation='bicubic')(x) on x (free, free, 8)",
     "shapes: layers.UpSampling2D(2, interpolation='bilinear')(x) on x (free, free, 8)",
-    "signals: ops.fft((x, y)) on x (64,), y (64,)",
-    "signals: ops.irfft(ops.rfft(x)) on x (64,)",
-    "signals: ops.istft(ops.stft(x, 16, 8, 16), 16, 8, 16) on x (64,)",
-    "signals: ops.rfft(x) on x (64,)",
-    "signals: ops.rfft(x, fft_length=128) on x (64,)",
-    "signals: ops.stft(x, 12, 6, 16, window='hamming', center=False) on x (64,)",
-    "signals: ops.stft(x, 16, 8, 16) on x (64,)",
 )
 
 
