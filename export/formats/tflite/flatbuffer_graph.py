@@ -118,7 +118,8 @@ class Graph:
     def add_constant(self, values: np.ndarray, name: str, quantized: Quantized | None = None) -> int:
         """Add a constant and return its index: floats in float32, integers in the dtype of `values`."""
         buffer = schema.BufferT()
-        values = np.ascontiguousarray(values, np.float32 if np.asarray(values).dtype.kind == "f" else values.dtype)
+        kept = np.float32 if np.asarray(values).dtype.kind == "f" else values.dtype
+        values = np.asarray(values, kept, order="C")  # a single number without an axis stays one
         buffer.data = np.frombuffer(values.tobytes(), np.uint8)
         self.model.buffers.append(buffer)
         return self.add_tensor(values.shape, name, values.dtype, quantized, len(self.model.buffers) - 1)

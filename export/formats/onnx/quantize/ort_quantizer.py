@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from onnx_ir.passes import common
 from onnxruntime import quantization as ort
 from onnxruntime.quantization.shape_inference import quant_pre_process
-from onnxruntime.transformers.float16 import convert_float_to_float16
+from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
 from ....model.layer_names import NORM_SCOPE
 from ....progress import Progress, counted, silent
 from ....quantization.calibration import load_batches
+from ..nested_graphs import all_nodes
 
 _WEIGHTED = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
+# Beside what ONNX Runtime knows: IsInf and ScatterND have no float16 in every opset, Softplus overflows there at 11.
+_IN_FLOAT32 = [*DEFAULT_OP_BLOCK_LIST, "IsInf", "ScatterND", "Softplus"]
 
 
 def quantize(model: onnx.ModelProto, mode: str, calibration: str | None, say: Progress = silent) -> onnx.ModelProto:
@@ -32,17 +35,27 @@ def quantize(model: onnx.ModelProto, mode: str, calibration: str | None, say: Pr
         if mode == "dynamic":
             # Unsigned weights: ONNX Runtime has no ConvInteger for signed ones before 1.24.
             kinds = {"op_types_to_quantize": _WEIGHTED, "weight_type": ort.QuantType.QUInt8}
-            ort.quantize_dynamic(ready, target, per_channel=True, **kinds)
+            ort.quantize_dynamic(ready, target, per_channel=True, nodes_to_exclude=_batched(onnx.load(ready)), **kinds)
             return _sorted(onnx.load(target))
         reader = _Reader([value.name for value in model.graph.input], str(calibration), say)
         ort.quantize_static(ready, target, reader, op_types_to_quantize=_WEIGHTED, per_channel=True)
         return _unrounded_for_floats(onnx.load(target))
 
 
+def _batched(model: onnx.ModelProto) -> list[str]:
+    """Products with several matrices at once, which ONNX Runtime's dynamic kernel does not run."""
+    several = {weights.name for weights in model.graph.initializer if len(weights.dims) > 2}
+    return [node.name for node in model.graph.node if node.op_type == "MatMul" and several & set(node.input)]
+
+
 def _in_half_precision(model: onnx.ModelProto) -> onnx.ModelProto:
     """`model` in float16 but for its inputs, its outputs and its norms."""
     norms = [node.name for node in model.graph.node if _of_norm(node.name)]
-    half = ir.from_proto(convert_float_to_float16(model, keep_io_types=True, node_block_list=norms))
+    for node in all_nodes(model):
+        if node.op_type == "Resize" and len(node.input) > 3:
+            node.input[2] = ""  # scales without a number, which a cast would hide
+    blocked = {"op_block_list": _IN_FLOAT32, "node_block_list": norms}
+    half = ir.from_proto(convert_float_to_float16(model, keep_io_types=True, **blocked))
     half.graph.sort()  # the casts of the inputs come in last
     proto: onnx.ModelProto = ir.to_proto(half)
     del proto.graph.value_info[:]  # of the types before

@@ -58,7 +58,8 @@ def quantize(
             return _throughout_in_sixteen_bits(graph.bytes(), batches, say), {}
         sixteen.quantize(graph, {tensor: extremes.largest(tensor) for tensor in extremes.low})
         return graph.bytes(), _named(graph, norms, [], around(graph, masked))
-    extremes.forget(masked - {int(i) for i in graph.subgraph.inputs})
+    divisors = _divisors(graph)
+    extremes.forget((masked | divisors) - {int(i) for i in graph.subgraph.inputs})
     histograms = Histograms(extremes)
     looked = counted(batches[:EXAMPLES_LOOKED_INTO], say, "calibration examples counted", len(batches[0][0]))
     watch(flatbuffer, looked, extremes.low, histograms.see)
@@ -72,7 +73,9 @@ def quantize(
     layers = [graph.ops[i] for i in sensitivity.most_sensitive(graph.bytes(), ranges, batches, say)] if norms else []
     _write_ranges(graph, ranges)
     names = [graph.name(int(i)) for op in graph.ops for i in op.outputs if in_norm(graph, i)]
-    names += [graph.name(int(op.outputs[0])) for op in (*sums, *layers, *around(graph, masked))]
+    names += [
+        graph.name(int(op.outputs[0])) for op in (*sums, *layers, *around(graph, masked), *_dividing(graph, divisors))
+    ]
     io = {f"{way}put_data_type": getattr(tf, io_dtype or "float32") for way in ("in", "out")}
     made = convert.mlir_quantize(graph.bytes(), inference_type=types_pb2.QUANTIZED_INT8, denylisted_nodes=names, **io)
     return made, _named(graph, norms, layers, around(graph, masked))
@@ -91,6 +94,18 @@ def _named(graph: Graph, norms: set[int], layers: list[Any], masking: list[Any])
 def _scopes(graph: Graph, ops: list[Any]) -> list[str]:
     names = [graph.name(int(op.outputs[0])).split(";")[0] for op in ops]
     return [name.rpartition("/")[0].rpartition("/")[2] or name for name in names]
+
+
+def _divisors(graph: Graph) -> set[int]:
+    """What is computed and divided by: rounded to 8 bits it may be zero, and LiteRT then stops."""
+    found = {int(op.inputs[1]) for op in graph.ops if graph.kind(op) == "DIV"}
+    return {tensor for tensor in found if graph.constant(tensor) is None}
+
+
+def _dividing(graph: Graph, divisors: set[int]) -> list[Any]:
+    """The divisions, and what makes their divisors."""
+    divide = [op for op in graph.ops if graph.kind(op) == "DIV" and int(op.inputs[1]) in divisors]
+    return [*divide, *(op for op in graph.ops if divisors & {int(i) for i in op.outputs})]
 
 
 def _sums_of(graph: Graph, norms: set[int]) -> set[int]:
