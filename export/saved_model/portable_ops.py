@@ -12,8 +12,9 @@ softplus(x)     max(x, 0) + log(1 + exp(-|x|)), and log_sigmoid(x) = -softplus(-
                 infinite from 89 on
 
 `portable_angles` has trigonometric and hyperbolic functions, `portable_special` what neither format has,
-`portable_quantiles` medians and the like, `portable_fourier` transforms, `portable_arrays` diagonals, windows and
-loops, `portable_repeat` repeating; `portable_spatial`, `portable_pooling` and
+`portable_quantiles` medians and the like, `portable_fourier` transforms, `portable_linalg` small matrices,
+`portable_search` searches, bits and colors, `portable_arrays` diagonals, windows and loops, `portable_repeat`
+repeating; `portable_spatial`, `portable_pooling` and
 `portable_resizing` have the operations of images, rows and volumes.
 """
 
@@ -28,6 +29,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.backend.tensorflow import core as backend_core
 from keras.src.backend.tensorflow import image as backend_image
+from keras.src.backend.tensorflow import linalg as backend_linalg
 from keras.src.backend.tensorflow import math as backend_math
 from keras.src.backend.tensorflow import nn as backend_nn
 from keras.src.backend.tensorflow import numpy as backend_numpy
@@ -38,11 +40,13 @@ from . import (
     portable_angles,
     portable_arrays,
     portable_fourier,
+    portable_linalg,
     portable_logarithms,
     portable_pooling,
     portable_quantiles,
     portable_repeat,
     portable_resizing,
+    portable_search,
     portable_spatial,
     portable_special,
 )
@@ -179,6 +183,7 @@ def _log_sigmoid(original: Operation) -> Operation:
     return call
 
 
+_MATRICES = ("cholesky", "cholesky_inverse", "inv", "solve", "solve_triangular")
 _FORMS = (
     (backend_numpy, "argmax", _extreme(tf.argmax)),
     (backend_numpy, "argmin", _extreme(tf.argmin)),
@@ -192,6 +197,14 @@ _FORMS = (
     (backend_math, "fft2", portable_fourier.fft2),
     (backend_math, "irfft", portable_fourier.irfft),
     (backend_math, "istft", portable_fourier.istft),
+    (backend_math, "in_top_k", portable_search.in_top_k),
+    (backend_math, "logdet", portable_linalg.logdet),
+    (backend_numpy, "slogdet", portable_linalg.slogdet),
+    *((backend_linalg, name, getattr(portable_linalg, name)) for name in _MATRICES),
+    (backend_image, "rgb_to_hsv", portable_search.rgb_to_hsv),
+    (backend_image, "hsv_to_rgb", portable_search.hsv_to_rgb),
+    (backend_numpy, "searchsorted", portable_search.searchsorted),
+    (backend_core, "switch", portable_search.switch),
     (backend_numpy, "cross", portable_arrays.cross),
     (backend_numpy, "diag", portable_arrays.diag),
     (backend_numpy, "diagonal", portable_arrays.diagonal),
@@ -214,12 +227,17 @@ _FOR_ONNX = (
     (backend_nn, "conv_transpose", portable_spatial.conv_transpose(for_tflite=False)),
 )
 _ANGLES = ("arctan", "arcsin", "arccos", "tan", "sinh", "cosh", "arcsinh", "arccosh", "arctanh")
+_BITS = ("bitwise_and", "bitwise_or", "bitwise_invert", "bitwise_left_shift")
 _FOR_TFLITE = (
     *((backend_numpy, name, _by(getattr(portable_angles, name))) for name in _ANGLES),
     (backend_math, "rfft", portable_fourier.rfft_of_other_lengths),
     (backend_numpy, "einsum", lambda original: portable_arrays.einsum(_in_floats(original))),
     (backend_numpy, "matmul", lambda original: _in_constant_shapes(_in_floats(original))),
     (backend_numpy, "repeat", portable_repeat.repeat),
+    (backend_linalg, "det", portable_linalg.det),
+    *((backend_numpy, name, getattr(portable_search, name)) for name in _BITS),
+    (backend_numpy, "cumprod", portable_search.cumprod),
+    (backend_numpy, "nonzero", portable_search.nonzero),
     (backend_numpy, "quantile", portable_quantiles.quantile),
     (backend_numpy, "percentile", portable_quantiles.percentile),
     (backend_nn, "softplus", _softplus),
