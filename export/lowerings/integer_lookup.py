@@ -3,7 +3,8 @@
     y = default + sum_i [x = key_i] (value_i - default)         up to 256 keys
     y = table[x] where 0 <= x < n, the default elsewhere        keys from 0 to 1,048,575
 
-Masks, tokens out of the vocabulary and one-hot rows are computed as the layer does. Other keys stay refused by name.
+Masks, tokens out of the vocabulary and one-hot rows are computed as the layer does; the inverse lookup has indices for
+keys. Other keys stay refused by name.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class _Arithmetic:
 
 def lower(layer: Any, channels_first: bool = False) -> Callable[[Any], Any] | None:
     table = layer.lookup_table
-    if layer.invert or layer.sparse or not hasattr(table, "export"):
+    if layer.sparse or not hasattr(table, "export"):
         return None
     keys, values = (np.asarray(part).astype(np.int64) for part in table.export())
     if not len(keys) or (len(keys) > _FEW and not 0 <= keys.min() <= keys.max() <= _LARGEST):

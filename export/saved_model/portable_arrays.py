@@ -166,3 +166,17 @@ def scan(original: Operation) -> Operation:
         return carry, tree.map_structure(lambda *steps: tf.stack(steps), *(made[i] for i in range(count)))
 
     return call
+
+
+def associative_scan(original: Operation) -> Operation:
+    def call(f: Operation, elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+        flat = [tf.convert_to_tensor(x) for x in tree.flatten(elems)]
+        count = flat[0].shape[axis]
+        if count is None or not 0 < count <= _MOST_STEPS:
+            return original(f, elems, reverse, axis)
+        parts = [tf.split(x, count, axis=axis) for x in flat]
+        steps = [tree.pack_sequence_as(elems, [part[i] for part in parts]) for i in range(count)]
+        made = list(itertools.accumulate(reversed(steps) if reverse else steps, f))
+        return tree.map_structure(lambda *ys: tf.concat(ys, axis), *(reversed(made) if reverse else made))
+
+    return call

@@ -204,6 +204,7 @@ _FORMS = (
     (backend_image, "rgb_to_hsv", portable_search.rgb_to_hsv),
     (backend_image, "hsv_to_rgb", portable_search.hsv_to_rgb),
     (backend_numpy, "searchsorted", portable_search.searchsorted),
+    (backend_core, "associative_scan", portable_arrays.associative_scan),
     (backend_core, "switch", portable_search.switch),
     (backend_numpy, "cross", portable_arrays.cross),
     (backend_numpy, "diag", portable_arrays.diag),

@@ -88,6 +88,12 @@ def test_loops_of_a_known_length(reverse):
     same(portable_arrays.scan, backend_core.scan, lambda c, _: (c * 2, c), drawn(3), length=4)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_associative_loops(axis, reverse):
+    same(portable_arrays.associative_scan, backend_core.associative_scan, ops.add, drawn(5, 4, 3), reverse, axis)
+
+
 @pytest.mark.runtime
 @pytest.mark.parametrize("suffix", EXPORTS)
 def test_every_form_is_written(suffix, tmp_path):
@@ -106,6 +112,8 @@ def test_every_form_is_written(suffix, tmp_path):
         "below": ops.floor_divide(bounded, 2),
         "lookup": L.IntegerLookup(vocabulary=[-2, 1, 3], mask_token=0)(bounded),
         "table": L.IntegerLookup(vocabulary=list(range(0, 900, 3)))(ids),
+        "back": L.IntegerLookup(vocabulary=[2, 3, 5], invert=True)(ops.cast(bounded + 3, "int64")),
+        "so_far": ops.associative_scan(ops.maximum, x, axis=1, reverse=True),
         "hot": L.IntegerLookup(vocabulary=[1, 2], num_oov_indices=2, output_mode="multi_hot")(bounded),
     }
     model = keras.Model([x, ids], outputs)
