@@ -57,6 +57,7 @@ TENSORFLOW = (
     "saved_model/portable_resizing.py",
     "saved_model/portable_search.py",
     "saved_model/portable_special.py",
+    "saved_model/portable_transforms.py",
     "saved_model/resizing_weights.py",
     "saved_model/transposed_padding.py",
     "model/repeated_calls.py",

@@ -15,7 +15,7 @@ softplus(x)     max(x, 0) + log(1 + exp(-|x|)), and log_sigmoid(x) = -softplus(-
 `portable_quantiles` medians and the like, `portable_fourier` transforms, `portable_linalg` small matrices,
 `portable_search` searches, bits and colors, `portable_arrays` diagonals, windows and loops, `portable_repeat`
 repeating; `portable_spatial`, `portable_pooling` and
-`portable_resizing` have the operations of images, rows and volumes.
+`portable_resizing` have the operations of images, rows and volumes, `portable_transforms` those that move pixels.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ from . import (
     portable_search,
     portable_spatial,
     portable_special,
+    portable_transforms,
 )
 
 Operation = Callable[..., Any]
@@ -201,6 +202,8 @@ _FORMS = (
     (backend_math, "logdet", portable_linalg.logdet),
     (backend_numpy, "slogdet", portable_linalg.slogdet),
     *((backend_linalg, name, getattr(portable_linalg, name)) for name in _MATRICES),
+    (backend_image, "affine_transform", portable_transforms.affine),
+    (backend_image, "perspective_transform", portable_transforms.perspective),
     (backend_image, "rgb_to_hsv", portable_search.rgb_to_hsv),
     (backend_image, "hsv_to_rgb", portable_search.hsv_to_rgb),
     (backend_numpy, "searchsorted", portable_search.searchsorted),

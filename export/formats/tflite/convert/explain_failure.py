@@ -86,8 +86,9 @@ def float_note(stayed: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     norms, layers, masked = (stayed.get(kind, []) for kind in ("norms", "layers", "masked"))
     reasons = []
     if norms:
+        count = f"{len(norms)} norm{'s' if len(norms) > 1 else ''}"
         reasons.append(
-            f"{len(norms)} norms, whose statistics differ too much between groups for one scale of 8 bits (target="
+            f"{count}, whose statistics differ too much between groups for one scale of 8 bits (target="
             "'npu' has them in integers of 16, for chips without floats)"
         )
     if layers:
