@@ -102,8 +102,8 @@ def _places(down: np.ndarray, across: np.ndarray, interpolation: str) -> list[tu
 def _mapped(at: np.ndarray, size: int, fill_mode: str) -> np.ndarray:
     """Where the image goes on outside of itself, the place within it."""
     if fill_mode == "nearest":
-        return np.clip(at, 0, size - 1)
+        return np.asarray(np.clip(at, 0, size - 1))
     if fill_mode == "reflect" and size > 1:
         around = np.mod(at, 2 * size)
-        return np.clip(np.where(around >= size, 2 * size - around - 1, around), 0, size - 1)
+        return np.asarray(np.clip(np.where(around >= size, 2 * size - around - 1, around), 0, size - 1))
     return at
