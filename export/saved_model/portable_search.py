@@ -27,10 +27,12 @@ _MOST = 256
 
 def in_top_k(_: Operation) -> Operation:
     def call(targets: Any, predictions: Any, k: int) -> Any:
-        predictions = tf.convert_to_tensor(predictions)
-        chosen = tf.gather(predictions, targets, batch_dims=1)
+        predictions, rows = tf.convert_to_tensor(predictions), tf.cast(targets, tf.int32)[:, None]
+        own = tf.equal(tf.range(tf.shape(predictions)[1])[None, :], rows)
+        chosen = tf.reduce_sum(tf.where(own, predictions, 0.0), -1)
         above = tf.reduce_sum(tf.cast(predictions > chosen[:, None], tf.int32), -1)
-        return tf.logical_and(above < k, tf.abs(chosen) < np.float32(np.inf))
+        there = tf.logical_and(tf.reduce_any(own, -1), tf.abs(chosen) < np.float32(np.inf))
+        return tf.logical_and(above < k, there)
 
     return call
 

@@ -53,6 +53,16 @@ def test_divisions_in_eight_bits(case, tmp_path):
     assert min(output.sqnr_db for output in report.verification.outputs.values()) > 30
 
 
+def test_a_computed_kernel_in_eight_bits(tmp_path):
+    x, y = keras.Input((10,), name="x"), keras.Input((3,), name="y")
+    z = ops.correlate(x[0], y[0], mode="same")
+    model = keras.Model([x, y], L.Dense(4)(ops.expand_dims(z, 0)))
+    data = {"x": np.random.default_rng(0).normal(size=(16, 10)), "y": np.random.default_rng(1).normal(size=(16, 3))}
+    data = {name: values.astype("float32") for name, values in data.items()}
+    report = to_tflite(model, tmp_path / "m.tflite", quantize="int8", calibration=data, batch_size=1)
+    assert report.verification.ok
+
+
 def test_a_product_with_several_matrices_in_a_dynamic_file(tmp_path):
     dense = L.EinsumDense("abc,bcd->abd", output_shape=(10, 16))
     report = to_onnx(of(lambda x: L.Dense(4)(dense(x)), 10, 8), tmp_path / "m.onnx", quantize="dynamic")

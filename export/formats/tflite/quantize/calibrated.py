@@ -73,9 +73,8 @@ def quantize(
     layers = [graph.ops[i] for i in sensitivity.most_sensitive(graph.bytes(), ranges, batches, say)] if norms else []
     _write_ranges(graph, ranges)
     names = [graph.name(int(i)) for op in graph.ops for i in op.outputs if in_norm(graph, i)]
-    names += [
-        graph.name(int(op.outputs[0])) for op in (*sums, *layers, *around(graph, masked), *_dividing(graph, divisors))
-    ]
+    floats = (*sums, *layers, *around(graph, masked), *_dividing(graph, divisors), *_of_two(graph))
+    names += [graph.name(int(op.outputs[0])) for op in floats]
     io = {f"{way}put_data_type": getattr(tf, io_dtype or "float32") for way in ("in", "out")}
     made = convert.mlir_quantize(graph.bytes(), inference_type=types_pb2.QUANTIZED_INT8, denylisted_nodes=names, **io)
     return made, _named(graph, norms, layers, around(graph, masked))
@@ -106,6 +105,11 @@ def _dividing(graph: Graph, divisors: set[int]) -> list[Any]:
     """The divisions, and what makes their divisors."""
     divide = [op for op in graph.ops if graph.kind(op) == "DIV" and int(op.inputs[1]) in divisors]
     return [*divide, *(op for op in graph.ops if divisors & {int(i) for i in op.outputs})]
+
+
+def _of_two(graph: Graph) -> list[Any]:
+    """Convolutions with kernels that are computed, which in 8 bits have no zero at the middle of their steps."""
+    return [op for op in graph.ops if "CONV" in graph.kind(op) and graph.constant(int(op.inputs[1])) is None]
 
 
 def _sums_of(graph: Graph, norms: set[int]) -> set[int]:
