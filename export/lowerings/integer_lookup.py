@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from ..model.keras_graph import default_of_lookup
+
 _FEW, _LARGEST = 256, 2**20
 
 
@@ -43,7 +45,7 @@ def lower(layer: Any, channels_first: bool = False) -> Callable[[Any], Any] | No
     keys, values = (np.asarray(part).astype(np.int64) for part in table.export())
     if not len(keys) or (len(keys) > _FEW and not 0 <= keys.min() <= keys.max() <= _LARGEST):
         return None
-    arithmetic = _Arithmetic(keys, values, int(layer._default_value))  # noqa: SLF001  (no public name for it)
+    arithmetic = _Arithmetic(keys, values, int(default_of_lookup(layer)))
 
     def call(inputs: Any) -> Any:
         layer.lookup_table = arithmetic

@@ -96,6 +96,11 @@ def casts_inputs(layer: Any) -> bool:
     return bool(layer.autocast and layer._convert_input_args)
 
 
+def default_of_lookup(layer: Any) -> Any:
+    """What a lookup layer gives for what is not in its vocabulary."""
+    return layer._default_value
+
+
 def declared_output_shape(layer: keras.layers.Lambda) -> Any:
     """The `output_shape` that a Lambda layer was made with."""
     return layer._output_shape

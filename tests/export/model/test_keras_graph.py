@@ -87,6 +87,11 @@ def output_shape():
     return L.Lambda(lambda x: x, output_shape=(5,))._output_shape == (5,)
 
 
+def default_value():
+    layers = (L.IntegerLookup(vocabulary=[5]), L.IntegerLookup(vocabulary=[5], oov_token=-7, invert=True))
+    return [layer._default_value for layer in layers] == [0, -7]
+
+
 def inputs():
     model, (a, b), _, _ = functional()
     return [x is y for x, y in zip(model._inputs, (a, b), strict=True)] == [True, True]
@@ -216,6 +221,7 @@ PRIVATE = {
     "_call_has_training_arg": call_has_training_arg,
     "_convert_input_args": convert_input_args,
     "_output_shape": output_shape,
+    "_default_value": default_value,
     "_inputs": inputs,
     "_outputs": outputs,
     "_inputs_struct": inputs_struct,

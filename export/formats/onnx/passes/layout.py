@@ -29,12 +29,16 @@ _IMAGES = (4, 5)  # ranks
 
 
 class _Want(NamedTuple):
-    """`user`, a node or one inside of it, takes `value` as input `i`, in the layout `home` as it was written."""
+    """`user`, a node or one inside of it, takes `value` as input `i`, in the layout `home` as it was written.
+
+    `turns`: it takes it in the layout that it runs in. A Reshape to an image has the layout of the image alone.
+    """
 
     user: ir.Node
     i: int
     value: ir.Value
     home: Side
+    turns: bool
 
 
 def settle_layout(model: ir.Model, options: PassOptions) -> PassResult:
@@ -75,7 +79,7 @@ class _Layout:
             self._physical[value] = OTHER[home] if flips else self._side(value)
         for node in self._nodes:
             for want in wants[node]:
-                wanted = side(node) if self._turns_with(node, want) else want.home
+                wanted = side(node) if want.turns else want.home
                 want.user.replace_input_with(want.i, self._provide(want.value, wanted, node))
             if node in turned:
                 self._turn(node, side(node))
@@ -92,21 +96,16 @@ class _Layout:
             for user in (node, *inside):
                 for i, x in enumerate(user.inputs):
                     if x is not None and x in homes.home and not homes.is_change(node):
-                        wants[node].append(_Want(user, i, homes.root(x), homes.home[x]))
+                        turns = user is node and node in homes.flexible and homes.images.get(node, x) is x
+                        wants[node].append(_Want(user, i, homes.root(x), homes.home[x], turns))
         return wants
-
-    def _turns_with(self, node: ir.Node, want: _Want) -> bool:
-        """Whether `node` takes what it wants in the layout that it runs in: a Reshape to an image has the image's."""
-        if node not in self._homes.flexible or want.user is not node:
-            return False
-        return node not in self._homes.images or node.inputs[want.i] is self._homes.images[node]
 
     def _users(self, wants: dict[ir.Node, list[_Want]]) -> dict[ir.Value, list[ir.Node | Side]]:
         """For each value the flexible nodes that take it, and the sides on which others want it."""
         homes, users = self._homes, defaultdict[ir.Value, list[ir.Node | Side]](list)
         for node in self._nodes:
             for want in wants[node]:
-                users[want.value].append(node if self._turns_with(node, want) else want.home)
+                users[want.value].append(node if want.turns else want.home)
         for output in self._graph.outputs:
             if output in homes.home:
                 users[homes.root(output)].append(self.io_side(output))

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from keras_norms.export import ExportError, to_tflite, verify
 from keras_norms.export.formats.tflite.flex_runner import flex_ops
@@ -16,7 +17,7 @@ def model():
     """A matrix inverse, which only TensorFlow has, between two stretches of built-in operations."""
     x = keras.Input((3, 3), name="x")
     y = keras.layers.Dense(3, name="before")(x)
-    y = keras.layers.Lambda(lambda t: keras.ops.inv(t + 4 * np.eye(3, dtype="float32")), name="inverse")(y)
+    y = keras.layers.Lambda(lambda t: tf.linalg.inv(t + 4 * np.eye(3, dtype="float32")), name="inverse")(y)
     return randomize(keras.Model(x, keras.layers.Dense(2, name="after")(y), name="needs_flex"))
 
 
