@@ -133,6 +133,7 @@ def test_no_refusal_is_in_the_words_of_a_converter():
         ("Traceback (most recent call last)", True),
         ("[ONNXRuntimeError] : 1 : FAIL : Load model failed", True),
         ("a fault of its own", True),
+        ("The converter's process ended with code -11 before it answered", True),
         ("ValueError: Dimension must be 3", True),
     ],
 )

@@ -108,7 +108,7 @@ def outcome(row: Row, model: keras.Model, cell: Cell) -> dict[str, Any]:
         try:
             report = EXPORTS[cell.format](model, Path(folder) / f"m.{cell.format}", **options)
         except (ExportError, VerificationError, FoldError) as error:
-            words = str(error).replace(f"{folder}/", "")
+            words = str(error).replace(f"{folder}/", "").replace(f"{Path(__file__).parents[2]}/", "")
             found = {"verdict": RAW if is_raw(words) else REFUSED, "words": words}
         except Exception as error:  # none of these should reach a user
             found = {"verdict": RAW, "words": f"{type(error).__name__}: {str(error)[:600]}"}

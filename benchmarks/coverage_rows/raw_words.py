@@ -13,7 +13,7 @@ _RAW = re.compile(
     | StatusCode | std:: | \.(?:cc|cpp|h):\d+
     | \b(?:Type|Value|Attribute|Index|Key|Runtime|Assertion|NotImplemented|Internal|InvalidArgument|Operator)Error:
     | INVALID_ARGUMENT | \bNode\ \(|Node\ number\ \d+
-    | 0x[0-9a-f]{6,} | zip\(\)\ argument
+    | process\ ended\ with\ code | 0x[0-9a-f]{6,} | zip\(\)\ argument
     """,
     re.VERBOSE,
 )

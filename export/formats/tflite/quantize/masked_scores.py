@@ -6,6 +6,7 @@ or the choice that masks, and the softmax, between the 8-bit products before and
 
 A tensor is masked if it holds numbers of 9,000 or more and none from 1,000 to there, or if it is on the way to a
 softmax and its range is much wider than that of the scores that count: those within 30 of the largest of their row.
+One that holds an infinity, wherever it comes from, is treated alike: no steps reach it.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ class Masks:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._scores = {int(op.inputs[0]) for op in graph.ops if graph.kind(op) in SOFTMAX}
+        self._infinite: set[int] = set()
         self._huge: set[int] = set()
         self._between: set[int] = set()
         self._counting: dict[int, tuple[float, float]] = {}
@@ -48,6 +50,8 @@ class Masks:
     def see(self, tensor: int, values: np.ndarray) -> None:
         if not values.size:
             return
+        if not np.isfinite(values).all():
+            self._infinite.add(tensor)
         size = np.abs(values)
         if float(size.max()) >= _HUGE:
             self._huge.add(tensor)
@@ -59,7 +63,7 @@ class Masks:
             self._counting[tensor] = min(low, counting.min(initial=0.0)), max(high, counting.max(initial=0.0))
 
     def tensors(self, extremes: Extremes) -> set[int]:
-        found = self._huge - self._between
+        found = self._infinite | (self._huge - self._between)
         for scores, (low, high) in self._counting.items():
             least, way = max(high - low, 1e-6) * _WIDER, [scores]
             while way:

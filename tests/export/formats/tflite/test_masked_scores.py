@@ -63,6 +63,13 @@ def test_large_numbers_of_all_sizes_are_no_mask():
     assert masked(scores, scores) == (set(), [])
 
 
+def test_an_infinity_among_large_numbers():
+    scores, _ = drawn(6000.0)
+    adder = scores.copy()
+    adder[0, 0] = np.inf
+    assert masked(scores, adder) == ({"adder", "sum"}, ["ADD", "SOFTMAX"])
+
+
 def attention(kind, normed):
     q, keep = keras.Input((10, 8), name="q"), keras.Input((10,), dtype="bool", name="keep")
     mask = ops.expand_dims(keep, 1)
