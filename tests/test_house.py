@@ -47,6 +47,8 @@ TENSORFLOW = (
     "saved_model/aspect_ratio.py",
     "saved_model/portable_angles.py",
     "saved_model/portable_arrays.py",
+    "saved_model/portable_bits.py",
+    "saved_model/portable_colors.py",
     "saved_model/portable_fourier.py",
     "saved_model/portable_linalg.py",
     "saved_model/portable_logarithms.py",

@@ -13,9 +13,9 @@ softplus(x)     max(x, 0) + log(1 + exp(-|x|)), and log_sigmoid(x) = -softplus(-
 
 `portable_angles` has trigonometric and hyperbolic functions, `portable_special` what neither format has,
 `portable_quantiles` medians and the like, `portable_fourier` transforms, `portable_linalg` small matrices,
-`portable_search` searches, bits and colors, `portable_arrays` diagonals, windows and loops, `portable_repeat`
-repeating; `portable_spatial`, `portable_pooling` and
-`portable_resizing` have the operations of images, rows and volumes, `portable_transforms` those that move pixels.
+`portable_search` searches, `portable_bits` and `portable_colors` these, `portable_arrays` diagonals, windows and loops,
+`portable_repeat` repeating; `portable_spatial`, `portable_pooling` and `portable_resizing` have the operations of
+images, rows and volumes, `portable_transforms` those that move pixels.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ from keras.src.utils import tf_utils
 from . import (
     portable_angles,
     portable_arrays,
+    portable_bits,
+    portable_colors,
     portable_fourier,
     portable_linalg,
     portable_logarithms,
@@ -204,8 +206,8 @@ _FORMS = (
     *((backend_linalg, name, getattr(portable_linalg, name)) for name in _MATRICES),
     (backend_image, "affine_transform", portable_transforms.affine),
     (backend_image, "perspective_transform", portable_transforms.perspective),
-    (backend_image, "rgb_to_hsv", portable_search.rgb_to_hsv),
-    (backend_image, "hsv_to_rgb", portable_search.hsv_to_rgb),
+    (backend_image, "rgb_to_hsv", portable_colors.rgb_to_hsv),
+    (backend_image, "hsv_to_rgb", portable_colors.hsv_to_rgb),
     (backend_numpy, "searchsorted", portable_search.searchsorted),
     (backend_core, "associative_scan", portable_arrays.associative_scan),
     (backend_core, "switch", portable_search.switch),
@@ -239,7 +241,7 @@ _FOR_TFLITE = (
     (backend_numpy, "matmul", lambda original: _in_constant_shapes(_in_floats(original))),
     (backend_numpy, "repeat", portable_repeat.repeat),
     (backend_linalg, "det", portable_linalg.det),
-    *((backend_numpy, name, getattr(portable_search, name)) for name in _BITS),
+    *((backend_numpy, name, getattr(portable_bits, name)) for name in _BITS),
     (backend_numpy, "cumprod", portable_search.cumprod),
     (backend_numpy, "nonzero", portable_search.nonzero),
     (backend_numpy, "quantile", portable_quantiles.quantile),

@@ -10,7 +10,7 @@ from keras.src.backend.tensorflow import image as backend_image
 from keras.src.backend.tensorflow import linalg as backend_linalg
 from keras.src.backend.tensorflow import math as backend_math
 from keras.src.backend.tensorflow import numpy as backend_numpy
-from keras_norms.export.saved_model import portable_linalg, portable_search
+from keras_norms.export.saved_model import portable_bits, portable_colors, portable_linalg, portable_search
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="forms of TensorFlow's operations")
 
@@ -59,11 +59,11 @@ def test_bits(name):
     edges = np.array([0, 1, -1, 2**31 - 1, -(2**31), 65535, -65536, 12345], np.int32)
     x, y = (np.append(edges[::step], np.random.default_rng(1).integers(-(2**31), 2**31 - 1, 50)) for step in (1, -1))
     y = y % 31 if "shift" in name else y
-    same(getattr(portable_search, name), getattr(backend_numpy, name), x.astype(np.int32), y.astype(np.int32))
+    same(getattr(portable_bits, name), getattr(backend_numpy, name), x.astype(np.int32), y.astype(np.int32))
 
 
 def test_all_bits_turned():
-    same(portable_search.bitwise_invert, backend_numpy.bitwise_invert, np.array([0, -1, 7, -(2**31)], np.int32))
+    same(portable_bits.bitwise_invert, backend_numpy.bitwise_invert, np.array([0, -1, 7, -(2**31)], np.int32))
 
 
 @pytest.mark.parametrize("layout", ["channels_last", "channels_first"])
@@ -71,8 +71,8 @@ def test_colors(layout):
     colors = np.random.default_rng(0).random((2, 5, 6, 3)).astype(np.float32)
     colors[0, :2] = [[0.5] * 3, [0.0] * 3, [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0] * 3]
     x = colors if layout == "channels_last" else colors.transpose(0, 3, 1, 2)
-    same(portable_search.rgb_to_hsv, backend_image.rgb_to_hsv, x, layout, close=2e-6)
-    same(portable_search.hsv_to_rgb, backend_image.hsv_to_rgb, x, layout, close=2e-6)
+    same(portable_colors.rgb_to_hsv, backend_image.rgb_to_hsv, x, layout, close=2e-6)
+    same(portable_colors.hsv_to_rgb, backend_image.hsv_to_rgb, x, layout, close=2e-6)
 
 
 def positive(n):
