@@ -1,0 +1,73 @@
+"""A Markdown extension: equations become MathML as the page is made, so that no page loads a script or a font for them.
+
+Two forms: a fence ```` ```math ```` of LaTeX, which code hosts draw too, and an indented block of plain equations, as
+docstrings have them.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape, unescape
+from typing import Any
+from xml.etree.ElementTree import Element
+
+from latex2mathml.converter import convert
+from markdown import Markdown
+from markdown.extensions import Extension
+from markdown.preprocessors import Preprocessor
+from markdown.treeprocessors import Treeprocessor
+
+from docs_site.equations import equations
+
+_FENCE = re.compile(r"^```math\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"\$`([^`]+)`\$")
+
+
+def mathml(latex: str, display: str = "block") -> str:
+    """LaTeX as a MathML element."""
+    found: str = convert(latex.strip(), display=display)
+    return found
+
+
+class _Fences(Preprocessor):
+    """```` ```math ```` and $`...`$, the two forms of code hosts."""
+
+    def run(self, lines: list[str]) -> list[str]:
+        text = _FENCE.sub(lambda found: f"\n{self._kept(mathml(found[1]))}\n", "\n".join(lines))
+        return _INLINE.sub(lambda found: self._kept(mathml(found[1], "inline")), text).split("\n")
+
+    def _kept(self, html: str) -> str:
+        return self.md.htmlStash.store(html)
+
+
+class _Plain(Treeprocessor):
+    """Indented blocks in which every line is an equation. It runs before the blocks are coloured as code."""
+
+    def run(self, root: Element) -> None:
+        for parent in list(root.iter()):
+            for i, block in enumerate(list(parent)):
+                if block.tag == "pre" and len(block) == 1 and block[0].tag == "code":
+                    found = equations(unescape(block[0].text or ""))
+                    if found is not None:
+                        parent[i] = self._drawn(found, block.tail)
+
+    def _drawn(self, found: list[Any], tail: str | None) -> Element:
+        rows = "".join(
+            f"<tr><td>{mathml(equation.latex)}</td><td>{escape(equation.words)}</td></tr>" for equation in found
+        )
+        paragraph = Element("div")
+        paragraph.text = self.md.htmlStash.store(f'<table class="equations">{rows}</table>')
+        paragraph.tail = tail
+        return paragraph
+
+
+class Equations(Extension):
+    """Registers both forms."""
+
+    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802  (Markdown's name)
+        md.preprocessors.register(_Fences(md), "math fences", 29)  # before fenced code, at 25
+        md.treeprocessors.register(_Plain(md), "plain equations", 31)  # before highlighting, at 30
+
+
+def makeExtension(**options: Any) -> Equations:  # noqa: N802
+    return Equations(**options)
