@@ -6,7 +6,7 @@ import argparse
 import subprocess
 import sys
 
-from docs_site import ROOT, faq, pictures, staging
+from docs_site import ROOT, faq, offline, pictures, staging
 
 
 def main() -> int:
@@ -18,10 +18,19 @@ def main() -> int:
     elif task == "pictures":
         pictures.write()
     else:
-        staging.stage()
-        # A process of its own: the generator keeps its configuration in globals. `-m` finds docs_site.mathml from here.
-        return subprocess.run([sys.executable, "-m", "zensical", "build", "--clean", "--strict"], cwd=ROOT).returncode
+        return build()
     return 0
+
+
+def build() -> int:
+    """Build the site; 1 if a link leads nowhere, a name has no docstring, or a page would load from the network."""
+    staging.stage()
+    # A process of its own: the generator keeps its configuration in globals. `-m` finds docs_site.mathml from here.
+    done = subprocess.run([sys.executable, "-m", "zensical", "build", "--clean", "--strict"], cwd=ROOT)
+    loads = offline.external_loads(ROOT / "site")
+    for load in loads:
+        print(f"loaded from the network: {load}", file=sys.stderr)
+    return 1 if done.returncode or loads else 0
 
 
 if __name__ == "__main__":

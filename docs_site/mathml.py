@@ -1,7 +1,7 @@
 """A Markdown extension: equations become MathML as the page is made, so that no page loads a script or a font for them.
 
 Two forms: a fence ```` ```math ```` of LaTeX, which code hosts draw too, and an indented block of plain equations, as
-docstrings have them.
+docstrings have them. So have they examples with `>>>`, which become code.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from markdown.treeprocessors import Treeprocessor
 from docs_site.equations import equations
 
 _FENCE = re.compile(r"^```math\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_EXAMPLE = re.compile(r"^( *)>>> .*(?:\n\1\S.*|\n\1 +\S.*)*$", re.MULTILINE)
 _INLINE = re.compile(r"\$`([^`]+)`\$")
 
 
@@ -34,6 +35,7 @@ class _Fences(Preprocessor):
 
     def run(self, lines: list[str]) -> list[str]:
         text = _FENCE.sub(lambda found: f"\n{self._kept(mathml(found[1]))}\n", "\n".join(lines))
+        text = _EXAMPLE.sub(lambda found: f"\n{found[1]}```pycon\n{found[0]}\n{found[1]}```\n", text)
         return _INLINE.sub(lambda found: self._kept(mathml(found[1], "inline")), text).split("\n")
 
     def _kept(self, html: str) -> str:

@@ -53,8 +53,8 @@ class BatchRenormalization(BatchNormalization):
     The weights are those of batch normalization (gamma, beta, moving_mean, moving_variance), then an integer `step`
     that counts training steps (not those whose batch is empty or fully masked). moving_variance is sigma^2 - epsilon
     with sigma averaged, as in the paper. `keras.layers.BatchNormalization(renorm=True)` differs: it keeps a second pair
-    of moving statistics for r and d and averages the variance for inference; its limits do not change with the step,
-    and its lower limit for r is 0 unless given. `set_weights` accepts its seven weights and batch normalization's four.
+    of moving statistics for r and d; its limits do not change with the step, there are none unless they are given, and
+    the lower one for r is then 0. `set_weights` accepts its seven weights and batch normalization's four.
 
     Example:
 

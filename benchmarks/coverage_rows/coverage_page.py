@@ -120,7 +120,7 @@ class _Reasons:
 
 
 def _escaped(words: str) -> str:
-    return words.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_")
+    return words.replace("<", "&lt;").replace("*", "\\*").replace("_", "\\_").replace("[", "\\[")
 
 
 def _table(kind: str, rows: list[dict[str, Any]], reasons: _Reasons) -> str:
