@@ -56,7 +56,9 @@ def _boxes(model: Any, colours: dict[str, tuple[str, str]]) -> list[Box]:
     depths: dict[str, int] = {}
     boxes = []
     for operation in model.operations:
-        above = tuple(x._keras_history.operation.name for x in operation._inbound_nodes[0].input_tensors)
+        # Keras has no public way from a layer to those above it.
+        inputs = operation._inbound_nodes[0].input_tensors  # noqa: SLF001
+        above = tuple(x._keras_history.operation.name for x in inputs)  # noqa: SLF001
         depths[operation.name] = 1 + max((depths[name] for name in above), default=-1)
         kind = type(operation).__name__.replace("InputLayer", "Input")
         boxes.append(Box(operation.name, kind, depths[operation.name], colours.get(operation.name, _PLAIN), above))

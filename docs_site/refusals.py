@@ -115,15 +115,17 @@ class _Reader:
     def _given(self, name: str, scope: ast.AST) -> list[ast.expr]:
         """What a name is assigned, in its function or at the top of the module."""
         for place in (scope, self.tree):
-            values = []
-            for node in _own(place):
-                if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
-                    values.append(node.value)
-                elif isinstance(node, ast.NamedExpr) and node.target.id == name:
-                    values.append(node.value)
+            values = [node.value for node in _own(place) if _assigns(node, name)]
             if values:
                 return values
         return []
+
+
+def _assigns(node: ast.AST, name: str) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    if not isinstance(node, (ast.Assign, ast.NamedExpr)):
+        return False
+    return any(isinstance(target, ast.Name) and target.id == name for target in targets)
 
 
 def _called(node: ast.Call) -> str:

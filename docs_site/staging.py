@@ -1,7 +1,7 @@
 """Gathers the pages of the site in .site/: docs/ as it is, and files from elsewhere in the repository, links mended.
 
-Pages in docs/ link to other files of the repository as a reader of the repository would, `../benchmarks/README.md`. On
-the site such a file is a page (`PAGES`), an entry of the page of examples, or not there: then the link becomes its text.
+Pages in docs/ link to other files of the repository as its reader would, `../benchmarks/README.md`. On the site such a
+file is a page (`PAGES`), an entry of the page of examples, or not there: then the link becomes its text.
 """
 
 from __future__ import annotations
@@ -112,7 +112,6 @@ def examples_page() -> str:
         sentence = (ast.get_docstring(ast.parse(code)) or "").splitlines()[0]
         title = path.stem.replace("_", " ").capitalize()
         parts.append(
-            f"## {title} {{#{path.stem.replace('_', '-')}}}\n\n{sentence}\n\n"
-            f'```python title="{path.name}"\n{code}```\n'
+            f'## {title} {{#{path.stem.replace("_", "-")}}}\n\n{sentence}\n\n```python title="{path.name}"\n{code}```\n'
         )
     return "\n".join(parts)

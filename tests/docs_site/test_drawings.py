@@ -35,7 +35,9 @@ def test_equations(text, expected):
 def test_docstrings_and_fences_become_mathml():
     pytest.importorskip("latex2mathml")
     markdown = pytest.importorskip("markdown")
-    text = "It is\n\n    y = gamma * x\n\nor\n\n```math\nx^2\n```\n\nwith $`\\mu`$, not\n\n    print(x)\n\n>>> f(1)\n2\n"
+    text = (
+        "It is\n\n    y = gamma * x\n\nor\n\n```math\nx^2\n```\n\nwith $`\\mu`$, not\n\n    print(x)\n\n>>> f(1)\n2\n"
+    )
     html = markdown.markdown(text, extensions=["docs_site.mathml", "fenced_code"])
     assert html.count("<math") == 3
     assert "<code>print(x)" in html

@@ -39,8 +39,8 @@ def test_every_refusal_that_was_recorded_is_found_by_its_words():
     "words",
     [
         "`momentum` has to be between 0 and 1. Received: momentum=2. 0.99 is usual.",
-        "The number of channels has to be a multiple of `groups`. Received: 6 channels (axis -1 of input shape (2, 6)) and "
-        "groups=4. Use a divisor of 6, or -1 for one channel in each group.",
+        "The number of channels has to be a multiple of `groups`. Received: 6 channels (axis -1 of input shape (2, 6)) "
+        "and groups=4. Use a divisor of 6, or -1 for one channel in each group.",
         "TFLite needs a fixed batch for recurrent layers (lstm). Pass batch_size=1, or the batch size you will run.",
         "'a.tflite' was not written: the TFLite file does not reproduce its model. Output 'y' differs",
         "pads its input with zeros (padding='same'), which the norm would have shifted",
@@ -57,7 +57,7 @@ def test_no_kind_is_empty_words():
     assert all(len(item.replace(refusals.GAP, "").strip(" '.:,()")) > 8 for item in ITEMS)
 
 
-SOURCE = '''
+SOURCE = """
 class Skip: ...
 _WORDS = "the model {name} has no weights"
 
@@ -73,7 +73,7 @@ def check(x, y):
     if y:
         raise FoldError(message)
     return Skip(_WORDS.format(name=y))
-'''
+"""
 
 
 def test_words_are_collected_from_every_form(tmp_path, monkeypatch):
@@ -89,5 +89,5 @@ def test_words_are_collected_from_every_form(tmp_path, monkeypatch):
 
 def test_a_module_without_a_kind_is_an_error(monkeypatch):
     monkeypatch.setattr(faq, "collect", lambda: [refusals.Refusal("elsewhere/new.py", "a new refusal")])
-    with pytest.raises(ValueError, match="elsewhere/new.py says 'a new refusal': give it a kind in docs_site/faq_kinds.md"):
+    with pytest.raises(ValueError, match="elsewhere/new.py says .* give it a kind in docs_site/faq_kinds.md"):
         faq.page()

@@ -71,7 +71,9 @@ def test_links_and_anchors_lead_somewhere(path):
 def test_a_wrong_link_is_found(tmp_path):
     (tmp_path / "there.md").write_text("# Head\n\n## A `part`: of it\n")
     page = tmp_path / "page.md"
-    page.write_text("[a](there.md#a-part-of-it) [b](there.md#gone) [c](gone.md) ![d](gone.svg)\n```\n[e](code.md)\n```\n")
+    page.write_text(
+        "[a](there.md#a-part-of-it) [b](there.md#gone) [c](gone.md) ![d](gone.svg)\n```\n[e](code.md)\n```\n"
+    )
     assert wrong_links(page) == ["there.md#gone", "gone.md", "gone.svg"]
 
 
@@ -143,14 +145,22 @@ def test_code_that_converts_runs(name, tmp_path, monkeypatch):
     out = run(ROOT / "docs" / name)
     if name == "start.md":
         assert out.endswith("True\n")
-        assert {"digits.keras", "digits.tflite", "digits.tflite.json", "digits.onnx"} <= {p.name for p in tmp_path.iterdir()}
+        assert {"digits.keras", "digits.tflite", "digits.tflite.json", "digits.onnx"} <= {
+            p.name for p in tmp_path.iterdir()
+        }
 
 
 def test_every_public_name_has_its_docstring_on_a_page():
-    shown = {name for path in (ROOT / "docs" / "api").glob("*.md") for name in re.findall("^::: (.+)$", path.read_text(), re.M)}
+    shown = {
+        name
+        for path in (ROOT / "docs" / "api").glob("*.md")
+        for name in re.findall("^::: (.+)$", path.read_text(), re.M)
+    }
     expected = {f"keras_norms.{name}" for name in keras_norms.__all__}
     expected |= {f"keras_norms.export.{name}" for name in export.__all__}
-    expected |= {f"keras_norms.callbacks.{name}" for name in vars(callbacks) if name in ("Recalibrate", "RenormMonitor")}
+    expected |= {
+        f"keras_norms.callbacks.{name}" for name in vars(callbacks) if name in ("Recalibrate", "RenormMonitor")
+    }
     assert shown == expected
 
 
@@ -174,7 +184,9 @@ def test_pages_from_elsewhere_link_within_the_site():
 
 
 def test_what_a_page_would_load_from_elsewhere_is_found(tmp_path):
-    page = '<a href="https://a.b"></a><script async src="https://c.d/e.js"></script><link rel=stylesheet href=//f.g/h.css>'
+    page = (
+        '<a href="https://a.b"></a><script async src="https://c.d/e.js"></script><link rel=stylesheet href=//f.g/h.css>'
+    )
     (tmp_path / "a.html").write_text(f"{page}<img src=here.png><link rel=canonical href=https://i.j>")
     (tmp_path / "b.css").write_text("@font-face { src: url(https://k.l/m.woff) } p { background: url(here.png) }")
     found = offline.external_loads(tmp_path)
