@@ -25,7 +25,7 @@ def main() -> int:
 def build() -> int:
     """Build the site; 1 if a link leads nowhere, a name has no docstring, or a page would load from the network."""
     staging.stage()
-    # A process of its own: the generator keeps its configuration in globals. `-m` finds docs_site.mathml from here.
+    # A process of its own: the generator keeps its configuration in globals. `-m` finds docs_site from here.
     done = subprocess.run([sys.executable, "-m", "zensical", "build", "--clean", "--strict"], cwd=ROOT)
     loads = offline.external_loads(ROOT / "site")
     for load in loads:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 _GREEK = {"gamma", "beta", "epsilon", "sigma", "mu"}
 _PRIME = "_prime"
 _BEGINS = re.compile(r"[A-Za-z_][\w']*(\([^()]*\))?\s*(=|<-)\s")
-_SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: r"\,", ast.Pow: "^"}
+_SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: r"\,"}
 _RELATIONS = {"=": "=", "<-": r"\leftarrow"}
 _WEAK = (ast.Add, ast.Sub)
 
@@ -91,6 +91,8 @@ def _latex(node: ast.expr) -> str:
 def _operation(node: ast.BinOp) -> str:
     if isinstance(node.op, ast.Div):
         return rf"\frac{{{_latex(node.left)}}}{{{_latex(node.right)}}}"
+    if isinstance(node.op, ast.Pow):
+        return rf"{_within(node.left, strong=True)}^{{{_latex(node.right)}}}"
     if type(node.op) not in _SIGNS:
         raise ValueError(f"no equation has a {type(node.op).__name__}")
     strong = not isinstance(node.op, _WEAK)

@@ -17,12 +17,13 @@ from keras_norms.norm_report import NormReport
 def norm_statistics(model: Any, data: Any, *, batches: Integer | None = None, batch_size: Integer = 32) -> NormReport:
     """Tells of every norm what data show: dead channels, drift of statistics, clipping, epsilon, half precision.
 
-        mean off = (mean of the data - moving mean) / sqrt(moving variance + epsilon)
-        deviation = sqrt((variance of the data + epsilon) / (moving variance + epsilon))
+        mean_off = (data_mean - moving_mean) / sqrt(moving_variance + epsilon)
+        deviation = sqrt((data_variance + epsilon) / (moving_variance + epsilon))
 
-    The model runs as in inference, and nothing in it changes. A large `mean off`, or a `deviation` far from 1, asks for
-    `recalibrate`; a large `batch mean off`, for larger batches, batch renorm or a norm of the sample; an `epsilon` of
-    more than a few percent, for a smaller one; a clipping of batch renorm that never opens, for another schedule.
+    with the mean and variance of the data. The model runs as in inference, and nothing in it changes. A large `mean
+    off`, or a `deviation` far from 1, asks for `recalibrate`; a large `batch mean off`, for larger batches, batch
+    renorm or a norm of the sample; an `epsilon` of more than a few percent, for a smaller one; a clipping of batch
+    renorm that never opens, for another schedule.
 
     Args:
         model: A built model of any kind, with norms of this package or of Keras at any depth.

@@ -29,12 +29,12 @@ def recalibrate(
 ) -> RecalibrateReport:
     """Makes the moving statistics of every batch norm the pooled moments of data, in place.
 
-        moving_mean = sum over batches of sum x / n        moving_variance = sum over batches of sum x^2 / n - mean^2
+        moving_mean = sum(x) / n        moving_variance = sum(x ** 2) / n - moving_mean ** 2
 
-    with n the number of positions that count, in float64 and without cancellation; padding that a mask leaves out does
-    not count, and a short last batch counts for as much as it holds. Needed where weights changed without a training
-    step: averaged (stochastic weight averaging, `use_ema`), pruned, merged, read from elsewhere; and where moving
-    averages are poor: tiny batches, few steps, another distribution of data.
+    with the sums over all batches and n the number of positions that count, in float64 and without cancellation;
+    padding that a mask leaves out does not count, and a short last batch counts for as much as it holds. Needed where
+    weights changed without a training step: averaged (stochastic weight averaging, `use_ema`), pruned, merged, read
+    from elsewhere; and where moving averages are poor: tiny batches, few steps, another distribution of data.
 
     The model runs as in inference, without dropout. In one pass, each norm hands on what the statistics of the batch
     make of it, since its moving statistics may be wrong: so the batches should be large, or as in training. With

@@ -34,8 +34,8 @@ def convert_norms(
 ) -> ConvertResult:
     """Builds the model anew with another norm in the place of each, and gives it the weights of the old one.
 
-        batch norm -> affine    gamma' = gamma / s_c           beta' = beta - gamma mean_c / s_c
-        batch norm -> group     gamma' = gamma s_g / s_c       beta' = beta + gamma (mean_g - mean_c) / s_c
+        gamma' = gamma / s_c            beta' = beta - gamma * mean_c / s_c                 batch norm to affine
+        gamma' = gamma * s_g / s_c      beta' = beta + gamma * (mean_g - mean_c) / s_c      batch norm to group norm
 
     with mean_c and s_c = sqrt(variance_c + epsilon) the moving statistics, and mean_g and s_g those of a group of
     channels. The first is exact; the second would be if each sample had the moving statistics, so it is where

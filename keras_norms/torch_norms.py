@@ -58,7 +58,8 @@ def from_torch_norm(
 ) -> keras.Layer:
     """A built layer that computes in inference what a norm of PyTorch does.
 
-        PyTorch    running <- (1 - momentum) * running + momentum * batch        Keras    the two shares the other way
+        running <- (1 - momentum) * running + momentum * batch      PyTorch
+        running <- momentum * running + (1 - momentum) * batch      Keras
 
     The names weight, bias, running_mean and running_var become gamma, beta, moving_mean and moving_variance, PyTorch's
     `momentum` of 0.1, its default, becomes 0.9 (None, the average of all batches, becomes 0.99, which averages some

@@ -1,15 +1,21 @@
 """Equations of docstrings become LaTeX and MathML, and the pictures of graphs are what `fold` does today."""
 
+import inspect
+import re
 import sys
 from pathlib import Path
 
 import pytest
+
+import keras_norms
+from keras_norms import callbacks
 
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT))
 
 from docs_site import pictures  # noqa: E402
 from docs_site.equations import equations  # noqa: E402
+from docs_site.simple_tables import with_pipes  # noqa: E402
 
 
 @pytest.mark.parametrize(
@@ -22,6 +28,7 @@ from docs_site.equations import equations  # noqa: E402
         ("moving_mean     <- moving_mean + x", [(r"\text{moving mean} \leftarrow \text{moving mean} + x", "")]),
         ("r = clip(sigma_B, 1 / r_max)", [(r"r = \text{clip}\left(\sigma_{B}, \frac{1}{r_{\text{max}}}\right)", "")]),
         ("k' = k", [("k' = k", "")]),
+        ("v = sum(x ** 2) / n", [(r"v = \frac{\text{sum}\left(x^{2}\right)}{n}", "")]),
         ("mean off = (mean of the data) / 2", None),
         ("batch norm -> affine    gamma' = gamma / s_c", None),
         ("model = keras.Sequential([a])", None),
@@ -38,11 +45,29 @@ def test_docstrings_and_fences_become_mathml():
     text = (
         "It is\n\n    y = gamma * x\n\nor\n\n```math\nx^2\n```\n\nwith $`\\mu`$, not\n\n    print(x)\n\n>>> f(1)\n2\n"
     )
-    html = markdown.markdown(text, extensions=["docs_site.mathml", "fenced_code"])
+    html = markdown.markdown(text, extensions=["docs_site.markdown_forms", "fenced_code"])
     assert html.count("<math") == 3
     assert "<code>print(x)" in html
     assert "&gt;&gt;&gt; f(1)\n2" in html
     assert "blockquote" not in html
+
+
+def test_simple_tables_get_pipes():
+    text = "so\n\n==== =====\n`to` is\n==== =====\na    one\n     more\nb    a | b\n==== =====\n\nthen"
+    rows = ["| `to` | is |", "|---|---|", "| a | one more |", r"| b | a \| b |"]
+    assert with_pipes(text) == "so\n\n\n" + "\n".join(rows) + "\n\n\nthen"
+
+
+def public_docstrings():
+    names = [getattr(keras_norms, name) for name in keras_norms.__all__]
+    return [inspect.getdoc(value) for value in (*names, callbacks.Recalibrate, callbacks.RenormMonitor)]
+
+
+def test_every_equation_of_a_public_docstring_can_be_drawn():
+    heads = [re.split("(?:Args|Attributes):", text)[0] for text in public_docstrings()]
+    blocks = [block for head in heads for block in re.findall(r"(?:^ {4}\S.*\n)+", head, re.MULTILINE)]
+    assert len(blocks) > 10
+    assert not [block for block in blocks if equations(block) is None]
 
 
 def test_the_pictures_are_what_fold_does():

@@ -1,7 +1,8 @@
-"""A Markdown extension: equations become MathML as the page is made, so that no page loads a script or a font for them.
+"""A Markdown extension for what docstrings and pages hold beside Markdown.
 
-Two forms: a fence ```` ```math ```` of LaTeX, which code hosts draw too, and an indented block of plain equations, as
-docstrings have them. So have they examples with `>>>`, which become code.
+- ```` ```math ```` and $`...`$: LaTeX, which code hosts draw too, becomes MathML as the page is made, so that no page
+  loads a script or a font for it; so does an indented block of plain equations.
+- Examples with `>>>` become code, and simple tables of reStructuredText become tables.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from markdown.extensions import Extension
 from markdown.preprocessors import Preprocessor
 from markdown.treeprocessors import Treeprocessor
 
-from docs_site.equations import equations
+from docs_site.equations import Equation, equations
+from docs_site.simple_tables import with_pipes
 
 _FENCE = re.compile(r"^```math\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXAMPLE = re.compile(r"^( *)>>> .*(?:\n\1\S.*|\n\1 +\S.*)*$", re.MULTILINE)
@@ -30,19 +32,21 @@ def mathml(latex: str, display: str = "block") -> str:
     return found
 
 
-class _Fences(Preprocessor):
-    """```` ```math ```` and $`...`$, the two forms of code hosts."""
+class _Text(Preprocessor):
+    """What can be told from the text alone."""
 
     def run(self, lines: list[str]) -> list[str]:
         text = _FENCE.sub(lambda found: f"\n{self._kept(mathml(found[1]))}\n", "\n".join(lines))
         text = _EXAMPLE.sub(lambda found: f"\n{found[1]}```pycon\n{found[0]}\n{found[1]}```\n", text)
-        return _INLINE.sub(lambda found: self._kept(mathml(found[1], "inline")), text).split("\n")
+        text = _INLINE.sub(lambda found: self._kept(mathml(found[1], "inline")), text)
+        return with_pipes(text).split("\n")
 
     def _kept(self, html: str) -> str:
-        return self.md.htmlStash.store(html)
+        kept: str = self.md.htmlStash.store(html)
+        return kept
 
 
-class _Plain(Treeprocessor):
+class _PlainEquations(Treeprocessor):
     """Indented blocks in which every line is an equation. It runs before the blocks are coloured as code."""
 
     def run(self, root: Element) -> None:
@@ -53,23 +57,21 @@ class _Plain(Treeprocessor):
                     if found is not None:
                         parent[i] = self._drawn(found, block.tail)
 
-    def _drawn(self, found: list[Any], tail: str | None) -> Element:
-        rows = "".join(
-            f"<tr><td>{mathml(equation.latex)}</td><td>{escape(equation.words)}</td></tr>" for equation in found
-        )
-        paragraph = Element("div")
-        paragraph.text = self.md.htmlStash.store(f'<table class="equations">{rows}</table>')
-        paragraph.tail = tail
-        return paragraph
+    def _drawn(self, found: list[Equation], tail: str | None) -> Element:
+        rows = "".join(f"<tr><td>{mathml(each.latex)}</td><td>{escape(each.words)}</td></tr>" for each in found)
+        block = Element("div")
+        block.text = self.md.htmlStash.store(f'<table class="equations">{rows}</table>')
+        block.tail = tail
+        return block
 
 
-class Equations(Extension):
-    """Registers both forms."""
+class Forms(Extension):
+    """Registers them."""
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802  (Markdown's name)
-        md.preprocessors.register(_Fences(md), "math fences", 29)  # before fenced code, at 25
-        md.treeprocessors.register(_Plain(md), "plain equations", 31)  # before highlighting, at 30
+        md.preprocessors.register(_Text(md), "forms", 29)  # before fenced code, at 25
+        md.treeprocessors.register(_PlainEquations(md), "plain equations", 31)  # before highlighting, at 30
 
 
-def makeExtension(**options: Any) -> Equations:  # noqa: N802
-    return Equations(**options)
+def makeExtension(**options: Any) -> Forms:  # noqa: N802
+    return Forms(**options)
