@@ -3,6 +3,7 @@
 - ```` ```math ```` and $`...`$: LaTeX, which code hosts draw too, becomes MathML as the page is made, so that no page
   loads a script or a font for it; so does an indented block of plain equations.
 - Examples with `>>>` become code, and simple tables of reStructuredText become tables.
+- The names of a docstring's parts stand out, and a part of names with their meanings becomes a list.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from docs_site.simple_tables import with_pipes
 
 _FENCE = re.compile(r"^```math\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXAMPLE = re.compile(r"^( *)>>> .*(?:\n\1\S.*|\n\1 +\S.*)*$", re.MULTILINE)
+_PARTS = "Input shape|Output shape|Precision|Gradient accumulation|Export|Reference|Source|Example"
+_PART = re.compile(rf"^({_PARTS}):(?= |\n|$)", re.MULTILINE)
+_MEANING = re.compile(r"([a-z]\w*): \S.*(?:\n +\S.*)*")
 _INLINE = re.compile(r"\$`([^`]+)`\$")
 
 
@@ -39,11 +43,18 @@ class _Text(Preprocessor):
         text = _FENCE.sub(lambda found: f"\n{self._kept(mathml(found[1]))}\n", "\n".join(lines))
         text = _EXAMPLE.sub(lambda found: f"\n{found[1]}```pycon\n{found[0]}\n{found[1]}```\n", text)
         text = _INLINE.sub(lambda found: self._kept(mathml(found[1], "inline")), text)
-        return with_pipes(text).split("\n")
+        text = _PART.sub(r"**\1**:", _with_bullets(with_pipes(text)))
+        return text.split("\n")
 
     def _kept(self, html: str) -> str:
         kept: str = self.md.htmlStash.store(html)
         return kept
+
+
+def _with_bullets(text: str) -> str:
+    """A text that is nothing but names and their meanings, as a list."""
+    whole = re.fullmatch(rf"(?:{_MEANING.pattern}\n*)+", text)
+    return _MEANING.sub(lambda found: f"- `{found[1]}`{found[0][len(found[1]) :]}", text) if whole else text
 
 
 class _PlainEquations(Treeprocessor):

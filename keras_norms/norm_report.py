@@ -98,7 +98,8 @@ class NormReport:
 
     Attributes:
         norms: a record for each norm that was called.
-        batches, samples: how much data was read.
+        batches: how many batches were read.
+        samples: how many samples they held.
     """
 
     norms: tuple[NormStatistics, ...]

@@ -20,8 +20,8 @@ def norm_statistics(model: Any, data: Any, *, batches: Integer | None = None, ba
         mean_off = (data_mean - moving_mean) / sqrt(moving_variance + epsilon)
         deviation = sqrt((data_variance + epsilon) / (moving_variance + epsilon))
 
-    with the mean and variance of the data. The model runs as in inference, and nothing in it changes. A large `mean
-    off`, or a `deviation` far from 1, asks for `recalibrate`; a large `batch mean off`, for larger batches, batch
+    with the mean and variance of the data. The model runs as in inference, and nothing in it changes. A large
+    `mean off`, or a `deviation` far from 1, asks for `recalibrate`; a large `batch mean off`, for larger batches, batch
     renorm or a norm of the sample; an `epsilon` of more than a few percent, for a smaller one; a clipping of batch
     renorm that never opens, for another schedule.
 

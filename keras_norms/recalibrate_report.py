@@ -34,7 +34,8 @@ class RecalibrateReport:
     Attributes:
         norms: a record for each norm with new statistics.
         left: (norm, reason) for each batch norm that was left alone.
-        batches, samples: how much data was read.
+        batches: how many batches were read.
+        samples: how many samples they held.
     """
 
     norms: tuple[RecalibratedNorm, ...]

@@ -41,7 +41,8 @@ class FoldReport:
         folded: a record for each norm that was merged into other layers' weights.
         kept: a record for each batch norm that stayed.
         tails: a record for each layer, RMS, group or instance norm that stayed without its gamma and beta.
-        parameters_before, parameters_after: the number of weights of the model.
+        parameters_before: the number of weights of the model.
+        parameters_after: the number of weights of the folded model.
         notes: what was done to read the model, where it was no plain graph of layers.
     """
 

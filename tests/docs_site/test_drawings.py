@@ -52,6 +52,19 @@ def test_docstrings_and_fences_become_mathml():
     assert "blockquote" not in html
 
 
+def test_parts_of_docstrings_stand_out():
+    pytest.importorskip("latex2mathml")
+    markdown = pytest.importorskip("markdown")
+    html = markdown.markdown(
+        "inputs: A tensor.\nmask: What counts:\n    all of it.\n", extensions=["docs_site.markdown_forms"]
+    )
+    assert html.count("<li>") == 2
+    assert "<code>mask</code>: What counts:" in html
+    html = markdown.markdown("Export: as it is.\n\nso: not a list\n", extensions=["docs_site.markdown_forms"])
+    assert "<strong>Export</strong>: as it is." in html
+    assert "<li>" not in html
+
+
 def test_simple_tables_get_pipes():
     text = "so\n\n==== =====\n`to` is\n==== =====\na    one\n     more\nb    a | b\n==== =====\n\nthen"
     rows = ["| `to` | is |", "|---|---|", "| a | one more |", r"| b | a \| b |"]
