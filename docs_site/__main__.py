@@ -1,4 +1,4 @@
-"""`python -m docs_site` builds the site into site/; `faq` and `pictures` write anew what is generated in docs/."""
+"""`python -m docs_site` builds the site into site/; with `write` it writes what docs/ has from the code."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import argparse
 import subprocess
 import sys
 
-from docs_site import ROOT, faq, offline, pictures, staging
+from docs_site import ROOT, faq, offline, pictures, staging, translations
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m docs_site", description=__doc__)
-    parser.add_argument("task", nargs="?", default="build", choices=("build", "faq", "pictures"))
-    task = parser.parse_args().task
-    if task == "faq":
-        faq.write()
-    elif task == "pictures":
-        pictures.write()
-    else:
-        return build()
+    parser.add_argument("task", nargs="?", default="build", choices=("build", "write"))
+    return build() if parser.parse_args().task == "build" else write()
+
+
+def write() -> int:
+    """Write what docs/ has from the code: the messages, the pictures of graphs, the table of translations."""
+    for part in (faq, pictures, translations):
+        part.write()
     return 0
 
 

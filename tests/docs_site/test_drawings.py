@@ -13,7 +13,7 @@ from keras_norms import callbacks
 ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT))
 
-from docs_site import pictures  # noqa: E402
+from docs_site import pictures, translations  # noqa: E402
 from docs_site.equations import equations  # noqa: E402
 from docs_site.simple_tables import with_pipes  # noqa: E402
 
@@ -85,4 +85,10 @@ def test_every_equation_of_a_public_docstring_can_be_drawn():
 
 def test_the_pictures_are_what_fold_does():
     there = {path.stem: path.read_text(encoding="utf-8") for path in pictures.FOLDER.glob("*.svg")}
-    assert there == pictures.drawings(), "run: python -m docs_site pictures"
+    assert there == pictures.drawings(), "run: python -m docs_site write"
+
+
+def test_the_translations_are_those_of_the_code():
+    page = translations.PAGE.read_text(encoding="utf-8")
+    assert page == translations.page(), "run: python -m docs_site write"
+    assert "| hard_sigmoid | Keras 1, 2 |" in page

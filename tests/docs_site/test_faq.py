@@ -24,7 +24,7 @@ PATTERNS = [pattern(item) for item in ITEMS]
 
 
 def test_the_page_is_what_the_code_and_the_kinds_give():
-    assert faq.page() == PAGE, "run: python -m docs_site faq"
+    assert faq.page() == PAGE, "run: python -m docs_site write"
 
 
 def test_every_refusal_that_was_recorded_is_found_by_its_words():
@@ -50,6 +50,13 @@ def test_every_refusal_that_was_recorded_is_found_by_its_words():
 )
 def test_words_that_a_user_gets_are_found(words):
     assert any(found.search(words) for found in PATTERNS)
+
+
+def test_the_reasons_on_the_page_of_folding_are_given_in_these_words():
+    page = (ROOT / "docs" / "folding.md").read_text(encoding="utf-8")
+    quoted = [q for row in re.findall(r'^\| ("[^|]*) \|', page, re.MULTILINE) for q in re.findall(r'"([^"]+)"', row)]
+    assert len(quoted) > 10
+    assert not [q for q in quoted if not any(found.search(q.replace("…", "x")) for found in PATTERNS)]
 
 
 def test_no_kind_is_empty_words():
