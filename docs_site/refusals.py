@@ -115,17 +115,18 @@ class _Reader:
     def _given(self, name: str, scope: ast.AST) -> list[ast.expr]:
         """What a name is assigned, in its function or at the top of the module."""
         for place in (scope, self.tree):
-            values = [node.value for node in _own(place) if _assigns(node, name)]
+            values = [value for node in _own(place) if (value := _assigned(node, name)) is not None]
             if values:
                 return values
         return []
 
 
-def _assigns(node: ast.AST, name: str) -> bool:
-    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+def _assigned(node: ast.AST, name: str) -> ast.expr | None:
+    """What a statement or expression gives to the name; None if it does not."""
     if not isinstance(node, (ast.Assign, ast.NamedExpr)):
-        return False
-    return any(isinstance(target, ast.Name) and target.id == name for target in targets)
+        return None
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return node.value if any(isinstance(target, ast.Name) and target.id == name for target in targets) else None
 
 
 def _called(node: ast.Call) -> str:
