@@ -27,8 +27,12 @@ PAGES = {
 # No page of its own: the site begins with docs/index.md.
 _LINKED_ONLY = {"README.md"}
 _PICTURES = (".png", ".svg")
-_LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
-_FENCE = re.compile(r"^(```|~~~)")
+# Code, in which nothing is a link, or a link.
+_CODE_OR_LINK = re.compile(
+    r"^```.*?^```$|(?P<ticks>`+)[^`].*?(?<!`)(?P=ticks)(?!`)"
+    r"|(?P<image>!?)\[(?P<label>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s]+)\)",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def stage() -> None:
@@ -67,16 +71,12 @@ def _link_packages(folder: Path) -> None:
 
 def mend_links(text: str, source: str, page: str) -> str:
     """The text of the file `source`, as the page `page` of the site has it; both are names from the root."""
-    lines, fenced = [], False
-    for line in text.splitlines(keepends=True):
-        fenced ^= bool(_FENCE.match(line))
-        lines.append(line if fenced else _LINK.sub(lambda found: _mended(found, source, page), line))
-    return "".join(lines)
+    return _CODE_OR_LINK.sub(lambda found: _mended(found, source, page), text)
 
 
 def _mended(found: re.Match[str], source: str, page: str) -> str:
-    image, label, target = found.groups()
-    if re.match(r"[a-z]+:|#", target):
+    image, label, target = found["image"], found["label"], found["target"]
+    if target is None or re.match(r"[a-z]+:|#", target):
         return found[0]
     path, _, anchor = target.partition("#")
     file = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))

@@ -3,11 +3,13 @@
 import contextlib
 import io
 import re
+import shlex
 import sys
 from pathlib import Path
 
 import keras
 import pytest
+from keras_norms_cli.commands import cli
 
 import keras_norms
 from keras_norms import callbacks, export
@@ -161,6 +163,21 @@ def test_code_that_converts_runs(name, tmp_path, monkeypatch):
         }
 
 
+COMMANDS = [
+    (path.name, line)
+    for path in PAGES
+    for block in re.findall(r"^```sh\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for line in block.replace("\\\n", " ").splitlines()
+    if line.startswith("keras-norms ")
+]
+
+
+@pytest.mark.parametrize(("page", "line"), COMMANDS, ids=[f"{page}: {line[:50]}" for page, line in COMMANDS])
+def test_the_commands_shown_are_taken(page, line):
+    _, name, *arguments = shlex.split(line, comments=True)
+    cli.get_command(None, name).make_context(name, arguments)
+
+
 def test_every_public_name_has_its_docstring_on_a_page():
     shown = {
         name
@@ -186,9 +203,11 @@ def test_the_navigation_names_pages_that_are_there():
 
 
 def test_pages_from_elsewhere_link_within_the_site():
-    text = "[a](evidence.md#batches) [b](../docs/coverage.md) ![c](evidence.png) [d](../export/api.py) `[e](x)`"
+    text = "[a](evidence.md#batches) [b](../docs/coverage.md) ![c](evidence.png) [d](../export/api.py) `[e](x)`\n"
+    text += "```\n[f](y)\n```\n``a ` [g](z)`` [`code`](evidence.md) [over\ntwo lines](evidence.md#batches)"
     assert staging.mend_links(text, "benchmarks/README.md", "benchmarks.md") == (
-        "[a](evidence.md#batches) [b](coverage.md) ![c](evidence.png) d `e`"
+        "[a](evidence.md#batches) [b](coverage.md) ![c](evidence.png) d `[e](x)`\n"
+        "```\n[f](y)\n```\n``a ` [g](z)`` [`code`](evidence.md) [over\ntwo lines](evidence.md#batches)"
     )
     text = "[a](../../benchmarks/README.md#exports) [b](../faq.md) [c](../../examples/load_a_saved_model.py) [d](https://x.y)"
     assert staging.mend_links(text, "docs/api/export.md", "api/export.md") == (
