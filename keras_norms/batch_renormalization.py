@@ -54,7 +54,7 @@ class BatchRenormalization(BatchNormalization):
     that counts training steps (not those whose batch is empty or fully masked). moving_variance is sigma^2 - epsilon
     with sigma averaged, as in the paper. `keras.layers.BatchNormalization(renorm=True)` differs: it keeps a second pair
     of moving statistics for r and d; its limits do not change with the step, there are none unless they are given, and
-    the lower one for r is then 0. `set_weights` accepts its seven weights and batch normalization's four.
+    without `rmin` r has no lower one. `set_weights` accepts its seven weights and batch normalization's four.
 
     Example:
 
