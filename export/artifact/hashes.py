@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -37,6 +38,11 @@ def artifact_sha256(path: Path) -> str:
 def array_sha256(array: np.ndarray) -> str:
     head = f"{array.dtype.name} {list(array.shape)} ".encode()
     return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def array_records(arrays: Iterable[np.ndarray]) -> list[dict[str, Any]]:
+    """The shape and the hash of each array, as certificates keep them."""
+    return [{"shape": list(array.shape), "sha256": array_sha256(array)} for array in arrays]
 
 
 def weights_sha256(model: keras.Model) -> str:

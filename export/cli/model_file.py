@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from . import arguments
-from .user_file import custom_objects
 
 if TYPE_CHECKING:  # importing it imports Keras
     import keras
@@ -57,12 +56,14 @@ class ModelFile:
     def load(self) -> keras.Model:
         """The built model in the file."""
         from keras_norms.export.loading.load_model import load_model
+        from keras_norms.export.loading.user_file import custom_objects
 
         return load_model(self.path, self.signature, custom_objects(self.user_file), self.unsafe)
 
     def load_with_report(self) -> LoadResult:
         """The model, and how it was read."""
         from keras_norms.export import load
+        from keras_norms.export.loading.user_file import custom_objects
 
         own = custom_objects(self.user_file)
         return load(self.path, custom_objects=own, signature=self.signature, unsafe=self.unsafe)

@@ -28,8 +28,10 @@ _EXTRAS = {
 
 
 @contextmanager
-def session(show_traceback: bool) -> Iterator[Terminal]:
+def session(show_traceback: bool, *, libraries: bool = True) -> Iterator[Terminal]:
     """Import keras_norms and yield the user's terminal; what libraries print is shown with `show_traceback` only.
+
+    Without `libraries` it imports nothing: for a command whose work is done by another process.
 
     The command always runs on the TensorFlow backend: the converters read TensorFlow's graphs, and a model file loads
     on any backend, whichever wrote it.
@@ -43,8 +45,9 @@ def session(show_traceback: bool) -> Iterator[Terminal]:
         out, err = (sys.stdout, sys.stderr) if show_traceback else stack.enter_context(_quiet())
         try:
             terminal = Terminal(out, err)
-            with terminal.status("starting TensorFlow"):
-                import keras_norms.export  # noqa: F401
+            if libraries:
+                with terminal.status("starting TensorFlow"):
+                    import keras_norms.export  # noqa: F401
             yield terminal
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise

@@ -96,7 +96,8 @@ def _clear_up() -> None:
         sys.modules.get(f"keras_norms.export.{name}")
         for name in ("worker.client", "worker.guarded", "artifact.atomic_write")
     )
-    for module in (client, guarded):
+    checking = sys.modules.get("keras_norms_cli.checking.process")
+    for module in (client, guarded, checking):
         if module is not None:
             module.kill_children()
     if writing is not None:

@@ -89,6 +89,11 @@ class IsolatedReader:
         found, _ = self._ask("operation_names", path)
         return {str(tensor): str(name) for tensor, name in found.items()}
 
+    def run_times(self, path: Path, feed: dict[str, np.ndarray], seconds: float) -> list[float]:
+        """Milliseconds of each run on one input, one after the other for as long as `seconds`, and three at least."""
+        found, _ = self._ask("run_times", path, list(feed.items()), seconds=seconds)
+        return [float(each) for each in found]
+
     def read_metadata(self, path: Path) -> dict[str, str]:
         found, _ = self._ask("read_metadata", path)
         return {str(key): str(value) for key, value in found.items()}

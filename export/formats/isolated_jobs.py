@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from ..worker.frames import Named
 from . import format_of
 from .protocol import Runner
 
+_LEAST_RUNS = 3
 _opened: dict[str, dict[str, Runner]] = {}
+_timed: dict[str, Runner] = {}
 
 
 def open_file(_arrays: Named, path: str) -> tuple[list[dict[str, Any]], Named]:
@@ -33,6 +36,21 @@ def forget(_arrays: Named, path: str) -> tuple[None, Named]:
     """Close the file; the next run opens it anew."""
     _opened.pop(path, None)
     return None, []
+
+
+def run_times(arrays: Named, path: str, seconds: float) -> tuple[list[float], Named]:
+    """Milliseconds of each run, for as long as `seconds`; the first run, which prepares, is not among them."""
+    if path not in _timed:
+        _timed[path] = format_of(Path(path)).fastest(Path(path))
+    feed, runner = dict(arrays), _timed[path]
+    runner.run(feed)
+    times: list[float] = []
+    end = time.perf_counter() + seconds
+    while len(times) < _LEAST_RUNS or time.perf_counter() < end:
+        start = time.perf_counter()
+        runner.run(feed)
+        times.append(1e3 * (time.perf_counter() - start))
+    return times, []
 
 
 def tensors(arrays: Named, path: str) -> tuple[None, Named]:

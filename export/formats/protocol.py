@@ -113,6 +113,14 @@ class Format(ArtifactReader, Protocol[Options]):
         """
         ...
 
+    def fastest(self, path: Path) -> Runner:
+        """The file as an app runs it, on one thread: to measure its time.
+
+        Raises:
+            ExportError: If the file is damaged.
+        """
+        ...
+
     def advisers(self, path: Path) -> dict[str, Runner]:
         """Evaluators that no user has, for a file small enough for them: what they say is told, and decides nothing."""
         ...

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..artifact.hashes import array_sha256
+from ..artifact.hashes import array_records
 from ..errors import VerificationError
 from ..loading.loaded import load_report
-from ..model.user_inputs import Arrays
 from ..report.export_report import ExportReport
 from ..report.verify_report import VerifyReport
 from ..verification.certificate import certificate_path, write_certificate
@@ -64,11 +63,7 @@ def _plain_options(request: Request, prepared: Prepared) -> dict[str, Any]:
     """The options as plain data, with calibration data and inputs by their hashes."""
     plain = request.options.to_dict()
     if prepared.calibration is not None:
-        plain["calibration"] = _hashes(prepared.calibration)
+        plain["calibration"] = array_records(prepared.calibration)
     if request.inputs is not None:
-        plain["inputs"] = [_hashes(arrays) for name, arrays in prepared.given if name != "calibration"]
+        plain["inputs"] = [array_records(arrays) for name, arrays in prepared.given if name != "calibration"]
     return {**plain, "labels": prepared.labels}
-
-
-def _hashes(arrays: Arrays) -> list[dict[str, Any]]:
-    return [{"shape": list(array.shape), "sha256": array_sha256(array)} for array in arrays]

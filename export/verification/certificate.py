@@ -117,6 +117,17 @@ class Certificate:
             raise ExportError(f"The certificate '{path}' says nothing: it has no {lacks}. Export again with one.")
         return cls(path, data)
 
+    def entry(self, name: str) -> dict[str, Any]:
+        """One of its tables.
+
+        Raises:
+            ExportError: If it lacks it, or has something else there.
+        """
+        found = self.data.get(name)
+        if not isinstance(found, dict):
+            raise ExportError(f"The certificate '{self.path}' is damaged: it lacks '{name}'. Export again with one.")
+        return found
+
     def held(self, mode: Mode, artifact: Path) -> Mode:
         """The mode with the ratio asked of each output on random inputs: what it had on them less 3 dB, if less.
 

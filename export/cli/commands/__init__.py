@@ -10,6 +10,7 @@ import click
 
 from ..signals import leave_if_told
 from ..visible import visible
+from .check_models import check
 from .export_model import export
 from .fold_model import fold
 from .inspect_model import inspect
@@ -18,7 +19,7 @@ from .run_demo import demo
 from .upgrade_model import upgrade
 from .verify_artifact import verify
 
-COMMANDS = (inspect, fold, export, verify, lint, upgrade, demo)
+COMMANDS = (inspect, fold, export, verify, check, lint, upgrade, demo)
 
 
 class VisibleErrors(click.Group):

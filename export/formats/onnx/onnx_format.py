@@ -101,6 +101,9 @@ class OnnxFormat:
     def runners(self, path: Path) -> dict[str, Runner]:
         return runtime.runners(path)
 
+    def fastest(self, path: Path) -> Runner:
+        return runtime.fastest(path)
+
     def advisers(self, path: Path) -> dict[str, Runner]:
         return runtime.advisers(path)
 

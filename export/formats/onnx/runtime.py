@@ -70,6 +70,12 @@ def runners(path: Path) -> dict[str, Runner]:
     return {name: in_keras_layout(runner, turned) for name, runner in found.items()}
 
 
+def fastest(path: Path) -> Runner:
+    """Every optimization, on one thread."""
+    check_data(path)
+    return in_keras_layout(OnnxRunner(path), channels_first(path))
+
+
 def advisers(path: Path) -> dict[str, Runner]:
     """ONNX's own reference evaluator, for a small file."""
     if path.stat().st_size > MOST_BYTES:

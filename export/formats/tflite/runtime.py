@@ -133,6 +133,12 @@ def runners(path: Path) -> dict[str, Runner]:
     return found
 
 
+def fastest(path: Path) -> Runner:
+    """The runtime of apps, on one thread."""
+    _check_readable(path)
+    return FlexRunner(path) if flex_ops(path) else TFLiteRunner(path)
+
+
 def advisers(path: Path) -> dict[str, Runner]:
     """LiteRT's reference kernels, for a small file: they are slow. Some operations, such as ELU, have none."""
     if path.stat().st_size > _MOST_BYTES or flex_ops(path):

@@ -92,6 +92,9 @@ class TFLiteFormat:
     def runners(self, path: Path) -> dict[str, Runner]:
         return runtime.runners(path)
 
+    def fastest(self, path: Path) -> Runner:
+        return runtime.fastest(path)
+
     def advisers(self, path: Path) -> dict[str, Runner]:
         return runtime.advisers(path)
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from keras_norms.export.loading.user_file import custom_objects
 from keras_norms_cli.commands import cli
-from keras_norms_cli.user_file import custom_objects
 
 CLASSES = """
 import keras

@@ -1,0 +1,1 @@
+"""Running the checks of a policy, and reporting what came of them to people and to programs."""
