@@ -51,14 +51,15 @@ class Allowances:
             where: KeyPath = ("allow", allowance.number)
             named = [plan for plan in all_plans if _names(self._policy, allowance, plan)]
             if where not in self._used and all(plan.path in done for plan in named):
+                what = f"in the words '{allowance.refusal}'" if allowance.refusal else f"of '{allowance.layer}'"
                 told = (
-                    f'"{allowance.refusal or allowance.layer}" is not refused any more' if named else "matches nothing"
+                    f"nothing is refused {what} any more" if named else "it is for no model and export of this policy"
                 )
-                found.append(self._check(where, None, f"{told}: remove this table [[allow]]"))
+                found.append(self._check(where, None, f"{told}: remove this table [[allow]]."))
         for layer, where in _norms(all_plans):
             named = [plan for plan in all_plans if plan.may_stay.get(layer, ("", ()))[1] == where]
             if (*where, layer) not in self._used and all(plan.path in done for plan in named):
-                found.append(self._check(where, layer, f"no norm '{layer}' stays any more: remove it from may-stay"))
+                found.append(self._check(where, layer, f"no norm '{layer}' stays any more: remove it from may-stay."))
         return found
 
     def _check(self, where: KeyPath, key: str | None, text: str) -> Check:

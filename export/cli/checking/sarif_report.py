@@ -1,8 +1,7 @@
 """The failures of a run as SARIF 2.1.0, which code scanning shows beside the lines of a policy and at files.
 
 A rule is a kind of failure. A result lies at the file that failed, and at the line of the policy that asks for the
-check: first at the line, where there is one, for a binary file has none to show. Paths are relative to the current
-folder.
+check: first at the line, where there is one, for a binary file has none to show. Paths are relative to the repository.
 """
 
 from __future__ import annotations
@@ -80,12 +79,17 @@ def _location(path: str, line: int | None) -> dict[str, Any]:
 
 
 def _uri(path: str) -> str:
-    """A path below the current folder as a relative reference, any other as a file URI."""
-    absolute = Path(os.path.abspath(path))  # noqa: PTH100  (Path.absolute keeps "..")
-    here = Path.cwd()
-    if absolute.is_relative_to(here):
-        return quote(PurePath(absolute.relative_to(here)).as_posix())
+    """A path in the repository as a relative reference, any other as a file URI."""
+    absolute, root = Path(os.path.abspath(path)), _root()  # noqa: PTH100  (Path.absolute keeps "..")
+    if absolute.is_relative_to(root):
+        return quote(PurePath(absolute.relative_to(root)).as_posix())
     return absolute.as_uri()
+
+
+def _root() -> Path:
+    """The repository that the current folder lies in, or that folder."""
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
 
 
 def _fingerprint(check: Check) -> str:

@@ -78,7 +78,8 @@ def _plan(policy: Policy, model: Path, settings: list[Settings], *, update: bool
             exports.setdefault(name, {}).update(values)
             places |= {(name, key): (*each.where, "exports", name) for key in values}
     if may_stay and not norms.get("must-fold"):
-        raise policy.error(("norms",), "may-stay", "goes with must-fold = true only.")
+        _, place = next(iter(may_stay.values()))
+        raise policy.error(place[:-1], "may-stay", "goes with must-fold = true only.")
     wanted = {name: values for name, values in exports.items() if not values.get("skip")}
     allowed = {
         name: tuple(allowance for allowance in policy.allowances if applies(policy, allowance, model, name))

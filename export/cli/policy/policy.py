@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,13 +55,24 @@ class Policy:
         return self.path.parent
 
     def line(self, where: KeyPath, key: str | None = None) -> int | None:
-        """The line of a key, or of its table where the key is not there."""
-        return self.lines.get(where + ((key,) if key else ()), self.lines.get(where))
+        """The line of a key, or of its table where the key is not there; the first in it where that has no header."""
+        for place in (where + ((key,) if key else ()), where):
+            below = [line for path, line in self.lines.items() if place and path[: len(place)] == place]
+            if below:
+                return self.lines.get(place, min(below))
+        return None
 
     def error(self, where: KeyPath, key: str | None, problem: str) -> PolicyError:
         """What is wrong with a key of a table, or with the table."""
-        named = f"{table_name(where)}{f' {key}' if key else ''}"
+        named = " ".join([table_name(where)] * bool(where or not key) + [key] * bool(key))
         return PolicyError(f"{at(self.path, self.line(where, key))}: {named} {problem}")
+
+    def unknown(self, where: KeyPath, key: str, known: Sequence[str]) -> PolicyError:
+        """A key that a table may not have; `known` are those that it may."""
+        close = difflib.get_close_matches(key.replace("_", "-"), known, n=1)
+        hint = f" Did you mean '{close[0]}'?" if close else ""
+        told = f"{table_name(where)} has no key '{key}'.{hint} It may have: {', '.join(known)}."
+        return PolicyError(f"{at(self.path, self.line(where, key))}: {told}")
 
     def matched(self, pattern: str) -> set[Path]:
         """The files and folders that a pattern stands for, with links followed."""

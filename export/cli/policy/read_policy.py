@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -120,7 +119,7 @@ class _Reader:
             if name in tables:
                 continue
             if name not in keys:
-                raise self._at.error(where, None, _unknown(name, [*keys, *tables]))
+                raise self._at.unknown(where, name, [*keys, *tables])
             found[name] = self._value(where, name, value, keys[name])
         return found
 
@@ -139,12 +138,6 @@ class _Reader:
         if not isinstance(value, dict):
             raise self._at.error(where, None, f"must be a table; got {_shown(value)}.")
         return value
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name.replace("_", "-"), known, n=1)
-    hint = f" Did you mean '{close[0]}'?" if close else ""
-    return f"has no key '{name}'.{hint} It may have: {', '.join(known)}."
 
 
 def _shown(value: object) -> str:
