@@ -28,6 +28,7 @@ STAGES = (
     "pipeline",
     "api",
     "__init__",
+    "check",
     "demo",
     "cli",
 )

@@ -72,7 +72,7 @@ class CheckingProcess:
         process = self.start()
         self._models += 1
         self._timed_out = False
-        timer = Timer(timeout, self._expire)
+        timer = Timer(timeout, self._expire, (process,))
         timer.daemon = True
         timer.start()
         try:
@@ -110,27 +110,20 @@ class CheckingProcess:
         return self._process
 
     def stop(self) -> None:
-        """End the process and its children, if there are any; it has a moment to remove what it was writing."""
+        """End the process and its children, if there are any."""
         process, self._process = self._process, None
         if process is None:
             return
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_SECONDS_TO_CLEAR_UP)
-        _kill_group(process)
+        _end(process)
         process.wait()
         for pipe in (process.stdin, process.stdout):
             with suppress(OSError):
                 if pipe is not None:
                     pipe.close()
 
-    def _expire(self) -> None:
+    def _expire(self, process: subprocess.Popen[bytes]) -> None:
         self._timed_out = True
-        if self._process is not None:
-            self._process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_SECONDS_TO_CLEAR_UP)
-            _kill_group(self._process)
+        _end(process)
 
     def _answer(
         self,
@@ -166,7 +159,11 @@ def kill_children() -> None:
         each.stop()
 
 
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its children; it has a moment to remove what it was writing."""
+    process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_SECONDS_TO_CLEAR_UP)
     with suppress(ProcessLookupError, PermissionError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)

@@ -45,8 +45,8 @@ def _rule(kind: str) -> dict[str, Any]:
     wrong, helps = KINDS[kind]
     return {
         "id": kind,
-        "name": "".join(word.capitalize() for word in kind.split("-")),
         "shortDescription": {"text": wrong},
+        "fullDescription": {"text": f"{wrong} {helps}"},
         "help": {"text": helps},
         "defaultConfiguration": {"level": "error"},
     }

@@ -77,9 +77,10 @@ def _plan(policy: Policy, model: Path, settings: list[Settings], *, update: bool
                 continue
             exports.setdefault(name, {}).update(values)
             places |= {(name, key): (*each.where, "exports", name) for key in values}
-    if may_stay and not norms.get("must-fold"):
+    if may_stay and "must-fold" not in norms:
         _, place = next(iter(may_stay.values()))
         raise policy.error(place[:-1], "may-stay", "goes with must-fold = true only.")
+    may_stay = may_stay if norms.get("must-fold") else {}
     wanted = {name: values for name, values in exports.items() if not values.get("skip")}
     allowed = {
         name: tuple(allowance for allowance in policy.allowances if applies(policy, allowance, model, name))

@@ -26,7 +26,7 @@ def quantity(value: object, units: dict[str, float] | dict[str, int]) -> float:
     """
     found = re.fullmatch(r"(\d+(?:[.]\d+)?)\s*([A-Za-z]+)", value.strip()) if isinstance(value, str) else None
     if found is None or found[2] not in units:
-        raise ValueError
+        raise ValueError("no number with a unit")
     return positive(float(found[1]) * units[found[2]])
 
 
@@ -37,5 +37,5 @@ def positive(value: object) -> float:
         ValueError: If it is none.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise ValueError
+        raise ValueError("no number above 0")
     return float(value)
