@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..policy.plan_models import ModelPlan, applies
 from ..policy.policy import Allowance, Policy
 from ..policy.toml_lines import KeyPath
-from .results import Check
+from .check_results import Check
 
 if TYPE_CHECKING:  # importing it imports Keras
     from keras_norms.export.check.tasks import Outcome

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .results import Check, Run, sentence
+from .check_results import Check, Run, sentence
 
 _MARKS = {"passed": "ok", "updated": "updated", "allowed": "allowed", "skipped": "skipped", "failed": "FAILED"}
 _WIDTH = max(len(mark) for mark in _MARKS.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from .results import Check, Run, sentence
+from .check_results import Check, Run, sentence
 
 _ERRORS = ("crashed", "timed-out", "error")  # the check itself failed, not what was checked
 
@@ -20,7 +20,7 @@ def junit(run: Run) -> str:
     for model, checks in run.by_model().items():
         counts = _counts(checks)
         totals = {key: totals[key] + counts[key] for key in totals}
-        suite = ElementTree.SubElement(root, "testsuite", name=model, **_attributes(counts, checks))
+        suite = ElementTree.SubElement(root, "testsuite", {"name": model, **_attributes(counts, checks)})
         for check in checks:
             suite.append(_case(check))
     root.attrib.update(_attributes(totals, list(run.checks)))

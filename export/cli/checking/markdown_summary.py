@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .check_results import Run, sentence
 from .check_table import total
-from .results import Run, sentence
 
 _MARKS = {"passed": "✅", "updated": "✏️", "allowed": "⚠️", "skipped": "⏭️", "failed": "❌"}
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
+from .check_results import Run
 from .junit_report import junit
 from .markdown_summary import markdown
-from .results import Run
 from .sarif_report import sarif
 
 

@@ -10,8 +10,8 @@ from ..policy.plan_models import ModelPlan
 from ..policy.policy import Policy
 from ..visible import visible
 from .allowances import Allowances
+from .check_results import Check, Run, Status, sentence
 from .process import CheckingProcess, JobFailedError, ProcessEndedError
-from .results import Check, Run, Status, sentence
 
 if TYPE_CHECKING:  # importing it imports Keras
     from keras_norms.export.check.tasks import Outcome

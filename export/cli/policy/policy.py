@@ -64,7 +64,7 @@ class Policy:
 
     def error(self, where: KeyPath, key: str | None, problem: str) -> PolicyError:
         """What is wrong with a key of a table, or with the table."""
-        named = " ".join([table_name(where)] * bool(where or not key) + [key] * bool(key))
+        named = " ".join(([table_name(where)] if where or not key else []) + ([key] if key else []))
         return PolicyError(f"{at(self.path, self.line(where, key))}: {named} {problem}")
 
     def unknown(self, where: KeyPath, key: str, known: Sequence[str]) -> PolicyError:

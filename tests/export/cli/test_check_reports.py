@@ -5,11 +5,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from keras_norms_cli.checking.check_results import KINDS, Check, Run
 from keras_norms_cli.checking.check_table import lines
 from keras_norms_cli.checking.junit_report import junit
 from keras_norms_cli.checking.markdown_summary import markdown
 from keras_norms_cli.checking.report_files import ReportFiles
-from keras_norms_cli.checking.results import KINDS, Check, Run
 from keras_norms_cli.checking.sarif_report import sarif
 
 GOOD, BAD = "models/good.keras", "models/näch | ste.keras"
