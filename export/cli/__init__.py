@@ -23,6 +23,6 @@ def main() -> None:
             sys.exit(
                 f"Error: the command needs {error.name}, which is not installed: pip install 'keras-norms[export]'"
             )
-        cli()
+        cli(prog_name="keras-norms")  # also as `python -m keras_norms_cli`
     finally:
         leave_if_told()

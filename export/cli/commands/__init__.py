@@ -9,8 +9,10 @@ from typing import Any
 import click
 
 from ..signals import leave_if_told
+from ..version_text import tell_versions
 from ..visible import visible
 from .check_models import check
+from .doctor import doctor
 from .export_model import export
 from .fold_model import fold
 from .inspect_model import inspect
@@ -19,7 +21,7 @@ from .run_demo import demo
 from .upgrade_model import upgrade
 from .verify_artifact import verify
 
-COMMANDS = (inspect, fold, export, verify, check, lint, upgrade, demo)
+COMMANDS = (inspect, fold, export, verify, check, lint, upgrade, doctor, demo)
 
 
 class VisibleErrors(click.Group):
@@ -49,7 +51,14 @@ def _visibly() -> Iterator[None]:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes: 0 done, 1 refused or mismatched, 2 wrong usage.",
 )
-@click.version_option(package_name="keras-norms", prog_name="keras-norms")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=tell_versions,
+    help="Show the versions of keras-norms and of what it exports and verifies with.",
+)
 def cli() -> None:
     """Fold the norms of a Keras model; export it to TFLite and ONNX, verified.
 

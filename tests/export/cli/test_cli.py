@@ -214,7 +214,10 @@ def test_export_quantizes(files, tmp_path, suffix):
 def test_version():
     from importlib.metadata import version
 
-    assert run("--version").stdout.split()[-1] == version("keras-norms")
+    first, *others = run("--version").stdout.splitlines()
+    assert first == f"keras-norms {version('keras-norms')}"
+    assert f"  onnxruntime {version('onnxruntime')}" in others
+    assert f"  ai-edge-litert {version('ai-edge-litert')}" in others
 
 
 @pytest.mark.runtime
@@ -225,7 +228,7 @@ def test_help_is_light():
     assert out.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["demo", "inspect", "fold", "export", "verify", "lint"])
+@pytest.mark.parametrize("command", ["demo", "inspect", "fold", "export", "verify", "check", "lint", "doctor"])
 def test_each_command_has_help(command):
     assert "--traceback" in run(command, "--help").stdout
 
