@@ -86,7 +86,10 @@ def test_the_workflow_runs_what_ci_runs():
         assert any(command in step for step in steps(".github/workflows/tests.yml")), command
 
 
-@pytest.mark.parametrize("path", [".pre-commit-config.yaml", ".github/workflows/tests.yml", "CITATION.cff"])
+YAML = [".pre-commit-config.yaml", ".pre-commit-hooks.yaml", ".github/workflows/tests.yml", "CITATION.cff"]
+
+
+@pytest.mark.parametrize("path", YAML)
 def test_yaml_keeps_its_form(path):
     """A light check, as no YAML parser is a dependency: no tabs, even indents, every line a comment, key or item."""
     for line in text(path).splitlines():
@@ -103,3 +106,35 @@ def test_scripts_of_the_workflow_exist():
 def test_the_marker_is_registered_once_and_explained():
     assert text("pyproject.toml").count('"runtime: converts a model or starts a process') == 1
     assert 'pytest -m "not runtime"' in text("CONTRIBUTING.md")
+
+
+def inputs_of_the_action() -> list[str]:
+    section = text("action.yml").split("inputs:\n")[1].split("runs:\n")[0]
+    return re.findall(r"^  ([\w-]+):$", section, re.MULTILINE)
+
+
+def test_the_action_and_the_hook_call_the_command_as_it_is():
+    from keras_norms_cli.commands.check_models import check
+
+    known = {option for parameter in check.params for option in parameter.opts}
+    action, hook = text("action.yml"), text(".pre-commit-hooks.yaml")
+    script = action[action.index("keras-norms check --policy") :]
+    assert set(re.findall(r"--[a-z]+", script)) <= known
+    assert "\n  entry: keras-norms check\n" in hook
+    assert '".[export]"' in hook
+    assert "[export]" in action
+
+
+def test_the_action_and_the_hook_are_documented():
+    documented = text("docs/check.md")
+    for name in inputs_of_the_action():
+        assert f"`{name}`" in documented, name
+    (hook,) = re.findall(r"^- id: (.+)$", text(".pre-commit-hooks.yaml"), re.MULTILINE)
+    assert f"- id: {hook}\n" in documented
+
+
+def test_inputs_of_the_action_are_no_part_of_its_scripts():
+    """An expression in a script is pasted into it: whoever sets an input could run commands."""
+    for script in re.findall(r"run: \|\n((?: {8}.*\n)+)", text("action.yml")):
+        assert "${{" not in script
+    assert text("action.yml").count("${{ inputs.") == len(inputs_of_the_action()) - 1  # `install` is in a condition

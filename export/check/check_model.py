@@ -28,7 +28,7 @@ def check_model(task: ModelTask, progress: Callable[[Any], object]) -> None:
     """Make every check of `task`, and tell `progress` each outcome, and the stages between."""
     told, path = Outcomes(progress), Path(task["path"])
     told.say("reading")
-    if task["exports"]:
+    if any(_converts(export, update=task["update"]) for export in task["exports"]):
         start_child("formats.tflite.convert.saved_model_to_tflite")  # it imports TensorFlow meanwhile
     try:
         own = custom_objects(None if task["user_file"] is None else Path(task["user_file"]))
@@ -44,6 +44,13 @@ def check_model(task: ModelTask, progress: Callable[[Any], object]) -> None:
         fresh = FreshExports(model, Path(folder))
         for export in task["exports"]:
             _check_export(fresh, export, told, update=task["update"])
+
+
+def _converts(task: ExportTask, *, update: bool) -> bool:
+    """Whether something is surely converted; a kept file may only be looked at."""
+    if task["artifact"] is None:
+        return True
+    return (update or task["try_missing"]) and not Path(task["artifact"]).is_file()
 
 
 def _check_norms(model: keras.Model, path: Path, told: Outcomes) -> None:

@@ -41,8 +41,8 @@ def doctor(as_json: bool, show_traceback: bool) -> None:
 
 
 def _show(terminal: Terminal, found: Examination) -> None:
-    python = f"Python {found.python}{'' if found.python_ok else ', WHICH IS NOT SUPPORTED'}"
-    terminal.line(f"keras-norms {found.version} on {python} ({found.pythons} is)")
+    python = "which is supported" if found.python_ok else "WHICH IS NOT SUPPORTED"
+    terminal.line(f"keras-norms {found.version} on Python {found.python}, {python} ({found.pythons})")
     terminal.line()
     rows = [
         [

@@ -13,6 +13,10 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from keras_norms.export.check.export_fresh import FreshExports
+from keras_norms.export.check.kept_artifact import check_kept
+from keras_norms.export.check.latency import median_ms, median_ratio
+from keras_norms.export.check.outcomes import Outcomes
 from keras_norms_cli.checking.process import CheckingProcess, ProcessEndedError
 from keras_norms_cli.commands import cli
 
@@ -71,7 +75,7 @@ def repository(tmp_path_factory):
     (folder / "keras-norms.toml").write_text(POLICY)
     (folder / "crash.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     for seed, name in enumerate(("good", "broken", "retrained")):
-        build(seed).save(folder / "models" / f"{name}.keras")
+        build(seed, stays=name == "good").save(folder / "models" / f"{name}.keras")
     build(3, stays=True).save(folder / "models" / "crashes.keras")
     text = keras.Input((1,), dtype="string")
     found = keras.layers.StringLookup(vocabulary=["a", "b"])(text)
@@ -181,7 +185,9 @@ def test_an_allowance_that_nothing_needs_fails(judged):
 
 
 def test_norms_are_held_to_folding(judged):
-    assert judged["good"]["norms"] == ("passed", None, "1 of 1 batch norms fold")
+    assert judged["broken"]["norms"] == ("passed", None, "1 of 1 batch norms fold")
+    assert judged["good"]["norms"] == ("passed", None, "1 of 2 batch norms fold")
+    assert judged["good"]["norms behind"][:2] == ("allowed", "norm-stays")
     assert "norms" not in judged["text"]
 
 
@@ -196,6 +202,71 @@ def test_the_reports_agree_and_nothing_else_is_written(repository):
     assert f"{failed} failed." in (repository.folder / "r.md").read_text()
     assert repository.written == {"r.xml", "r.sarif", "r.md"}
     assert repository.same
+
+
+def kept(folder, task, model):
+    """What `check_kept` tells of a file, in this process."""
+    told = []
+    check_kept(FreshExports(model, folder), {**TASK, **task}, Outcomes(told.append), update=False)
+    return [(each["status"], each["kind"], each["text"]) for each in told if isinstance(each, dict)]
+
+
+TASK = {
+    "name": "phone",
+    "suffix": ".tflite",
+    "quantize": None,
+    "calibration": None,
+    "inputs": None,
+    "labels": None,
+    "batch_size": None,
+    "fold": True,
+    "tolerance": None,
+    "io_dtype": None,
+    "target": None,
+    "allow_flex": False,
+    "certificate": True,
+    "try_missing": False,
+}
+
+
+def test_a_file_without_a_certificate(repository, tmp_path):
+    model = keras.models.load_model(repository.folder / "models" / "good.keras")
+    path = tmp_path / "good.tflite"
+    path.write_bytes((repository.folder / "kept" / "good.tflite").read_bytes())
+    ((status, kind, text),) = kept(tmp_path, {"artifact": str(path)}, model)
+    assert (status, kind) == ("failed", "missing-certificate")
+    assert text == (
+        "there is no certificate 'good.tflite.json'. keras-norms check --update exports it again. "
+        "Or set certificate = false."
+    )
+    passed = kept(tmp_path, {"artifact": str(path), "certificate": False}, model)
+    assert passed == [("passed", None, "reproduces its model, no certificate")]
+    model.layers[0].bias.assign([1.0, 0.0, 0.0, 0.0])
+    ((status, kind, text),) = kept(tmp_path, {"artifact": str(path), "certificate": False}, model)
+    assert (status, kind) == ("failed", "outdated")
+    assert text.startswith("it was exported from another state of the model than it has now.")
+
+
+def test_files_that_are_not_there_or_no_files_of_their_kind(repository, tmp_path):
+    model = keras.models.load_model(repository.folder / "models" / "good.keras")
+    path = tmp_path / "good.tflite"
+    told = kept(tmp_path, {"artifact": str(path)}, model)
+    assert told == [("failed", "missing-artifact", "there is no 'good.tflite'. keras-norms check --update writes it.")]
+    path.write_text("nothing")
+    ((_, kind, text),) = kept(tmp_path, {"artifact": str(path)}, model)
+    assert kind == "not-reproduced"
+    assert "is no TFLite file that LiteRT can run" in text
+    (tmp_path / "good.tflite.json").write_text("{}")
+    ((_, kind, text),) = kept(tmp_path, {"artifact": str(path)}, model)
+    assert kind == "damaged-certificate"
+    assert "lies where the certificate of 'good.tflite' would" in text
+
+
+def test_times_are_those_of_one_input_in_a_process_of_its_own(repository):
+    model = keras.models.load_model(repository.folder / "models" / "good.keras")
+    path = repository.folder / "kept" / "good.tflite"
+    assert 1e-4 < median_ms(model, TASK, path) < 1e3
+    assert 0.1 < median_ratio(model, TASK, path, path) < 10.0
 
 
 def test_a_model_that_takes_too_long_is_ended(tmp_path):
