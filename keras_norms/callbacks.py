@@ -10,9 +10,9 @@ import keras
 from keras_norms import _arguments
 from keras_norms._batches import can_be_read_again, check_batch_size, check_limit
 from keras_norms._norms import batch_norms_of
+from keras_norms._statistics_of_norms import observe
 from keras_norms._types import Flag, Integer
 from keras_norms.batch_renormalization import BatchRenormalization
-from keras_norms.norm_statistics import observe
 from keras_norms.recalibrate_report import RecalibrateReport
 from keras_norms.recalibration import recalibrate
 

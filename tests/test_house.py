@@ -183,13 +183,16 @@ def test_the_wheel_holds_every_module(tmp_path):
 
 # One process answers all, outside of the repository: what each import loads, in this order, and where `export` is.
 IMPORTS = """
-import importlib.util, json, sys
+import importlib.util, json, sys, types
 loaded = {}
 for name in ("keras", "keras_norms", "keras_norms.export"):
     importlib.import_module(name)
     loaded[name] = sorted({module.split(".")[0] for module in sys.modules})
     if name == "keras_norms":
         early = "__version__" in vars(sys.modules[name])
+        modules = sorted(sys.modules)
+import keras_norms.callbacks  # which imports modules that public names come from
+kinds = {name: isinstance(getattr(keras_norms, name), types.ModuleType) for name in keras_norms.__all__}
 version = [early, sys.modules["keras_norms"].__version__]
 rules = [name for name in sys.modules if name.startswith("keras_norms.export.folding.rules")]
 import keras
@@ -197,7 +200,8 @@ x = keras.Input((2,))
 y = keras.layers.Add()([x, x])
 names = [keras.Model(x, y).name, x._keras_history.operation.name, y._keras_history.operation.name]
 export = str(importlib.util.find_spec("export"))
-print(json.dumps({"loaded": loaded, "version": version, "export": export, "names": names, "rules": rules}))
+print(json.dumps({"loaded": loaded, "version": version, "export": export, "names": names, "rules": rules,
+                  "modules": modules, "kinds": kinds}))
 """
 
 
@@ -211,6 +215,17 @@ def outside():
 @pytest.mark.runtime
 def test_importing_the_layers_loads_no_converter(outside):
     assert set(outside["loaded"]["keras_norms"]) - set(outside["loaded"]["keras"]) == {"keras_norms"}
+
+
+@pytest.mark.runtime
+def test_importing_the_layers_leaves_the_tools_for_later(outside):
+    """They would double what importing the layers adds to importing Keras: benchmarks/start_times.py measures it."""
+    from keras_norms import _LATER
+
+    for module in set(_LATER.values()):
+        assert f"keras_norms.{module}" not in outside["modules"]
+    assert sum(name.startswith("keras_norms.") for name in outside["modules"]) < 45
+    assert not any(outside["kinds"].values()), "a module stands in the place of a public name"
 
 
 @pytest.mark.runtime
