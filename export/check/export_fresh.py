@@ -12,6 +12,7 @@ from ..options import ExportOptions, OnnxOptions, TFLiteOptions
 from ..pipeline import export
 from ..pipeline.request import Request
 from ..report.verify_report import VerifyReport
+from ..verification.certificate import certificate_path
 from .outcomes import Outcomes, reason
 from .tasks import ExportTask
 
@@ -37,23 +38,28 @@ class FreshExports:
         return self.write(task, self._place(task["name"], task["suffix"]), told)
 
     def write(self, task: ExportTask, path: Path, told: Outcomes, *, kept: bool = False) -> Made | None:
-        """Export to `path`, with a certificate if the file is `kept` and has one; None if that is refused."""
-        certificate = kept and task["certificate"]
-        request = Request.of(
-            path,
-            task["suffix"],
-            options_of(task),
-            calibration=task["calibration"],
-            inputs=task["inputs"],
-            labels=task["labels"],
-            certificate=certificate,
-            progress=lambda stage: told.say(f"{task['name']}: {stage}"),
-        )
+        """Export to `path`; None if that is refused.
+
+        A file that is `kept` gets a certificate if the task asks for one, or if one lies there, which would be wrong.
+        """
+        certificate = kept and (task["certificate"] or certificate_path(path).is_file())
         try:
+            request = Request.of(
+                path,
+                task["suffix"],
+                options_of(task),
+                calibration=task["calibration"],
+                inputs=task["inputs"],
+                labels=task["labels"],
+                certificate=certificate,
+                progress=lambda stage: told.say(f"{task['name']}: {stage}"),
+            )
             report = export(self.model, request)
         except (ExportError, VerificationError) as error:
             kind = "refused" if isinstance(error, ExportError) else "not-reproduced"
-            told.tell("export", "refused", reason(error), export=task["name"], kind=kind)
+            # Where a file would have been that nobody keeps says nothing.
+            text = reason(error) if kept else reason(error).replace(str(path), path.name)
+            told.tell("export", "refused", text, export=task["name"], kind=kind)
             return None
         found = f"{report.size_bytes:,} bytes, {_error(report.verification)}"
         if kept:
@@ -92,7 +98,7 @@ class FreshExports:
     def _place(self, name: str, suffix: str) -> Path:
         folder = self._folder / str(len(list(self._folder.iterdir())))
         folder.mkdir()
-        return folder / f"{name}{suffix}"
+        return folder / f"{name.replace('/', '-')}{suffix}"
 
 
 def options_of(task: ExportTask) -> ExportOptions:

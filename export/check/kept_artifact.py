@@ -19,6 +19,10 @@ from .outcomes import Outcomes, reason
 from .outdated import why_outdated, why_outdated_by_metadata
 from .tasks import ExportTask
 
+_ENTRIES = ("artifact", "model", "options", "versions")
+# What another export would not change: a file that is not ours is never replaced, and options stay as they are.
+_NOT_MENDED = ("damaged-certificate", "refused")
+
 
 @dataclass(frozen=True)
 class _Found:
@@ -38,7 +42,7 @@ def check_kept(fresh: FreshExports, task: ExportTask, told: Outcomes, *, update:
     found = _judge(fresh, task, path)
     if found.kind is None:
         told.tell("artifact", "passed", found.text, export=task["name"], file=path)
-    elif update:
+    elif update and found.kind not in _NOT_MENDED:
         path.parent.mkdir(parents=True, exist_ok=True)
         return fresh.write(task, path, told, kept=True)
     else:
@@ -63,10 +67,15 @@ def _judge(fresh: FreshExports, task: ExportTask, path: Path) -> _Found:
     again = "keras-norms check --update exports it again."
     try:
         certificate = Certificate.beside(path)
-        if certificate is not None and (why := why_outdated(certificate, fresh.model, task)):
-            return _Found("outdated", f"{why}. {again}")
+        for entry in _ENTRIES if certificate is not None else ():
+            certificate.entry(entry)
     except ExportError as error:
         return _Found("damaged-certificate", reason(error))
+    try:
+        if certificate is not None and (why := why_outdated(certificate, fresh.model, task)):
+            return _Found("outdated", f"{why}. {again}")
+    except ExportError as error:  # of the calibration data or the labels, which do not fit the model
+        return _Found("refused", reason(error))
     try:
         report = verify(fresh.model, path, inputs=task["inputs"] or task["calibration"], tolerance=task["tolerance"])
     except (ExportError, VerificationError) as error:

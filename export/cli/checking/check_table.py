@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from .check_results import Check, Run, sentence
 
@@ -10,26 +11,24 @@ _MARKS = {"passed": "ok", "updated": "updated", "allowed": "allowed", "skipped":
 _WIDTH = max(len(mark) for mark in _MARKS.values())
 
 
-def lines(run: Run) -> Iterator[str]:
-    """The lines of the table."""
-    width = max((len(check.name) for check in run.checks), default=0)
-    for model, checks in run.by_model().items():
-        yield model
-        for check in checks:
-            yield from _check(check, width, run)
-        yield ""
-    yield total(run)
+def lines(policy: Path, model: str, checks: Sequence[Check]) -> Iterator[str]:
+    """The lines of one model, or of the policy itself under its own path."""
+    width = max((len(check.name) for check in checks), default=0)
+    yield model
+    for check in checks:
+        yield from _check(check, width, policy)
+    yield ""
 
 
 def total(run: Run) -> str:
     """The last line: how many checks came to what."""
-    counts, words = run.counts(), {"passed": "passed", "failed": "failed"}
-    told = [f"{counts[status]} {words.get(status, status)}" for status in _MARKS if counts.get(status)]
+    counts = run.counts()
+    told = [f"{counts[status]} {status}" for status in _MARKS if counts.get(status)]
     models = len(run.models)
     return f"{models} {'model' if models == 1 else 'models'}, {_count(len(run.checks))}: {', '.join(told) or 'none'}."
 
 
-def _check(check: Check, width: int, run: Run) -> Iterator[str]:
+def _check(check: Check, width: int, policy: Path) -> Iterator[str]:
     mark = f"  {_MARKS[check.status]:<{_WIDTH}}  {check.name:<{width}}"
     if check.status != "failed" and check.status != "allowed":
         yield f"{mark}  {check.text}".rstrip()
@@ -40,7 +39,7 @@ def _check(check: Check, width: int, run: Run) -> Iterator[str]:
     if check.status == "allowed":
         yield f"{indent}allowed: {check.allowed_because}"
     elif check.line:
-        yield f"{indent}[{check.kind}] {run.policy}:{check.line}"
+        yield f"{indent}[{check.kind}] {policy}:{check.line}"
     else:
         yield f"{indent}[{check.kind}]"
 

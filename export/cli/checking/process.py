@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Timer
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # importing it imports Keras
     from keras_norms.export.check.tasks import ModelTask, Outcome
@@ -51,10 +51,13 @@ class JobFailedError(Exception):
 
 
 class CheckingProcess:
-    """Started at the first model at the latest, and again after a crash. `log` takes what the libraries print."""
+    """Started at the first model at the latest, and again after a crash.
 
-    def __init__(self, log: IO[Any] | None = None) -> None:
-        self._log = log
+    What the libraries print goes nowhere, or with `verbose` to where the errors of this process go.
+    """
+
+    def __init__(self, *, verbose: bool = False) -> None:
+        self._verbose = verbose
         self._process: subprocess.Popen[bytes] | None = None
         self._models = 0
         self._timed_out = False
@@ -103,7 +106,7 @@ class CheckingProcess:
                 [sys.executable, "-c", _START.format(path=sys.path)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL if self._log is None else self._log,
+                stderr=None if self._verbose else subprocess.DEVNULL,
                 env=environment,
                 start_new_session=True,  # its own children end with it, and the terminal's interrupt is not for it
             )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..policy.plan_models import ModelPlan
 from ..policy.policy import Policy
@@ -31,22 +33,31 @@ def run_checks(
     plans: Sequence[ModelPlan],
     all_plans: Sequence[ModelPlan],
     *,
-    stage: Callable[[str], object],
-    log: IO[Any] | None = None,
+    status: Callable[[str], AbstractContextManager[Callable[[str], object]]],
+    show: Callable[[str, Sequence[Check]], object],
+    verbose: bool = False,
 ) -> Run:
-    """Check the models of `plans`; `all_plans` are those of the whole policy, which say what an allowance is for."""
-    allowances, process = Allowances(policy), CheckingProcess(log)
+    """Check the models of `plans`, and `show` what came of each as soon as it is known.
+
+    `all_plans` are those of the whole policy, which say what an allowance is for. `status` shows what is being done,
+    and gives a function that replaces its text; with `verbose` the libraries are heard, and the tracebacks of defects.
+    """
+    allowances, process = Allowances(policy), CheckingProcess(verbose=verbose)
     checks: list[Check] = []
     finished: list[Path] = []
     try:
         for plan in plans:
-            model = _ModelRun(policy, plan, allowances, stage)
-            if model.check(process, log):
-                finished.append(plan.path)
+            with status(f"{plan.path}: starting") as stage:
+                model = _ModelRun(policy, plan, allowances, stage)
+                if model.check(process, verbose=verbose):
+                    finished.append(plan.path)
             checks += model.checks
+            show(str(plan.path), model.checks)
     finally:
         process.stop()
-    checks += allowances.stale(all_plans, finished)
+    if stale := allowances.stale(all_plans, finished):
+        checks += stale
+        show(str(policy.path), stale)
     return Run(policy.path, tuple(str(plan.path) for plan in plans), tuple(checks))
 
 
@@ -58,7 +69,7 @@ class _ModelRun:
         self._stage = "reading"
         self.checks: list[Check] = []
 
-    def check(self, process: CheckingProcess, log: IO[Any] | None) -> bool:
+    def check(self, process: CheckingProcess, *, verbose: bool) -> bool:
         """Whether every check came to an end."""
         self._say(self._stage)
         try:
@@ -67,8 +78,8 @@ class _ModelRun:
             self._add("read" if not self.checks else "checks", ended.kind, f"{ended}, while {self._stage}")
             return False
         except JobFailedError as failed:
-            if log is not None:
-                print(visible(failed.traceback, keep="\n"), file=log)
+            if verbose:
+                print(visible(failed.traceback, keep="\n"), file=sys.stderr)
             self._add("checks", "error", str(failed))
             return False
         return all(check.kind != "unreadable-model" for check in self.checks)

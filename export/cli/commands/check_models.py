@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from ..checking.check_table import lines
-from ..checking.report_files import ReportFiles
 from ..session import session
 from .common_options import PATH, json_option, traceback_option
+
+if TYPE_CHECKING:
+    from ..checking.check_results import Check
 
 
 @click.command(short_help="Hold models and their files to a policy, for CI.")
@@ -46,6 +48,8 @@ def check(
     Exports, kept files, certificates, noise, sizes, times and norms are held to the policy. Without --update nothing is
     written beside the models. docs/check.md has every key of a policy.
     """
+    from ..checking.check_table import lines, total
+    from ..checking.report_files import ReportFiles
     from ..checking.run_checks import run_checks
     from ..policy.find_models import chosen_models, find_models
     from ..policy.plan_models import check_overrides, plan_models
@@ -60,12 +64,16 @@ def check(
     plans = plan_models(policy, chosen, update=update)
     all_plans = plan_models(policy, named, update=update)
     with session(show_traceback, libraries=False) as terminal:
-        with terminal.status(f"checking {len(plans)} models") as stage:
-            run = run_checks(policy, plans, all_plans, stage=stage, log=sys.stderr if show_traceback else None)
+
+        def show(model: str, checks: Sequence[Check]) -> None:
+            if not as_json:
+                terminal.lines(lines(policy_file, model, checks))
+
+        run = run_checks(policy, plans, all_plans, status=terminal.status, show=show, verbose=show_traceback)
         files.write(run)
         if as_json:
             terminal.lines(json.dumps(run.to_dict(), indent=2).split("\n"))
         else:
-            terminal.lines(lines(run))
+            terminal.line(total(run))
     if not run.ok:
         raise click.exceptions.Exit(1)
