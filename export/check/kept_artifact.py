@@ -19,7 +19,6 @@ from .outcomes import Outcomes, reason
 from .outdated import why_outdated, why_outdated_by_metadata
 from .tasks import ExportTask
 
-_ENTRIES = ("artifact", "model", "options", "versions")
 # What another export would not change: a file that is not ours is never replaced, and options stay as they are.
 _NOT_MENDED = ("damaged-certificate", "refused")
 
@@ -67,8 +66,8 @@ def _judge(fresh: FreshExports, task: ExportTask, path: Path) -> _Found:
     again = "keras-norms check --update exports it again."
     try:
         certificate = Certificate.beside(path)
-        for entry in _ENTRIES if certificate is not None else ():
-            certificate.entry(entry)
+        if certificate is not None:
+            certificate.check_entries()
     except ExportError as error:
         return _Found("damaged-certificate", reason(error))
     try:

@@ -117,6 +117,15 @@ class Certificate:
             raise ExportError(f"The certificate '{path}' says nothing: it has no {lacks}. Export again with one.")
         return cls(path, data)
 
+    def check_entries(self) -> None:
+        """Refuse a certificate without one of its tables.
+
+        Raises:
+            ExportError: If it lacks one.
+        """
+        for name in ("artifact", "model", "options", "versions"):
+            self.entry(name)
+
     def entry(self, name: str) -> dict[str, Any]:
         """One of its tables.
 
