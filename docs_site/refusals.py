@@ -23,7 +23,7 @@ ERRORS = {
     *("ExportError", "FoldError", "VerificationError", "ConversionError", "UnconvertibleError", "RefusedError"),
     *("NoIntegerFormError", "NoInputFits", "TraceError", "TracedWrong", "PassError", "_SpentError", "_EmptyError"),
     *("ValueError", "TypeError", "NotImplementedError", "UsageError", "BadParameter", "ClickException"),
-    *("ProcessLostError", "JobError"),
+    *("ProcessLostError", "JobError", "PolicyError"),
 }
 _REASONS = {"Skip", "skip", "_reason"}
 # Functions that say what is wrong with a file, in words that an error takes over.

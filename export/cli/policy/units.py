@@ -18,15 +18,19 @@ MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
+class NoQuantityError(ValueError):
+    """What was given is no positive number, or has none of the units."""
+
+
 def quantity(value: object, units: dict[str, float] | dict[str, int]) -> float:
     """A positive number with one of the units.
 
     Raises:
-        ValueError: If it is none.
+        NoQuantityError: If it is none.
     """
     found = re.fullmatch(r"(\d+(?:[.]\d+)?)\s*([A-Za-z]+)", value.strip()) if isinstance(value, str) else None
     if found is None or found[2] not in units:
-        raise ValueError("no number with a unit")
+        raise NoQuantityError("no number with a unit")
     return positive(float(found[1]) * units[found[2]])
 
 
@@ -34,8 +38,8 @@ def positive(value: object) -> float:
     """A finite number above zero.
 
     Raises:
-        ValueError: If it is none.
+        NoQuantityError: If it is none.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise ValueError("no number above 0")
+        raise NoQuantityError("no number above 0")
     return float(value)
