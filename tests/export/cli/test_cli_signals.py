@@ -74,6 +74,16 @@ def wait_for(process, reached):
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the processes where Linux lists them")
+def test_a_check_whose_process_runs_an_endless_file_in_another(folder, tmp_path_factory):
+    policy = tmp_path_factory.mktemp("policy") / "p.toml"
+    policy.write_text(f'[exports.kept]\nformat = "onnx"\nartifact = "{folder / "m.onnx"}"\n')
+    process = start(folder, "-m", "keras_norms_cli", "check", "m.keras", "--policy", policy)
+    wait_for(process, lambda: len(processes(folder)) > 2)
+    time.sleep(1)  # into the loop
+    end(process, folder, signal.SIGINT, within=4)
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the processes where Linux lists them")
 def test_a_verification_that_runs_an_endless_file(folder):
     process = start(folder, "-m", "keras_norms_cli", "verify", "m.keras", "m.onnx")
     wait_for(process, lambda: len(processes(folder)) > 1)
@@ -103,7 +113,7 @@ def test_what_is_cleared_up_where_the_code_was_not_left(loaded, monkeypatch):
 PROGRAM = """
 import tempfile, time, keras_norms_cli
 from keras_norms_cli import commands
-def cli():
+def cli(**options):
     tempfile.mkdtemp()
     print("ready", flush=True)
     while True:
