@@ -41,7 +41,7 @@ def test_a_command_that_is_ended_clears_up(name, tmp_path):
     program = (
         "import os, signal, tempfile, keras_norms_cli\n"
         "from keras_norms_cli import commands\n"
-        "def cli():\n"
+        "def cli(**options):\n"
         f"    with tempfile.TemporaryDirectory(dir={str(tmp_path)!r}):\n"
         f"        os.kill(os.getpid(), signal.{name})\n"
         "commands.cli = cli\n"
