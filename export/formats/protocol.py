@@ -15,6 +15,7 @@ from ..progress import Progress
 from ..report.delegate_report import XnnpackReport
 from ..report.micro_report import MicroReport
 from ..report.npu_report import NpuReport
+from ..report.unquantized import Unquantized
 
 if TYPE_CHECKING:  # it imports Keras, and the process that runs a file does without
     from ..model.facts import ModelFacts
@@ -127,6 +128,10 @@ class Format(ArtifactReader, Protocol[Options]):
 
     def op_counts(self, path: Path) -> dict[str, int]:
         """How many there are of each operation."""
+        ...
+
+    def unquantized(self, path: Path, mode: str, layers: Collection[str]) -> tuple[Unquantized, ...]:
+        """The layers that have weights in float32 in a file quantized in `mode`, and why."""
         ...
 
     def delegate_report(self, path: Path, options: Options, layers: Collection[str]) -> XnnpackReport | None:

@@ -41,6 +41,16 @@ def scope_of_result(name: str, layers: Collection[str]) -> tuple[str, str] | Non
     return None
 
 
+def layers_in(name: str, layers: Collection[str]) -> str:
+    """The layers among the scopes of a name, from the outermost to the innermost, as in `attention/query`; "" for none.
+
+    Of merged operations those of the first to run.
+    """
+    part = name.split(";")[-1] or name.split(";")[0]
+    scopes = [next((c for c in (_TRACED_AGAIN.sub("", s), s) if c in layers), "") for s in part.split("/")]
+    return "/".join(dict.fromkeys(filter(None, scopes)))
+
+
 def names_apart(names: Iterable[str], taken: Collection[str]) -> tuple[str, ...]:
     """The names, with `_1`, `_2`, ... behind those that are `taken` or came before."""
     given = list(names)

@@ -7,7 +7,9 @@ from typing import Any
 from ..artifact.hashes import array_records
 from ..errors import VerificationError
 from ..loading.loaded import load_report
+from ..model.keras_graph import layers_below
 from ..report.export_report import ExportReport
+from ..report.unquantized import Unquantized, in_words
 from ..report.verify_report import VerifyReport
 from ..verification.certificate import certificate_path, write_certificate
 from .make import Made
@@ -30,6 +32,7 @@ def publish(prepared: Prepared, made: Made, verification: VerifyReport, request:
         )
         error.trace = verification.trace
         raise error
+    in_float = _in_float(prepared, request, place)
     report = ExportReport(
         path=request.path,
         format=form.name,
@@ -37,11 +40,12 @@ def publish(prepared: Prepared, made: Made, verification: VerifyReport, request:
         ops=form.op_counts(place.artifact),
         fold=prepared.fold_report,
         verification=verification,
-        warnings=prepared.warnings + made.warnings + _late_warnings(request, place),
+        warnings=prepared.warnings + made.warnings + _late_warnings(request, place, in_float),
         certificate=certificate_path(request.path) if request.certificate else None,
         xnnpack=form.delegate_report(place.artifact, request.options, prepared.facts.layer_names),
         chips=form.chip_reports(place.artifact, request.options, prepared.facts.layer_names),
         loaded=load_report(prepared.facts.model),
+        in_float=in_float,
     )
     if place.certificate is not None:
         options = _plain_options(request, prepared)
@@ -49,10 +53,20 @@ def publish(prepared: Prepared, made: Made, verification: VerifyReport, request:
     return report
 
 
-def _late_warnings(request: Request, place: Place) -> tuple[str, ...]:
+def _in_float(prepared: Prepared, request: Request, place: Place) -> tuple[Unquantized, ...]:
+    """The layers with weights whose weights are not quantized."""
+    if request.mode is None:
+        return ()
+    facts = prepared.folded
+    found = request.format.unquantized(place.artifact, request.mode.name, facts.layer_names)
+    weighted = {layer.name for layer in layers_below(facts.model) if layer.weights}
+    return tuple(one for one in found if one.layer.rpartition("/")[2] in weighted)
+
+
+def _late_warnings(request: Request, place: Place, in_float: tuple[Unquantized, ...]) -> tuple[str, ...]:
     found: tuple[str, ...] = ()
     if request.mode and request.format.quantized_as(place.artifact) is None:
-        found += (f"nothing was quantized: the converter found no weights large enough for '{request.mode.name}'",)
+        found += (f"nothing was quantized: {in_words(in_float) or 'no layer has weights'}",)
     beside = certificate_path(request.path)
     if not request.certificate and beside.is_file():
         found += (f"'{beside}' is the certificate of the file that was there before",)

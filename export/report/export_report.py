@@ -14,6 +14,7 @@ from .micro_report import MicroReport
 from .npu_report import NpuReport
 from .strict_json import strict_json
 from .text_table import Block, text
+from .unquantized import Unquantized, in_words
 from .verify_report import VerifyReport
 
 
@@ -25,7 +26,8 @@ class ExportReport:
     `verification`, `warnings`, `certificate` (the path of one that was asked for),
     `xnnpack` (which operations of a TFLite file that delegate took; `lint` tells more), `chips` (what a file for an NPU
     or a microcontroller takes there, by Arm's compiler and TFLite Micro), `loaded` (how the model's file
-    was read, and what proves that; None for a model that was built in Python).
+    was read, and what proves that; None for a model that was built in Python), `in_float` (the layers of a quantized file
+    that have weights in float32, each with the reason).
     """
 
     path: Path
@@ -39,6 +41,7 @@ class ExportReport:
     xnnpack: XnnpackReport | None = None
     chips: tuple[MicroReport | NpuReport, ...] = ()
     loaded: LoadReport | None = None
+    in_float: tuple[Unquantized, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -53,6 +56,7 @@ class ExportReport:
             "xnnpack": asdict(self.xnnpack) if self.xnnpack else None,
             "chips": [chip.to_dict() for chip in self.chips],
             "loaded": self.loaded.to_dict() if self.loaded else None,
+            "in_float": [asdict(layer) for layer in self.in_float],
         }
 
     @property
@@ -78,6 +82,8 @@ class ExportReport:
         if self.fold is not None:
             tails = f", gamma and beta of {len(self.fold.tails)} others folded" if self.fold.tails else ""
             lines.append(f"norms: {len(self.fold.folded)} folded, {len(self.fold.kept)} kept{tails}")
+        if self.in_float:
+            lines.append(f"weights in float: {in_words(self.in_float)}")
         if self.xnnpack is not None:
             lines.append(str(self.xnnpack))
         lines += [Block(chip) for chip in self.chips]

@@ -19,6 +19,7 @@ from ...progress import Progress
 from ...report.delegate_report import XnnpackReport
 from ...report.micro_report import MicroReport
 from ...report.npu_report import NpuReport
+from ...report.unquantized import Unquantized
 from ...worker.client import ConversionError, run_job, stop_child
 from ..protocol import Conversion, Format, Runner
 from . import metadata, runtime
@@ -29,6 +30,7 @@ from .io_layout import channels_first, in_file_layout
 from .nested_graphs import all_nodes, all_weights
 from .runtime_abilities import DEFAULT_OPSET, OLDEST_OPSET, layer_norm_is_exact, newest_opset
 from .tensors import tensors
+from .unquantized_nodes import unquantized
 
 if TYPE_CHECKING:  # it imports Keras, and the process that runs a file does without
     from ...model.facts import ModelFacts
@@ -128,6 +130,9 @@ class OnnxFormat:
     def operation_names(self, path: Path) -> dict[str, str]:
         model = onnx.load(os.fspath(path), load_external_data=False)
         return {name: node.name for node in model.graph.node if node.name for name in node.output}
+
+    def unquantized(self, path: Path, mode: str, layers: Collection[str]) -> tuple[Unquantized, ...]:
+        return unquantized(path, mode, layers)
 
     def delegate_report(self, path: Path, options: OnnxOptions, layers: Collection[str]) -> XnnpackReport | None:
         return None

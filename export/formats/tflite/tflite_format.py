@@ -14,6 +14,7 @@ from ...progress import Progress
 from ...report.delegate_report import XnnpackReport
 from ...report.micro_report import MicroReport
 from ...report.npu_report import NpuReport
+from ...report.unquantized import Unquantized
 from ...worker.client import ConversionError, run_job
 from ..protocol import Conversion, Format, Runner
 from . import metadata, op_facts, runtime
@@ -22,6 +23,7 @@ from .chips.reports import chip_reports
 from .convert.explain_failure import explain, flex_warning, float_note, narrow_note
 from .delegates.xnnpack import xnnpack_report
 from .tensors import tensors
+from .unquantized_ops import unquantized
 
 if TYPE_CHECKING:  # it imports Keras, and the process that runs a file does without
     from ...model.facts import ModelFacts
@@ -110,6 +112,9 @@ class TFLiteFormat:
     def operation_names(self, path: Path) -> dict[str, str]:
         """None: operations are known by what they make."""
         return {}
+
+    def unquantized(self, path: Path, mode: str, layers: Collection[str]) -> tuple[Unquantized, ...]:
+        return unquantized(path, mode, layers)
 
     def delegate_report(self, path: Path, options: TFLiteOptions, layers: Collection[str]) -> XnnpackReport | None:
         """None for a file for a chip, and for one that may hold Flex operations: LiteRT alone cannot prepare it."""

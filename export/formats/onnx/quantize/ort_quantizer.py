@@ -18,6 +18,7 @@ from ....model.layer_names import NORM_SCOPE
 from ....progress import Progress, counted, silent
 from ....quantization.calibration import load_batches
 from ..nested_graphs import all_nodes
+from .tables import tables_in_eight_bits
 
 _WEIGHTED = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 # Beside what ONNX Runtime knows: IsInf and ScatterND have no float16 in every opset, Softplus overflows there at 11.
@@ -36,10 +37,10 @@ def quantize(model: onnx.ModelProto, mode: str, calibration: str | None, say: Pr
             # Unsigned weights: ONNX Runtime has no ConvInteger for signed ones before 1.24.
             kinds = {"op_types_to_quantize": _WEIGHTED, "weight_type": ort.QuantType.QUInt8}
             ort.quantize_dynamic(ready, target, per_channel=True, nodes_to_exclude=_batched(onnx.load(ready)), **kinds)
-            return _sorted(onnx.load(target))
+            return tables_in_eight_bits(_sorted(onnx.load(target)))
         reader = _Reader([value.name for value in model.graph.input], str(calibration), say)
         ort.quantize_static(ready, target, reader, op_types_to_quantize=_WEIGHTED, per_channel=True)
-        return _unrounded_for_floats(onnx.load(target))
+        return tables_in_eight_bits(_unrounded_for_floats(onnx.load(target)))
 
 
 def _batched(model: onnx.ModelProto) -> list[str]:
