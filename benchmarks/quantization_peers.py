@@ -15,6 +15,8 @@ from multiprocessing import get_context
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import numpy as np
+
 TENSORFLOW = {"int8": ("default",), "int16x8": ("default",), "dynamic": ("default",)}
 ROUNDINGS = ("min-max", "MSE", "OCTAV", "GPTQ")
 EDGE = {"int8": (*ROUNDINGS, "norms in float"), "int16x8": (*ROUNDINGS, "norms in float"), "dynamic": ROUNDINGS}
@@ -27,7 +29,8 @@ def _by_tensorflow(network, weights, mode, _recipe, calibration, _float_file, pa
     from quantized_norms import converters_own
 
     model = ZOO[network].twin()
-    model.load_weights(weights)
+    with np.load(weights) as arrays:  # in order: names differ where the layers do
+        model.set_weights([arrays[f"arr_{i}"] for i in range(len(arrays.files))])
     given = keras.Input(batch_shape=(1, *model.input_shape[1:]), dtype=model.inputs[0].dtype)
     converters_own(keras.Model(given, model(given)), mode, calibration, path)
 

@@ -55,9 +55,9 @@ def one_network(name, cache, writers, rounds, work):
     model, train, test = trained(name, cache)
     calibration, held_out = train[0][:EXAMPLES], test[0][:EXAMPLES]
     expected, cells, runs = model.predict(held_out, verbose=0), [], []
-    plain, weights = work / "float.tflite", work / "network.weights.h5"
+    plain, weights = work / "float.tflite", work / "weights.npz"
     to_tflite(model, plain, batch_size=1)
-    model.save_weights(weights)
+    np.savez(weights, *model.get_weights())
     peers = Peers()
     asked = [("ours", None, "float32"), *((w, mode, r) for w in writers for mode, rs in writers[w].items() for r in rs)]
     for number, (writer, mode, recipe) in enumerate(asked):

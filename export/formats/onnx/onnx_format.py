@@ -16,6 +16,7 @@ from ...errors import ExportError
 from ...model.layer_names import names_apart
 from ...options import Layout, NormForm, Norms, OnnxOptions, OnnxQuantization, Tails
 from ...progress import Progress
+from ...quantization.larger import larger_note
 from ...report.delegate_report import XnnpackReport
 from ...report.micro_report import MicroReport
 from ...report.npu_report import NpuReport
@@ -85,7 +86,7 @@ class OnnxFormat:
         graph = GraphFacts(newest_opset(), layer_norm_is_exact(), is_channels_first(facts.model), DATA_ABOVE)
         outputs = names_apart(conversion.outputs, conversion.inputs)
         try:
-            run_job(
+            in_floats = run_job(
                 f"{self.converter}:convert_saved_model",
                 progress=say,
                 conversion={**conversion.to_dict(), "outputs": outputs},
@@ -98,7 +99,9 @@ class OnnxFormat:
         if data_path(path).is_file():
             stop_child()  # TensorFlow gives back no memory, and verifying needs it
         turned = channels_first(path)
-        return (f"channels first, as layout='nchw' asks: {', '.join(turned)}",) if turned else ()
+        larger = larger_note(path.stat().st_size, in_floats, options.quantize)
+        turned_note = (f"channels first, as layout='nchw' asks: {', '.join(turned)}",) if turned else ()
+        return turned_note + larger
 
     def runners(self, path: Path) -> dict[str, Runner]:
         return runtime.runners(path)

@@ -11,6 +11,7 @@ import numpy as np
 from ...errors import ExportError
 from ...options import IoDtype, NormForm, Tails, Target, TFLiteOptions, TFLiteQuantization
 from ...progress import Progress
+from ...quantization.larger import larger_note
 from ...report.delegate_report import XnnpackReport
 from ...report.micro_report import MicroReport
 from ...report.npu_report import NpuReport
@@ -78,7 +79,7 @@ class TFLiteFormat:
         if options.chip:
             check_sizes(options.chip, facts.signature.inputs)
         try:
-            stayed = run_job(
+            result = run_job(
                 f"{self.converter}:convert_saved_model",
                 progress=say,
                 conversion=conversion.to_dict(),
@@ -87,9 +88,10 @@ class TFLiteFormat:
         except ConversionError as failure:
             fixed = facts.signature.batch is not None
             raise ExportError(explain(failure, facts.layer_names, fixed)) from failure
-        path = Path(conversion.path)
+        path, stayed = Path(conversion.path), result["stayed"]
+        larger = larger_note(path.stat().st_size, result["in float32"], options.quantize)
         missing = check_micro(path, facts.layer_names) if options.target == "micro" else ()
-        return flex_warning(path) + float_note(stayed) + narrow_note(stayed, facts.layer_names) + missing
+        return flex_warning(path) + float_note(stayed) + narrow_note(stayed, facts.layer_names) + larger + missing
 
     def runners(self, path: Path) -> dict[str, Runner]:
         return runtime.runners(path)

@@ -33,12 +33,13 @@ _BLOCK = 1 << 24
 
 def convert_saved_model(
     conversion: dict[str, Any], options: dict[str, Any], facts: dict[str, Any], progress: Progress = silent
-) -> None:
+) -> int | None:
     """The job of the converting process: a recorded model as an .onnx file, in float32 or quantized.
 
-    The arguments are `Conversion`, `OnnxOptions` and `GraphFacts` as plain data.
+    The arguments are `Conversion`, `OnnxOptions` and `GraphFacts` as plain data. Returns how many bytes a quantized
+    file would have in float32.
     """
-    _Job(Conversion(**conversion), OnnxOptions(**options), GraphFacts(**facts), progress).run()
+    return _Job(Conversion(**conversion), OnnxOptions(**options), GraphFacts(**facts), progress).run()
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class _Job:
     facts: GraphFacts
     say: Progress
 
-    def run(self) -> None:
+    def run(self) -> int | None:
         wanted, path = self.options.opset or DEFAULT_OPSET, Path(self.conversion.path)
         source, weights = from_tensorflow(
             self.conversion.saved_model,
@@ -65,13 +66,15 @@ class _Job:
         model = self._rewritten(source, weights, wanted)
         if beside:
             _write_with_data(model, path)
-            return
-        proto = ir.to_proto(model)
+            return None
+        proto, in_floats = ir.to_proto(model), None
         if mode is not None:
+            in_floats = proto.ByteSize()
             proto = quantize(proto, mode, self.conversion.calibration, self.say)
         import_what_is_used(proto)
         onnx.checker.check_model(proto, full_check=True)
         path.write_bytes(proto.SerializeToString(deterministic=True))
+        return in_floats
 
     def _rewritten(self, source: onnx.ModelProto, weights: dict[str, np.ndarray], wanted: int) -> ir.Model:
         """The graph after all passes, at the wanted opset or, where none was asked for, at one that has the norms."""

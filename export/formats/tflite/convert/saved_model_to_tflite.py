@@ -27,6 +27,7 @@ from .lower_slice import apart
 from .restore_fp32_scalars import whole_scalars
 from .rewrite_saved_model import rewritten
 from .scale_sums import as_means
+from .size_in_floats import size_in_floats
 from .stage_sums import in_stages
 from .whole_biases import with_whole_biases
 
@@ -37,35 +38,41 @@ _REWRITES = {"StridedSlice": apart, "Roll": in_two, "Erf": by_tanh, "Erfc": by_t
 
 def convert_saved_model(
     conversion: dict[str, Any], options: dict[str, Any], progress: Progress = silent
-) -> dict[str, list[str]]:
+) -> dict[str, Any]:
     """The job of the converting process: a recorded model as a .tflite file, in float32 or quantized.
 
-    The arguments are `Conversion` and `TFLiteOptions` as plain data. Returns what stayed in float.
+    The arguments are `Conversion` and `TFLiteOptions` as plain data. Returns what "stayed" in float, and the bytes "in
+    float32" of a quantized file, where they may be fewer.
     """
     job = Conversion(**conversion)
     chosen = TFLiteOptions(**options)
-    flatbuffer, stayed = _flatbuffer(job, chosen, progress)
+    flatbuffer, stayed, in_floats = _flatbuffer(job, chosen, progress)
     half = chosen.target == "gpu"
     # After quantization, whose integers add up exactly: only what stays in float is left to cut.
     flatbuffer = in_stages(as_means(flatbuffer) if half else flatbuffer, HALF if half else SINGLE)
     named = _with_names(flatbuffer, {"inputs": job.inputs, "outputs": job.outputs}, chosen.chip is not None)
     Path(job.path).write_bytes(named)
-    return stayed
+    if chosen.quantize == "float16":
+        in_floats = size_in_floats(named)
+    return {"stayed": stayed, "in float32": in_floats}
 
 
-def _flatbuffer(job: Conversion, options: TFLiteOptions, say: Progress) -> tuple[bytes, dict[str, list[str]]]:
+def _flatbuffer(
+    job: Conversion, options: TFLiteOptions, say: Progress
+) -> tuple[bytes, dict[str, list[str]], int | None]:
     saved_model, mode, flex = job.saved_model, options.quantize, options.allow_flex
     if job.calibration is None:
         made = _converted(saved_model, mode, flex)
         if mode == "float16":
             made = whole_scalars(made, lambda: _converted(saved_model, None, flex))
-        return (made if mode is not None else with_biases(made)), {}
+        return (made if mode is not None else with_biases(made)), {}, None
     made, batches = _converted(saved_model, None, flex), load_batches(job.calibration)
     if options.integers:
-        return quantize_throughout(made, options, batches, say)
+        return *quantize_throughout(made, options, batches, say), None
     if mode == "dynamic":
-        return round_kernels(made, _converted(saved_model, mode, flex), batches, say), {}
-    return quantize(made, str(mode), batches, options.io_dtype, say)
+        return round_kernels(made, _converted(saved_model, mode, flex), batches, say), {}, None
+    named = _with_names(made, {"inputs": job.inputs, "outputs": job.outputs}, planned=False)
+    return *quantize(made, str(mode), batches, options.io_dtype, say), len(named)
 
 
 def _converted(saved_model: str, mode: str | None, flex: bool) -> bytes:

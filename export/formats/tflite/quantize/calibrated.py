@@ -52,9 +52,11 @@ def quantize(
     extremes = look(graph, flatbuffer, batches, say, [pair.x for pair in pairs], masks=masks)
     masked = masks.tensors(extremes)
     if mode == "int16x8":
-        # With a loop the calibrator crashes; what is always zero gets steps so tiny that biases behind it are clipped.
+        # With a loop the calibrator crashes; what is always zero gets steps so tiny that biases behind it are clipped;
+        # ids that rows of a table are gathered by have no range.
         dead = any(extremes.largest(tensor) == 0 for tensor in extremes.low)
-        if not norms and not dead and not masked and len(graph.model.subgraphs) == 1:
+        gathers = any(graph.kind(op) == "GATHER" for op in graph.ops)
+        if not norms and not dead and not masked and not gathers and len(graph.model.subgraphs) == 1:
             return _throughout_in_sixteen_bits(graph.bytes(), batches, say), {}
         sixteen.quantize(graph, {tensor: extremes.largest(tensor) for tensor in extremes.low})
         return graph.bytes(), _named(graph, norms, [], around(graph, masked))

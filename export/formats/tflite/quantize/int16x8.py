@@ -7,6 +7,10 @@ quantizer cannot leave single operators in float, so a model with norms is rewri
     s_x = 2 max|x| / 32767,   s_w = max|w| / 127 for each output channel,   bias in steps of s_x s_w
 
 The range is twice the one seen in calibration: that costs one bit of sixteen, and inputs twice as large do not clip.
+
+    ids -> GATHER (rows of an int16 table) -> DEQUANTIZE -> y        a table of embeddings, s = max|T| / 32767
+
+In 8 bits a table has one scale for all its numbers, and would lose what the 16 bits behind it keep.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from ...rewrite_log import logged
 from ..flatbuffer_graph import Graph, Quantized, position, replace_input
 
 _MARGIN = 2.0
+_LEAST = 1024  # numbers that a table has to have
 # The kernel's axis of output channels, and the version of the operator that takes 16-bit activations.
 _LAYERS = {"CONV_2D": (0, 5), "DEPTHWISE_CONV_2D": (3, 6), "FULLY_CONNECTED": (0, 9)}
 
@@ -58,8 +63,31 @@ def quantize(graph: Graph, largest: Mapping[int, float]) -> None:
             following = graph.ops[position(graph, op) + 1 :]
             op.outputs = np.array([sixteen(y)], np.int32)
             graph.insert("DEQUANTIZE", following[0] if following else None, [narrow[y]], y)
+        for op in tables(graph):
+            _quantize_table(graph, op)
         graph.index()
         _drop_unused(graph)
+
+
+def tables(graph: Graph) -> list[Any]:
+    """The operators that gather rows of a large constant of floats."""
+    gathers = [op for op in graph.ops if graph.kind(op) == "GATHER" and graph.is_float(int(op.inputs[0]))]
+    constants = [(op, graph.constant(int(op.inputs[0]))) for op in gathers]
+    return [op for op, table in constants if table is not None and table.size >= _LEAST]
+
+
+def _quantize_table(graph: Graph, op: Any) -> None:
+    table, y = graph.constant(int(op.inputs[0])), int(op.outputs[0])
+    graph.code("GATHER", 0, 4)
+    grid = Quantized((float(np.abs(table).max()) or 1.0) / 32767)
+    steps = np.round(table / grid.scale).astype(np.int16)
+    name = graph.name(y).split(";")[0]
+    narrow = graph.add_tensor(graph.shape(y), f"{name}/int16", np.int16, grid)
+    graph.tensors[narrow].shapeSignature = graph.tensors[y].shapeSignature
+    op.inputs = np.array([graph.add_constant(steps, f"{name}/table", grid), *op.inputs[1:]], np.int32)
+    op.outputs = np.array([narrow], np.int32)
+    following = graph.ops[position(graph, op) + 1 :]
+    graph.insert("DEQUANTIZE", following[0] if following else None, [narrow], y)
 
 
 def _quantize_weights(graph: Graph, op: Any, scale_of_input: float) -> None:
