@@ -1,8 +1,8 @@
 """Calibrated quantization of a float TFLite file: what stays in float, which ranges, which roundings.
 
 The statistics of a norm differ by orders of magnitude between groups, and one 8-bit scale for all would make the small
-ones zero. So norms stay in float, and so do the additions that read their output, whose sum the next layer quantizes
-anyway. For the rest:
+ones zero. So norms stay in float, and so do the additions and poolings that read their output, whose result the next
+layer quantizes anyway. For the rest:
 
     `masked_scores`  what masks the scores of a softmax, and the softmax, stay in float
     `equalizing`     channels of a convolution that a norm follows share its output's 8 bits evenly
@@ -33,9 +33,12 @@ from . import int16x8 as sixteen
 from .calibration_look import EXAMPLES_LOOKED_INTO, in_norm, look
 from .masked_scores import SOFTMAX, Masks, around
 from .observer import watch
+from .own_kernels import OwnKernels
 from .ranges import Histograms
 
-_SUMS = ("ADD", "SUB", "MUL")
+# Operations without weights that cost a float kernel little. Resizing, which makes more of what is quantized behind it,
+# is not among them.
+_LIGHT = ("ADD", "SUB", "MUL", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "RELU", "RELU6")
 
 
 def quantize(
@@ -49,6 +52,7 @@ def quantize(
     norms = {int(i) for op in graph.ops for i in op.outputs if in_norm(graph, i)}
     pairs = equalizing.pairs(graph) if mode == "int8" else []
     masks = Masks(graph)
+    kernels = OwnKernels(graph, sensitivity.LAYERS) if norms and mode == "int8" else None
     extremes = look(graph, flatbuffer, batches, say, [pair.x for pair in pairs], masks=masks)
     masked = masks.tensors(extremes)
     if mode == "int16x8":
@@ -66,13 +70,19 @@ def quantize(
     looked = counted(batches[:EXAMPLES_LOOKED_INTO], say, "calibration examples counted", len(batches[0][0]))
     watch(flatbuffer, looked, extremes.low, histograms.see)
     ranges = {tensor: histograms.best(tensor) for tensor in extremes.low}
+    scaled = {}
     for pair in pairs:
         low, high = extremes.channels[pair.x]
-        equalizing.equalize(graph, pair, equalizing.scales(high - low), (low + high) / 2.0)
+        scaled[id(pair.convolution)] = equalizing.scales(high - low), (low + high) / 2.0
+        equalizing.equalize(graph, pair, *scaled[id(pair.convolution)])
         ranges[pair.x] = (-1.0, 1.0)
     summed = _sums_of(graph, norms)
     sums = [op for op in graph.ops if int(op.outputs[0]) in summed]
-    layers = [graph.ops[i] for i in sensitivity.most_sensitive(graph.bytes(), ranges, batches, say)] if norms else []
+    layers = []
+    if kernels is not None:
+        layers = [graph.ops[i] for i in sensitivity.most_sensitive(graph.bytes(), ranges, batches, say)]
+        for op in layers:
+            kernels.restore(op, scaled.get(id(op)))
     _write_ranges(graph, ranges)
     names = [graph.name(int(i)) for op in graph.ops for i in op.outputs if in_norm(graph, i)]
     floats = (*sums, *layers, *around(graph, masked), *_dividing(graph, divisors), *_of_two(graph))
@@ -115,11 +125,11 @@ def _of_two(graph: Graph) -> list[Any]:
 
 
 def _sums_of(graph: Graph, norms: set[int]) -> set[int]:
-    """Outputs of the arithmetic outside of norms that takes a norm's output, or such a result again."""
+    """Outputs of the light operations outside of norms that take a norm's output, or such a result again."""
     found: set[int] = set()
     for op in graph.ops:
         inputs, output = {int(i) for i in op.inputs}, int(op.outputs[0])
-        if graph.kind(op) in _SUMS and output not in norms and inputs & (norms | found):
+        if graph.kind(op) in _LIGHT and output not in norms and inputs & (norms | found):
             found.add(output)
     return found
 

@@ -122,7 +122,7 @@ def _other(op: Any, tensor: int) -> int:
 
 def equalize(graph: Graph, pair: Pair, scale: np.ndarray, offset: np.ndarray) -> None:
     """Make the convolution give scale * (x - offset), and the norm behind it take that for x."""
-    _scale_weights(graph, pair.convolution, scale, offset)
+    scale_weights(graph, pair.convolution, scale, offset)
     name = graph.name(pair.mean).split(";")[0].rpartition("/")[0]
     shape = graph.shape(pair.mean)
 
@@ -156,7 +156,8 @@ def equalize(graph: Graph, pair: Pair, scale: np.ndarray, offset: np.ndarray) ->
     graph.index()
 
 
-def _scale_weights(graph: Graph, op: Any, scale: np.ndarray, offset: np.ndarray) -> None:
+def scale_weights(graph: Graph, op: Any, scale: np.ndarray, offset: np.ndarray) -> None:
+    """Make a convolution give scale * (x - offset)."""
     axis = _CONVOLUTIONS[graph.kind(op)]
     kernel, bias = (graph.constant(int(i)).astype(np.float64) for i in op.inputs[1:3])
     along = [-1 if i == axis else 1 for i in range(4)]
