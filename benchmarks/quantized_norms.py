@@ -30,7 +30,7 @@ from keras_norms.export import fold, to_onnx, to_tflite
 from keras_norms.export.formats.onnx.onnx_format import OnnxFormat
 from keras_norms.export.formats.onnx.runtime import OnnxRunner
 from keras_norms.export.formats.tflite.quantize import calibrated as quantizer
-from keras_norms.export.formats.tflite.quantize import equalizing, rounding, sensitivity
+from keras_norms.export.formats.tflite.quantize import calibration_look, equalizing, sensitivity
 from keras_norms.export.formats.tflite.quantize.ranges import Histograms
 from keras_norms.export.formats.tflite.runtime import TFLiteRunner
 from keras_norms.export.model.signature import signature
@@ -192,7 +192,7 @@ def left_out(model, calibration, images, expected, work):
     changed = {
         "all steps": (),
         "no equalizing": ((equalizing, "pairs", lambda graph: []),),
-        "kernels to the nearest step": ((rounding, "layers", lambda graph: []),),
+        "kernels to the nearest step": ((calibration_look, "rounded_layers", lambda graph: []),),
         "ranges not clipped": ((Histograms, "best", lambda self, t: (self._extremes.low[t], self._extremes.high[t])),),
         "sums in 8 bits": ((quantizer, "_sums_of", lambda graph, norms: set()),),
         "no convolution in float": ((sensitivity, "most_sensitive", lambda *given: []),),

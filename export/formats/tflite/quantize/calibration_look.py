@@ -11,7 +11,7 @@ from ....model.layer_names import NORM_SCOPE
 from ....model.user_inputs import Arrays
 from ....progress import Progress, counted
 from ..flatbuffer_graph import Graph
-from . import rounding
+from .kernel_rounding import patches_of, round_layer, rounded_layers
 from .masked_scores import Masks
 from .observer import watch
 from .ranges import Extremes
@@ -42,8 +42,8 @@ def look(
     touched = {int(i) for op in seen for i in (*op.inputs, *op.outputs)}
     tensors = sorted(i for i in computed & touched if graph.is_float(i))
     # The weights within an integer norm are exact in 8 bits.
-    ops = [op for op in rounding.layers(graph) if not (within_norms and in_norm(graph, op.outputs[0]))]
-    patches = [(op, rounding.Patches(graph, op, min(len(batches), EXAMPLES_LOOKED_INTO))) for op in ops]
+    ops = [op for op in rounded_layers(graph) if not (within_norms and in_norm(graph, op.outputs[0]))]
+    patches = [(op, patches_of(graph, op, min(len(batches), EXAMPLES_LOOKED_INTO))) for op in ops]
     running = counted(batches, say, "calibration examples run", len(batches[0][0]))
 
     def watched(tensor: int, values: np.ndarray) -> None:
@@ -60,5 +60,5 @@ def look(
     watch(flatbuffer, islice(running, EXAMPLES_LOOKED_INTO), tensors, see)
     watch(flatbuffer, running, tensors, watched)
     for op, gathered in counted(patches, say, "kernels rounded"):
-        rounding.round_kernel(graph, op, gathered)
+        round_layer(graph, op, gathered)
     return extremes
