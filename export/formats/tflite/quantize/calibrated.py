@@ -8,6 +8,7 @@ layer quantizes anyway. For the rest:
     `equalizing`     channels of a convolution that a norm follows share its output's 8 bits evenly
     `rounding`       kernels are rounded for the output they give
     `ranges`         activations are clipped where that loses least
+    `range_choice`   or not at all, where a network without norms loses less so
     `int16x8`        16-bit activations around norms
 
 A model without norms left is quantized throughout, by the converter's own quantizer. `benchmarks/quantized_norms.py`
@@ -34,6 +35,7 @@ from .calibration_look import EXAMPLES_LOOKED_INTO, in_norm, look
 from .masked_scores import SOFTMAX, Masks, around
 from .observer import watch
 from .own_kernels import OwnKernels
+from .range_choice import Ranges, chosen
 from .ranges import Histograms
 
 # Operations without weights that cost a float kernel little. Resizing, which makes more of what is quantized behind it,
@@ -83,13 +85,20 @@ def quantize(
         layers = [graph.ops[i] for i in sensitivity.most_sensitive(graph.bytes(), ranges, batches, say)]
         for op in layers:
             kernels.restore(op, scaled.get(id(op)))
-    _write_ranges(graph, ranges)
     names = [graph.name(int(i)) for op in graph.ops for i in op.outputs if in_norm(graph, i)]
     floats = (*sums, *layers, *around(graph, masked), *_dividing(graph, divisors), *_of_two(graph))
     names += [graph.name(int(op.outputs[0])) for op in floats]
-    io = {f"{way}put_data_type": getattr(tf, io_dtype or "float32") for way in ("in", "out")}
-    made = convert.mlir_quantize(graph.bytes(), inference_type=types_pb2.QUANTIZED_INT8, denylisted_nodes=names, **io)
-    return made, _named(graph, norms, layers, around(graph, masked))
+
+    def made(ranges: Ranges, io_dtype: str | None = None) -> bytes:
+        _write_ranges(graph, ranges)
+        io = {f"{way}put_data_type": getattr(tf, io_dtype or "float32") for way in ("in", "out")}
+        eight = {"inference_type": types_pb2.QUANTIZED_INT8, "denylisted_nodes": names}
+        return bytes(convert.mlir_quantize(graph.bytes(), **eight, **io))
+
+    if not norms:
+        say("choosing ranges")
+        ranges = chosen(ranges, extremes, made, flatbuffer, batches)
+    return made(ranges, io_dtype), _named(graph, norms, layers, around(graph, masked))
 
 
 def _named(graph: Graph, norms: set[int], layers: list[Any], masking: list[Any]) -> dict[str, list[str]]:

@@ -42,7 +42,7 @@ def most_sensitive(
         if {int(op.inputs[0]), int(op.outputs[0])} <= set(ranges)
     }
     examples = batches[:: max(1, len(batches) // _EXAMPLES)][:_EXAMPLES]
-    expected = _outputs(graph, flatbuffer, examples)
+    expected = outputs_of(graph, flatbuffer, examples)
     operators = list(graph.ops)
     rewirings = {i: _in_eight_bits(graph, operators[i], ranges) for i in work}
     place = {id(op): k for k, op in enumerate(graph.ops)}
@@ -50,7 +50,7 @@ def most_sensitive(
     noise = {}
     for i in counted(work, say, "layers tried in 8 bits"):
         changes = [(place[id(op)], slot, tensor) for op, slot, tensor in rewirings[i]]
-        got = _outputs(graph, _rewired(content, changes), examples)
+        got = outputs_of(graph, _rewired(content, changes), examples)
         noise[i] = float(np.sum((got - expected) ** 2) / max(float(np.sum(expected**2)), 1e-30))
     rest, spent, found = sum(noise.values()), 0.0, []
     for i in sorted(noise, key=lambda i: noise[i], reverse=True):
@@ -98,7 +98,8 @@ def _rewired(content: bytes, changes: list[tuple[int, int, int]]) -> bytes:
     return bytes(changed)
 
 
-def _outputs(graph: Graph, flatbuffer: bytes, examples: list[Arrays]) -> np.ndarray:
+def outputs_of(graph: Graph, flatbuffer: bytes, examples: list[Arrays]) -> np.ndarray:
+    """All outputs in float of a file, of which `graph` tells the outputs, in one row."""
     seen: list[np.ndarray] = []
 
     def see(_: int, values: np.ndarray) -> None:
