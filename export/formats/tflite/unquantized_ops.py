@@ -71,13 +71,12 @@ def _weights(model: Any, graph: Any, op: Any, kind: str) -> Iterator[Any]:
 def _reason(mode: str, kind: str, numbers: int, in_loop: bool) -> str:
     if kind in _WITHOUT_8_BITS and mode != "float16":
         return f"LiteRT has no kernel of {kind} with 8-bit weights"
-    if mode == "dynamic":
-        if kind in _ELEMENTWISE:
-            return f"LiteRT has no kernel of {kind} with 8-bit weights"
-        if numbers < _LEAST:
-            return f"fewer than {_LEAST:,} numbers, which the converter leaves as they are"
+    if mode == "dynamic" and kind in _ELEMENTWISE:
+        return f"LiteRT has no kernel of {kind} with 8-bit weights"
+    if (mode == "dynamic" or in_loop) and mode != "float16" and numbers < _LEAST:
+        return f"fewer than {_LEAST:,} numbers, of which 8 bits save little"
     if mode in ("int8", "int16x8") and in_loop:
-        return "calibration does not see into its loop; quantize='dynamic' has large weights of loops in 8 bits"
+        return "calibration does not see into its loop"
     if mode == "int8" and kind in ("CONV_2D", "DEPTHWISE_CONV_2D"):
         return "it loses most of all layers to rounding (measured)"
     if mode == "int16x8" and kind not in _IN_16_BITS:

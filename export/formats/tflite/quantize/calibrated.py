@@ -9,6 +9,7 @@ layer quantizes anyway. For the rest:
     `rounding`       kernels are rounded for the output they give
     `ranges`         activations are clipped where that loses least
     `range_choice`   or not at all, where a network without norms loses less so
+    `loops`          the weights of recurrent layers have 8 bits, what they compute stays in float
     `int16x8`        16-bit activations around norms
 
 A model without norms left is quantized throughout, by the converter's own quantizer. `benchmarks/quantized_norms.py`
@@ -32,6 +33,7 @@ from ..flatbuffer_graph import Graph
 from . import equalizing, sensitivity
 from . import int16x8 as sixteen
 from .calibration_look import EXAMPLES_LOOKED_INTO, in_norm, look
+from .loops import with_eight_bit_weights
 from .masked_scores import SOFTMAX, Masks, around
 from .observer import watch
 from .own_kernels import OwnKernels
@@ -65,7 +67,7 @@ def quantize(
         if not norms and not dead and not masked and not gathers and len(graph.model.subgraphs) == 1:
             return _throughout_in_sixteen_bits(graph.bytes(), batches, say), {}
         sixteen.quantize(graph, {tensor: extremes.largest(tensor) for tensor in extremes.low})
-        return graph.bytes(), _named(graph, norms, [], around(graph, masked))
+        return with_eight_bit_weights(graph.bytes()), _named(graph, norms, [], around(graph, masked))
     divisors = _divisors(graph)
     extremes.forget((masked | divisors) - {int(i) for i in graph.subgraph.inputs})
     histograms = Histograms(extremes)
@@ -98,7 +100,7 @@ def quantize(
     if not norms:
         say("choosing ranges")
         ranges = chosen(ranges, extremes, made, flatbuffer, batches)
-    return made(ranges, io_dtype), _named(graph, norms, layers, around(graph, masked))
+    return with_eight_bit_weights(made(ranges, io_dtype)), _named(graph, norms, layers, around(graph, masked))
 
 
 def _named(graph: Graph, norms: set[int], layers: list[Any], masking: list[Any]) -> dict[str, list[str]]:
