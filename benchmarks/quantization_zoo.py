@@ -61,7 +61,7 @@ def digits_as_frames():
 
 
 def texts():
-    """Pieces of 16 to 64 words of Python's ten longest help texts, and which each is from; the last sixth is held out."""
+    """Pieces of 16 to 64 words of Python's ten longest help texts, and which each is from; the ends are held out."""
     longest = sorted(topics.values(), key=len, reverse=True)[:10]
     given = [re.findall(r"\w+|\S", text.lower()) for text in longest]
     counts = Counter(word for text in given for word in text[: len(text) * 5 // 6])
@@ -212,7 +212,7 @@ ZOO = {
 
 
 def trained(name, folder):
-    """A network of `ZOO`, and the data to judge it on: trained, or as `folder` has it. Returns also the training data."""
+    """A network of `ZOO`, trained or as `folder` has it, the data that trained it, and the data to judge it on."""
     network, path = ZOO[name], folder / f"{name.replace(',', '').replace(' ', '_')}.weights.h5"
     train, test = network.data()
     keras.utils.set_random_seed(0)

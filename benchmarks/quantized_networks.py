@@ -3,10 +3,10 @@
     python benchmarks/quantized_networks.py [NETWORK ...] --cache DIR [--only ours] [--rounds 40] [--render]
 
 Needs ai-edge-quantizer. `quantization_zoo.py` says what the networks are, `quantization_peers.py` what the others are
-asked for. All files are calibrated on the same 64 training examples, with a batch of one, and judged on 64 examples held
-out: dB is the signal to quantization noise of the output, against the Keras model in float32; kilobytes; milliseconds in
-LiteRT on one thread, medians of runs of all files of a network in turns. Of AEQ's recipes the one with the most dB on
-the held-out examples is taken, which favours it.
+asked for. All files are calibrated on the same 64 training examples, with a batch of one, and judged on 64 others: dB
+is the signal to quantization noise of the output, against the Keras model in float32; kilobytes; milliseconds in LiteRT
+on one thread, medians of runs of all files of a network in turns. Of AEQ's recipes the one with the most dB on these
+others is taken, which favours it.
 
 Trained weights are kept in DIR. Results go to `quantized_networks.json`, and from there into the table in `README.md`
 (`--render` does only that). `--only ours` measures our files alone again.
@@ -94,7 +94,7 @@ def time_in_turns(runs, rounds):
 
 
 def merged(known, name, found):
-    """`found` in the place of what is known of the same files; times of other files in proportion to the float file's."""
+    """`found` in the place of what is known of the same files; other files' times in proportion to the float file's."""
     fresh = {_key(cell): cell for cell in found["files"]}
     kept = {_key(cell): cell for cell in known["networks"].get(name, {"files": []})["files"]}
     for key in kept.keys() - fresh.keys():

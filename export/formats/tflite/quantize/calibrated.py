@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from tensorflow.compiler.mlir.lite import types_pb2
@@ -38,7 +39,7 @@ from .masked_scores import SOFTMAX, Masks, around
 from .observer import watch
 from .own_kernels import OwnKernels
 from .range_choice import Ranges, chosen
-from .ranges import Histograms
+from .ranges import Extremes, Histograms
 
 # Operations without weights that cost a float kernel little. Resizing, which makes more of what is quantized behind it,
 # is not among them.
@@ -60,12 +61,12 @@ def quantize(
     extremes = look(graph, flatbuffer, batches, say, [pair.x for pair in pairs], masks=masks)
     masked = masks.tensors(extremes)
     if mode == "int16x8":
-        # With a loop the calibrator crashes; what is always zero gets steps so tiny that biases behind it are clipped;
-        # ids that rows of a table are gathered by have no range.
+        # With a loop the converter's quantizer crashes; what is always zero gets steps so tiny that biases behind it
+        # are clipped; ids that rows of a table are gathered by have no range.
         dead = any(extremes.largest(tensor) == 0 for tensor in extremes.low)
         gathers = any(graph.kind(op) == "GATHER" for op in graph.ops)
         if not norms and not dead and not masked and not gathers and len(graph.model.subgraphs) == 1:
-            return _throughout_in_sixteen_bits(graph.bytes(), batches, say), {}
+            return _throughout_in_sixteen_bits(graph, extremes), {}
         sixteen.quantize(graph, {tensor: extremes.largest(tensor) for tensor in extremes.low})
         return with_eight_bit_weights(graph.bytes()), _named(graph, norms, [], around(graph, masked))
     divisors = _divisors(graph)
@@ -153,14 +154,10 @@ def _write_ranges(graph: Graph, ranges: dict[int, tuple[float, float]]) -> None:
         graph.tensors[tensor].quantization = parameters
 
 
-def _throughout_in_sixteen_bits(flatbuffer: bytes, batches: list[Arrays], say: Progress) -> bytes:
-    kinds: Any = tf
-    made = Calibrator(flatbuffer).calibrate_and_quantize(
-        lambda: counted(batches, say, "calibration examples counted", len(batches[0][0])),
-        kinds.float32,
-        kinds.float32,
-        True,
-        kinds.int16,
-        kinds.int64,
-    )
-    return bytes(made)
+def _throughout_in_sixteen_bits(graph: Graph, extremes: Extremes) -> bytes:
+    """The converter's own 16-bit form, with the ranges of `int16x8`: its calibrator would clip what goes beyond them."""
+    _write_ranges(graph, {tensor: sixteen.range_of(extremes.largest(tensor)) for tensor in extremes.low})
+    calibrator = Calibrator(graph.bytes())._calibrator  # noqa: SLF001  (the rest of it wants data)
+    calibrator.Prepare()
+    float_io, activations, biases = (np.dtype(kind).num for kind in (np.float32, np.int16, np.int64))
+    return bytes(calibrator.QuantizeModel(float_io, float_io, True, activations, biases, False, False))

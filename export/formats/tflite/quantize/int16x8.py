@@ -29,6 +29,11 @@ _LEAST = 1024  # numbers that a table has to have
 _LAYERS = {"CONV_2D": (0, 5), "DEPTHWISE_CONV_2D": (3, 6), "FULLY_CONNECTED": (0, 9)}
 
 
+def range_of(largest: float) -> tuple[float, float]:
+    """The range of a tensor whose numbers have been seen to go up to `largest`."""
+    return -_MARGIN * largest, _MARGIN * largest
+
+
 def layers(graph: Graph) -> list[Any]:
     """The operators that can compute in 16 bits: constant weights, float input."""
     found = []
