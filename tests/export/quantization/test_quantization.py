@@ -265,7 +265,9 @@ def test_constant_calibration_is_warned_of():
 @pytest.mark.runtime
 def test_a_model_too_small_to_quantize_says_so(tmp_path):
     report = to_tflite(image_net(NORMS["batch"], channels=4), tmp_path / "m.tflite", quantize="dynamic")
-    assert "nothing was quantized" in report.warnings[0]
+    assert "nothing was quantized: '" in report.warnings[0]
+    assert "(fewer than 1,024 numbers" in report.warnings[0]
+    assert {one.layer for one in report.in_float} >= {"logits"}
 
 
 BAD = {

@@ -18,7 +18,7 @@ from ....model.layer_names import NORM_SCOPE
 from ....progress import Progress, counted, silent
 from ....quantization.calibration import load_batches
 from ..nested_graphs import all_nodes
-from .tables import tables_in_eight_bits
+from .embedding_tables import tables_in_eight_bits
 
 _WEIGHTED = ["Conv", "ConvTranspose", "Gemm", "MatMul"]
 # Beside what ONNX Runtime knows: IsInf and ScatterND have no float16 in every opset, Softplus overflows there at 11.

@@ -6,9 +6,12 @@ import pytest
 from keras_norms.export import ExportError, to_tflite
 from keras_norms.export.formats.tflite.flatbuffer_graph import Graph
 from keras_norms.export.formats.tflite.op_facts import op_counts
-from keras_norms.export.formats.tflite.quantize import equalizing, rounding, sensitivity
+from keras_norms.export.formats.tflite.quantize import equalizing, kernel_rounding, rounding, sensitivity
 from keras_norms.export.formats.tflite.quantize import int16x8 as sixteen
+from keras_norms.export.formats.tflite.quantize.calibration_look import look
 from keras_norms.export.formats.tflite.quantize.observer import watch
+from keras_norms.export.formats.tflite.quantize.own_kernels import OwnKernels
+from keras_norms.export.formats.tflite.quantize.range_choice import chosen
 from keras_norms.export.formats.tflite.quantize.ranges import Extremes, Histograms
 from keras_norms.export.formats.tflite.runtime import TFLiteRunner
 from models import randomize
@@ -168,6 +171,36 @@ def test_patches_are_what_the_convolution_multiplies(padding, strides):
     np.testing.assert_allclose(rows @ kernel.T, np.reshape(expected, (-1, 3)), atol=1e-5)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_depthwise_kernels_are_rounded_for_what_each_channel_gets(times):
+    """Nine weights to the nearest step shift the mean of a channel; the output's error is what counts."""
+    rng = np.random.default_rng(0)
+    w, b = rng.normal(size=(1, 3, 3, 4 * times)).astype("float32"), np.zeros(4 * times, "float32")
+    x = (5 + rng.normal(size=(40, 8, 9, 4)).cumsum(axis=1)).astype("float32")
+    options = {"padding": 1, "strideH": 1, "strideW": 1, "depthMultiplier": times}
+    op = Op("DEPTHWISE_CONV_2D", ["x", "w", "b"], "y", (1, 6, 7, 4 * times), options)
+    graph = Graph(flatbuffer({"x": (1, 8, 9, 4)}, {"w": w, "b": b}, [op], ["y"]))
+    (op,) = kernel_rounding.rounded_layers(graph)
+    patches = kernel_rounding.patches_of(graph, op, len(x))
+    for one in x:
+        patches.add(one[None])
+    kernel_rounding.round_layer(graph, op, patches)
+    rounded, corrected = (graph.constant(int(i)) for i in op.inputs[1:])
+    scale = np.abs(w).max((0, 1, 2)) / 127
+    steps = rounded / scale
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-3)
+    np.testing.assert_allclose(np.abs(rounded).max((0, 1, 2)), np.abs(w).max((0, 1, 2)), rtol=1e-6)
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), (1, 2)).repeat(times, axis=3)
+
+    def output(kernel):
+        return np.einsum("nijckl,klc->nijc", windows, kernel[0])
+
+    nearest = output(np.round(w / scale) * scale) - output(w)
+    errors = output(rounded) + corrected - output(w)
+    assert np.square(errors).mean() < np.square(nearest).mean() / 3
+    assert np.abs(errors.mean((0, 1, 2))).max() < 0.01
+
+
 def test_a_range_is_clipped_where_that_loses_less():
     values = np.random.default_rng(0).normal(size=100_000).astype("float32")
     values[0] = 40.0
@@ -176,7 +209,7 @@ def test_a_range_is_clipped_where_that_loses_less():
     histograms = Histograms(extremes)
     histograms.see(0, values)
     low, high = histograms.best(0)
-    assert 30 < high < 38, "where the outlier's error and the width of a step balance"
+    assert 38 < high < 39.5, "where four times the outlier's error and the width of a step balance"
     assert low < -3
     assert (extremes.low[0], extremes.high[0]) == (values.min(), 40.0)
 
@@ -196,6 +229,91 @@ def test_the_layer_that_eight_bits_hurt_is_found(flatbuffers):
     worse = {**ranges, first: (300 * low, 300 * high)}
     assert large[0] in sensitivity.most_sensitive(flatbuffer, worse, x)
     assert large[0] not in sensitivity.most_sensitive(flatbuffer, ranges, x)
+
+
+@runtime
+def test_more_layers_stay_in_float_where_the_noise_is_large(tmp_path):
+    """Each of three layers has a third of the multiplications, more than what may stay in float without need."""
+    x = inputs = keras.Input((8, 8, 8), name="x")
+    for _ in range(3):
+        x = keras_norms.GroupNormalization(2)(keras.layers.Conv2D(8, 3, padding="same")(x))
+    export_unverified(randomize(keras.Model(inputs, x)), tmp_path / "m.tflite", batch_size=1)
+    content = (tmp_path / "m.tflite").read_bytes()
+    data = [[one[None]] for one in np.random.default_rng(0).normal(size=(8, 8, 8, 8)).astype("float32")]
+    graph, extremes = Graph(content), Extremes()
+    layers = [i for i, op in enumerate(graph.ops) if graph.kind(op) == "CONV_2D"]
+    tensors = {int(t) for i in layers for t in (graph.ops[i].inputs[0], graph.ops[i].outputs[0])}
+    watch(content, data, tensors, extremes.see)
+    ranges = {tensor: (extremes.low[tensor], extremes.high[tensor]) for tensor in tensors}
+    assert not sensitivity.most_sensitive(content, ranges, data)
+    first = int(graph.ops[layers[0]].outputs[0])
+    ranges[first] = (30 * extremes.low[first], 30 * extremes.high[first])
+    assert sensitivity.most_sensitive(content, ranges, data) == [layers[0]]
+
+
+@runtime
+def test_a_layer_in_float_gets_its_own_kernel_again(flatbuffers, tmp_path):
+    x, graph = images(4), Graph(flatbuffers[4, 12])
+    expected = run(flatbuffers[4, 12], x[:1], tmp_path)
+    kernels = OwnKernels(graph, sensitivity.LAYERS)
+    pairs = equalizing.pairs(graph)
+    extremes = look(graph, flatbuffers[4, 12], [[one[None]] for one in x], lambda said: None, [p.x for p in pairs])
+    scaled = {}
+    for pair in pairs:
+        low, high = extremes.channels[pair.x]
+        scaled[id(pair.convolution)] = equalizing.scales(high - low), (low + high) / 2.0
+        equalizing.equalize(graph, pair, *scaled[id(pair.convolution)])
+    rounded = run(graph.bytes(), x[:1], tmp_path)
+    assert len(scaled) == 2
+    assert np.abs(rounded - expected).max() > 1e-4 * np.abs(expected).max()
+    for op in graph.ops:
+        if graph.kind(op) in sensitivity.LAYERS:
+            kernels.restore(op, scaled.get(id(op)))
+    restored = run(graph.bytes(), x[:1], tmp_path)
+    np.testing.assert_allclose(restored, expected, atol=2e-5 * np.abs(expected).max())
+
+
+@runtime
+def test_a_pooling_behind_a_norm_stays_in_float(tmp_path):
+    """The sum behind it takes what the norm computed, not that rounded to 8 bits."""
+    x = keras.Input((12, 12, 3), name="x")
+    y = keras_norms.GroupNormalization(2)(keras.layers.Conv2D(8, 3, padding="same")(x))
+    y = keras.layers.MaxPooling2D(2)(y)
+    y = keras.layers.Add(name="y")([y, keras.layers.Conv2D(8, 3, padding="same")(y)])
+    options = {"quantize": "int8", "calibration": images(16), "batch_size": 1}
+    to_tflite(randomize(keras.Model(x, y)), tmp_path / "m.tflite", **options)
+    graph = Graph((tmp_path / "m.tflite").read_bytes())
+    (pooling,) = [op for op in graph.ops if graph.kind(op) == "MAX_POOL_2D"]
+    assert graph.is_float(int(pooling.inputs[0]))
+    assert graph.is_float(int(pooling.outputs[0]))
+
+
+@runtime
+def test_sixteen_bits_take_inputs_larger_than_in_calibration(tmp_path):
+    """In a file of 16 bits throughout, too, ranges are twice as wide as seen."""
+    x = keras.Input((8, 8, 3), name="x")
+    y = keras.layers.Conv2D(8, 3, padding="same", activation="relu")(x)
+    model = randomize(keras.Model(x, keras.layers.Conv2D(4, 1, name="y")(y)))
+    data = np.random.default_rng(0).uniform(-1, 1, (16, 8, 8, 3)).astype("float32")
+    to_tflite(model, tmp_path / "m.tflite", quantize="int16x8", calibration=data, batch_size=1)
+    large = 1.9 * data[:1]
+    expected, got = np.asarray(model(large)), TFLiteRunner(tmp_path / "m.tflite").run({"x": large})["y"]
+    assert np.square(got - expected).sum() < 1e-4 * np.square(expected).sum()
+
+
+@runtime
+def test_whole_ranges_where_the_network_loses_less_so(flatbuffers):
+    content = flatbuffers[4, 12]
+    extremes = Extremes()
+    extremes.see(0, np.float32([-2, 3]))
+    clipped, whole = {0: (-1.0, 1.0)}, {0: (-2.0, 3.0)}
+    given = [[one[None]] for one in images(3)]
+
+    def made(best):
+        return lambda ranges: content if ranges == best else flatbuffers[16, 12]
+
+    assert chosen(clipped, extremes, made(whole), content, given) == whole
+    assert chosen(clipped, extremes, made(clipped), content, given) == clipped
 
 
 @runtime
