@@ -36,7 +36,8 @@ def unquantized(path: Path, mode: str, layers: Collection[str]) -> tuple[Unquant
     """The layers of `layers` that have weights in float32, in the order in which they run."""
     model = onnx.load(os.fspath(path), load_external_data=False)
     weights = {tensor.name: tensor for tensor in all_weights(model)}
-    found, small = [], []
+    found: list[Unquantized] = []
+    small: list[Unquantized] = []
     quantized: set[str] = set()
     for node in all_nodes(model):
         if node.op_type == "DequantizeLinear" and node.input[0] in weights:

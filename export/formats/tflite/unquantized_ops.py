@@ -36,7 +36,8 @@ _NORM = "norms compute in float"
 def unquantized(path: Path, mode: str, layers: Collection[str]) -> tuple[Unquantized, ...]:
     """The layers of `layers` that have weights in float32, in the order in which they run."""
     model = read_file(path)
-    found, small = [], []
+    found: list[Unquantized] = []
+    small: list[Unquantized] = []
     quantized: set[str] = set()
     for number, graph in enumerate(model.subgraphs):
         for op in graph.operators:
