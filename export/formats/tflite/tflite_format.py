@@ -91,7 +91,13 @@ class TFLiteFormat:
         path, stayed = Path(conversion.path), result["stayed"]
         larger = larger_note(path.stat().st_size, result["in float32"], options.quantize)
         missing = check_micro(path, facts.layer_names) if options.target == "micro" else ()
-        return flex_warning(path) + float_note(stayed) + narrow_note(stayed, facts.layer_names) + larger + missing
+        return (
+            flex_warning(path)
+            + float_note(stayed, facts.layer_names)
+            + narrow_note(stayed, facts.layer_names)
+            + larger
+            + missing
+        )
 
     def runners(self, path: Path) -> dict[str, Runner]:
         return runtime.runners(path)

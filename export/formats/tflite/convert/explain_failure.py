@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ....errors import kind_and_reason
-from ....model.layer_names import layer_of
+from ....model.layer_names import layer_of, layers_in
 from ....worker.client import ConversionError
 from ..flex_runner import flex_ops
 
@@ -81,9 +81,11 @@ def narrow_note(stayed: Mapping[str, Sequence[str]], known: Collection[str]) -> 
     return (f"in 8 bits, which is all that NPUs have there, compute parts of {named}",) if layers else ()
 
 
-def float_note(stayed: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """What an 8-bit or 16-bit file computes in float, and why."""
-    norms, layers, masked = (stayed.get(kind, []) for kind in ("norms", "layers", "masked"))
+def float_note(stayed: Mapping[str, Sequence[str]], known: Collection[str] = ()) -> tuple[str, ...]:
+    """What an 8-bit or 16-bit file computes in float, and why; tracing has appended numbers to the names of layers."""
+    norms, layers, masked = (
+        [layers_in(name, known) or name for name in stayed.get(kind, [])] for kind in ("norms", "layers", "masked")
+    )
     reasons = []
     if norms:
         count = f"{len(norms)} norm{'s' if len(norms) > 1 else ''}"
