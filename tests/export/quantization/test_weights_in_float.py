@@ -52,12 +52,14 @@ def test_batched_weights_are_named_and_a_larger_file_is_warned_of(tmp_path):
 @pytest.mark.parametrize("mode", ["int8", "int16x8"])
 def test_recurrent_layers_have_weights_of_eight_bits(mode, tmp_path):
     x = keras.Input((8, 6))
-    y = L.GRU(24, name="large")(L.Conv1D(24, 3, padding="same", activation="relu")(x))
-    model = randomize(keras.Model(x, L.Dense(3)(y)))
+    y = L.GRU(24, return_sequences=True, name="large")(L.Conv1D(24, 3, padding="same", activation="relu")(x))
+    model = randomize(keras.Model(x, L.Dense(3)(L.GRU(4, name="small")(y))))
     data = np.random.default_rng(0).normal(size=(24, 8, 6)).astype("float32")
     options = {"quantize": mode, "calibration": data, "batch_size": 1}
     report = to_tflite(model, tmp_path / "m.tflite", **options)
-    assert not report.in_float
+    (one,) = report.in_float
+    assert one.layer.startswith("small/")
+    assert "fewer than 1,024 numbers" in one.reason
     assert min(output.sqnr_db for output in report.verification.outputs.values()) > 35
     assert TFLITE.quantized_as(report.path) == mode
 

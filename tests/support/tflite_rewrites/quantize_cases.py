@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from keras_norms.export.formats.tflite.flatbuffer_graph import Graph
-from keras_norms.export.formats.tflite.quantize import equalizing, int16x8, rounding
+from keras_norms.export.formats.tflite.quantize import depthwise_rounding, equalizing, int16x8, rounding
 from keras_norms.export.formats.tflite.quantize.dynamic_range import round_kernels
 from keras_norms.export.formats.tflite.quantize.observer import watch
 from keras_norms.export.formats.tflite.quantize.ranges import Extremes
@@ -133,6 +133,23 @@ def rounded(content):
     return graph.bytes()
 
 
+def depthwise(computed=False):
+    """A convolution of 2 x 2 for each channel."""
+    ops = [Op("NEG", ["w"], "v", (1, 2, 2, 4))] if computed else []
+    names = ["x", "v" if computed else "w", "b"]
+    ops.append(Op("DEPTHWISE_CONV_2D", names, "y", (1, 3, 3, 4), {"padding": VALID, "depthMultiplier": 1}))
+    return flatbuffer({"x": (1, 4, 4, 4)}, {"w": random(1, 2, 2, 4, seed=5), "b": random(4, seed=1)}, ops, ["y"])
+
+
+def rounded_by_channel(content):
+    graph = Graph(content)
+    for op in depthwise_rounding.depthwise_layers(graph):
+        patches = depthwise_rounding.ChannelPatches(graph, op, 8)
+        watch(content, [[one[None]] for one in correlated()], [int(op.inputs[0])], lambda _, v, p=patches: p.add(v))
+        depthwise_rounding.round_depthwise(graph, op, patches)
+    return graph.bytes()
+
+
 def dynamic(floats):
     return lambda quantized: round_kernels(floats, quantized, [[one[None]] for one in correlated()])
 
@@ -179,6 +196,16 @@ QUANTIZE_CASES = {
     ("rounding", "not: groups"): Case(single_layer(kernel=(4, 1, 1, 2)), rounded),
     ("rounding", "not: a channel by itself"): Case(single_layer("DEPTHWISE_CONV_2D", (1, 1, 1, 4)), rounded),
     ("rounding", "not: a computed kernel"): Case(computed_kernel(), rounded),
+    ("depthwise_rounding", "each channel"): Case(
+        depthwise(),
+        rounded_by_channel,
+        "DEPTHWISE_CONV_2D",
+        5e-3,
+        changes_constants=True,
+        inputs={"x": correlated(1)},
+    ),
+    ("depthwise_rounding", "not: a computed kernel"): Case(depthwise(computed=True), rounded_by_channel),
+    ("depthwise_rounding", "not: another convolution"): Case(single_layer(), rounded_by_channel),
     ("dynamic_range", "a scale for each channel"): Case(
         single_layer(int8=True),
         dynamic(single_layer()),

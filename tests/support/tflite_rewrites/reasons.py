@@ -40,6 +40,7 @@ REASONS: dict[tuple[str, str], set[str]] = {
     ("equalizing", "not: no norm of this package"): {_NO_NORM},
     ("rounding", "not: groups"): {"it is a convolution in groups"},
     ("rounding", "not: a computed kernel"): {"its kernel is computed"},
+    ("depthwise_rounding", "not: a computed kernel"): {"its kernel is computed"},
     ("dynamic_range", "not: one scale for all channels"): {
         "its kernel has not one scale for each channel of the output"
     },
