@@ -1,6 +1,6 @@
 """Quantized TFLite files of ten networks: ours beside TensorFlow's converter and ai-edge-quantizer at its best recipe.
 
-    python benchmarks/quantized_networks.py [NETWORK ...] --cache DIR [--only ours] [--rounds 40] [--render]
+    python benchmarks/quantized_networks.py [NETWORK ...] --cache DIR [--only ours] [--time MODE ...] [--render]
 
 Needs ai-edge-quantizer. `quantization_zoo.py` says what the networks are, `quantization_peers.py` what the others are
 asked for. All files are calibrated on the same 64 training examples, with a batch of one, and judged on 64 others: dB
@@ -9,7 +9,7 @@ on one thread, medians of runs of all files of a network in turns. Of AEQ's reci
 others is taken, which favours it.
 
 Trained weights are kept in DIR. Results go to `quantized_networks.json`, and from there into the table in `README.md`
-(`--render` does only that). `--only ours` measures our files alone again.
+(`--render` does only that). `--only ours` measures our files alone again, `--time` only times files again.
 """
 
 import argparse
@@ -82,6 +82,29 @@ def one_network(name, cache, writers, rounds, work):
     return {"parameters": model.count_params(), "right": right(model, test), "files": cells}
 
 
+def timed_again(name, cache, known, modes, rounds, work):
+    """Times of the float file, of ours and of each other's best recipe in `modes`, all made anew and run in turns."""
+    model, train, _ = trained(name, cache)
+    calibration, plain, weights = train[0][:EXAMPLES], work / "float.tflite", work / "weights.npz"
+    to_tflite(model, plain, batch_size=1)
+    np.savez(weights, *model.get_weights())
+    asked = [("ours", mode, recipe) for mode in modes for recipe in OURS[mode]]
+    asked += [(writer, mode, best(known, writer, mode)["recipe"]) for mode in modes for writer in PEERS]
+    cells, runs, peers = {_key(cell): cell for cell in known["files"]}, [], Peers()
+    for number, (writer, mode, recipe) in enumerate([("ours", None, "float32"), *asked]):
+        path = work / f"{number}.tflite" if mode else plain
+        if mode and writer == "ours":
+            by_us(model, mode, recipe, calibration, path)
+        elif mode and "db" in cells[writer, mode, recipe]:
+            peers.write(writer, name, weights, mode, recipe, calibration, plain, path)
+        if path.is_file():
+            file = runner(path)
+            feed = {file.inputs[0].name: calibration[:1]}
+            runs.append((cells[writer, mode, recipe], lambda file=file, feed=feed: file.run(feed)))
+    peers.close()
+    time_in_turns(runs, rounds)
+
+
 def time_in_turns(runs, rounds):
     times = [[] for _ in runs]
     for _ in range(rounds):
@@ -140,9 +163,9 @@ def table(known):
 
 
 def render(known):
-    marked = re.compile(r"(<!-- quantized_networks.json -->\n).*?(\n<!-- end -->)", re.DOTALL)
+    marked = re.compile(r"(<!-- quantized_networks.json -->\n).*?(<!-- end -->)", re.DOTALL)
     page = PAGE.read_text()
-    PAGE.write_text(marked.sub(lambda found: found[1] + table(known) + found[2], page))
+    PAGE.write_text(marked.sub(lambda found: found[1] + table(known) + "\n" + found[2], page))
 
 
 def main():
@@ -151,6 +174,7 @@ def main():
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--only", choices=["ours"])
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--time", nargs="*", choices=list(OURS), help="only time files of these modes again")
     parser.add_argument("--render", action="store_true")
     options = parser.parse_args()
     known = json.loads(JSON.read_text()) if JSON.is_file() else {"networks": {}}
@@ -160,6 +184,11 @@ def main():
         for name in options.networks:
             print(name, flush=True)
             with tempfile.TemporaryDirectory() as folder:
+                if options.time:
+                    of_this = known["networks"][name]
+                    timed_again(name, options.cache, of_this, options.time, options.rounds, Path(folder))
+                    JSON.write_text(json.dumps(known, indent=1) + "\n")
+                    continue
                 writers = {"ours": OURS} if options.only else {"ours": OURS, **PEERS}
                 merged(known, name, one_network(name, options.cache, writers, options.rounds, Path(folder)))
             JSON.write_text(json.dumps(known, indent=1) + "\n")
