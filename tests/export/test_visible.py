@@ -12,6 +12,7 @@ from keras_norms.export.report.delegate_report import DelegateReport, Finding, X
 from keras_norms.export.report.fold_report import Folded, Kept
 from keras_norms.export.report.load_report import LoadReport, Translated
 from keras_norms.export.report.strict_json import strict_json
+from keras_norms.export.report.unquantized import Unquantized
 from keras_norms.export.report.verify_report import Check
 from keras_norms_cli import tables
 from keras_norms_cli import visible as of_the_command
@@ -89,8 +90,11 @@ REPORTS = {
     "lint": (lambda: DelegateReport(EVIL, XNNPACK, (FINDING,), {EVIL: 0.1}, EVIL), 6),
     "load": (lambda: LoadReport(EVIL, EVIL, [Translated(EVIL, EVIL, EVIL, EVIL)], EVIL, None, None), 6),
     "export": (
-        lambda: ExportReport(EVIL, EVIL, 1, {EVIL: 1}, fold_report(), verify_report(), (EVIL,), EVIL, XNNPACK),
-        11,
+        lambda: ExportReport(
+            *(EVIL, EVIL, 1, {EVIL: 1}, fold_report(), verify_report(), (EVIL,), EVIL, XNNPACK),
+            in_float=(Unquantized(EVIL, EVIL, 1, EVIL),),
+        ),
+        12,
     ),
 }
 
