@@ -75,6 +75,8 @@ def export(terminal: Terminal, report: ExportReport, first: bool) -> None:
     size = f"{report.size_bytes:,} bytes, {_count(sum(report.ops.values()), 'operation')}"
     terminal.line(f"Wrote {report.path}: {report.format}, {size}")
     terminal.line(f"  {', '.join(f'{count} {name}' for name, count in ops)}")
+    if report.in_float:
+        terminal.line(f"  weights in float: {report.weights_in_float}")
     if report.xnnpack:
         terminal.line(f"  {report.xnnpack}")
     for chip in report.chips:

@@ -65,6 +65,11 @@ class ExportReport:
         return self.verification.trace
 
     @property
+    def weights_in_float(self) -> str:
+        """The layers of `in_float` by reason, in words; "" if there are none."""
+        return in_words(self.in_float)
+
+    @property
     def origin(self) -> str:
         """Who wrote the model's file, and what shows that it was read as its writer meant it; "" for Keras 3's own."""
         if self.loaded is None or (self.loaded.writer.startswith("Keras 3") and not self.loaded.translated):
@@ -83,7 +88,7 @@ class ExportReport:
             tails = f", gamma and beta of {len(self.fold.tails)} others folded" if self.fold.tails else ""
             lines.append(f"norms: {len(self.fold.folded)} folded, {len(self.fold.kept)} kept{tails}")
         if self.in_float:
-            lines.append(f"weights in float: {in_words(self.in_float)}")
+            lines.append(f"weights in float: {self.weights_in_float}")
         if self.xnnpack is not None:
             lines.append(str(self.xnnpack))
         lines += [Block(chip) for chip in self.chips]
