@@ -23,6 +23,8 @@ def to_tflite(
     *,
     quantize: TFLiteQuantization | None = None,
     calibration: Any = None,
+    max_bytes: int | None = None,
+    min_db: float | None = None,
     inputs: Any = None,
     batch_size: int | None = None,
     fold: bool = True,
@@ -46,11 +48,16 @@ def to_tflite(
         path: where to write; must end in `.tflite`. A file that is there is replaced only by a verified one.
         quantize: None for float32; "float16" (weights), "dynamic" (8-bit weights, activations as they come), "int8"
             or "int16x8" (activations too, by calibration). Norms stay in float in "int8"; where they do not fold,
-            calibrated "dynamic" is the faster and more exact mode on processors.
-        calibration: typical inputs for "int8" and "int16x8", and for "dynamic" if you like, whose weights are then
-            rounded for what the layers get; an array, a list or dict of arrays, an .npz file, or an iterable of batches
-            of these, such as a generator or a tf.data dataset, of which the first 512 examples are read. A quantized
-            file is judged on all of it, in every mode.
+            calibrated "dynamic" is the faster and more exact mode on processors. "auto" gives each weight 32, 16, 8 or
+            4 bits, by what it costs in exactness, within `max_bytes` and `min_db`; all arithmetic but that of 4 bits
+            is in float32. It tries the other modes too, and writes one of them where that is better: `report.budget`.
+        calibration: typical inputs for "int8", "int16x8" and "auto", and for "dynamic" if you like, whose weights are
+            then rounded for what the layers get; an array, a list or dict of arrays, an .npz file, or an iterable of
+            batches of these, such as a generator or a tf.data dataset, of which the first 512 examples are read. A
+            quantized file is judged on all of it, in every mode.
+        max_bytes: for "auto": the most bytes that the file may have. The most exact file below is written.
+        min_db: for "auto": the least signal to noise ratio of any output on the calibration data, in decibels: 20 is an
+            error of a tenth of the output's root mean square, 40 of a hundredth. The smallest file above is written.
         inputs: what to compare the file on besides the inputs that are drawn, in any form that `calibration` may have.
             Every row is compared. Free sizes of the inputs that are drawn are as in these, so it also serves models
             for which no size is found.
@@ -101,6 +108,8 @@ def to_tflite(
         fold=fold,
         tolerance=tolerance,
         quantize=quantize,
+        max_bytes=max_bytes,
+        min_db=min_db,
         io_dtype=io_dtype,
         target=target,
         allow_flex=allow_flex,
@@ -130,6 +139,8 @@ def to_onnx(
     layout: Layout = "keras",
     quantize: OnnxQuantization | None = None,
     calibration: Any = None,
+    max_bytes: int | None = None,
+    min_db: float | None = None,
     inputs: Any = None,
     batch_size: int | None = None,
     fold: bool = True,
@@ -153,10 +164,13 @@ def to_onnx(
         layout: "keras", inputs and outputs as the model has them, or "nchw": images and volumes channels first, as
             the convolutions within are, which saves the transposes at both ends.
         quantize: None for float32; "float16", "dynamic" (8-bit weights, activations as they come), or "int8" (both
-            in 8 bits, by calibration). Norms stay in float in every mode.
-        calibration: typical inputs for "int8"; an array, a list or dict of arrays, an .npz file, or an iterable of
-            batches of these, such as a generator or a tf.data dataset, of which the first 512 examples are read. A
-            quantized file is judged on all of it, in every mode.
+            in 8 bits, by calibration). Norms stay in float in every mode. "auto" gives each weight 32, 16, 8 or 4 bits
+            within `max_bytes` and `min_db`, as in `to_tflite`, at opset 21 unless `opset` says otherwise; below that
+            there are no 4 bits.
+        calibration: typical inputs for "int8" and "auto"; an array, a list or dict of arrays, an .npz file, or an
+            iterable of batches of these, such as a generator or a tf.data dataset, of which the first 512 examples are
+            read. A quantized file is judged on all of it, in every mode.
+        max_bytes, min_db: for "auto", as in `to_tflite`.
         inputs: what to compare the file on besides the inputs that are drawn, as in `to_tflite`.
         batch_size: fixes the batch dimension; None leaves it free.
         fold: merge batch norms into their neighbours first.
@@ -187,6 +201,8 @@ def to_onnx(
         fold=fold,
         tolerance=tolerance,
         quantize=quantize,
+        max_bytes=max_bytes,
+        min_db=min_db,
         opset=opset,
         norms=norms,
         layout=layout,

@@ -5,13 +5,16 @@ The annotations say what a type checker accepts; `Format.check` refuses anything
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-TFLiteQuantization = Literal["float16", "dynamic", "int8", "int16x8"]
-OnnxQuantization = Literal["float16", "dynamic", "int8"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+TFLiteQuantization = Literal["float16", "dynamic", "int8", "int16x8", "auto"]
+OnnxQuantization = Literal["float16", "dynamic", "int8", "auto"]
 IoDtype = Literal["float32", "int8"]
 Target = Literal["gpu", "npu", "micro"]
 NormForm = Literal["fast", "half", "integer"]  # plain, or for runtimes of half precision or of integers
@@ -29,12 +32,18 @@ class ExportOptions:
     fold: bool = True
     tolerance: float | None = None
     quantize: TFLiteQuantization | OnnxQuantization | None = None
+    max_bytes: int | None = None
+    min_db: float | None = None
 
     def __post_init__(self) -> None:
         """NumPy's numbers become Python's: options cross to the converting process as JSON."""
         for name, value in vars(self).items():
             if isinstance(value, np.generic):
                 object.__setattr__(self, name, value.item())
+
+    def in_mode(self, mode: Any) -> Self:
+        """The same options for a fixed mode, or for None: without a budget."""
+        return replace(self, quantize=mode, max_bytes=None, min_db=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for the certificate and for the converting process."""

@@ -25,6 +25,7 @@ STAGES = (
     "quantization",
     "formats",
     "verification",
+    "budget",
     "pipeline",
     "api",
     "__init__",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
-NAME, LABELS, FOLDED, KEPT, MODEL, VERSIONS, TARGET = (
+NAME, LABELS, FOLDED, KEPT, MODEL, VERSIONS, TARGET, QUANTIZED = (
     "name",
     "labels",
     "keras_norms.norms_folded",
@@ -13,6 +13,7 @@ NAME, LABELS, FOLDED, KEPT, MODEL, VERSIONS, TARGET = (
     "keras_norms.model_sha256",
     "keras_norms.versions",
     "keras_norms.target",
+    "keras_norms.quantized",
 )
 
 

@@ -10,11 +10,11 @@ import click
 # The quantization modes of each format. They stand here too, since importing the formats imports Keras; a test compares
 # the two.
 QUANTIZE = {
-    ".tflite": ("float16", "dynamic", "int8", "int16x8"),
-    ".onnx": ("float16", "dynamic", "int8"),
+    ".tflite": ("float16", "dynamic", "int8", "int16x8", "auto"),
+    ".onnx": ("float16", "dynamic", "int8", "auto"),
 }
 MODES = sorted({mode for modes in QUANTIZE.values() for mode in modes})
-NEED_CALIBRATION = ("int8", "int16x8")
+NEED_CALIBRATION = ("int8", "int16x8", "auto")
 
 
 def present(path: Path | None, what: str) -> None:

@@ -81,6 +81,11 @@ def export(terminal: Terminal, report: ExportReport, first: bool) -> None:
         terminal.line(f"  {report.xnnpack}")
     for chip in report.chips:
         terminal.line("  " + str(chip).replace("\n", "\n  "))
+    if report.budget:
+        terminal.line(f"  {report.budget.title}")
+        terminal.table("Files of several sizes", report.budget.FILES, report.budget.points())
+        if report.budget.weights:
+            terminal.table("Weights", report.budget.HEADER, report.budget.rows())
     if report.certificate:
         terminal.line(f"  certificate: {report.certificate}")
     for warning in report.warnings:

@@ -21,6 +21,27 @@ if TYPE_CHECKING:  # importing it imports Keras
 PLOTS = (".png", ".svg", ".pdf")
 
 
+def check_plot(option: str, path: Path, artifacts: int) -> None:
+    """Check, before any work, that a plot can be drawn.
+
+    Raises:
+        click.UsageError: If it is for several artifacts, or has a suffix that says nothing.
+        click.ClickException: If matplotlib is not installed.
+    """
+    _check_alone(option, artifacts)
+    if path.suffix.lower() not in PLOTS:
+        raise click.UsageError(f"{option} must end in {', '.join(PLOTS)}; got '{path.name}'.")
+    if find_spec("matplotlib") is None:
+        raise click.ClickException(
+            f"{option} needs matplotlib, which is not installed: pip install 'keras-norms[demo]'"
+        )
+
+
+def _check_alone(option: str, artifacts: int) -> None:
+    if artifacts > 1:
+        raise click.UsageError(f"{option} goes with one OUT; got {artifacts}.")
+
+
 @dataclass(frozen=True)
 class TraceFiles:
     """What the options ask for: a table, and the files to write beside it."""
@@ -41,15 +62,10 @@ class TraceFiles:
             click.UsageError: If a file is for several artifacts, has a suffix that says nothing, or is another one.
             click.ClickException: If matplotlib is needed and not installed.
         """
-        for option, path in self._paths().items():
-            if artifacts > 1:
-                raise click.UsageError(f"{option} goes with one OUT; got {artifacts}.")
-            if option == "--trace-plot" and path.suffix.lower() not in PLOTS:
-                raise click.UsageError(f"--trace-plot must end in {', '.join(PLOTS)}; got '{path.name}'.")
-        if self.plot is not None and find_spec("matplotlib") is None:
-            raise click.ClickException(
-                "--trace-plot needs matplotlib, which is not installed: pip install 'keras-norms[demo]'"
-            )
+        if self.nodes is not None:
+            _check_alone("--trace-nodes", artifacts)
+        if self.plot is not None:
+            check_plot("--trace-plot", self.plot, artifacts)
         if self._paths():
             arguments.distinct(model, [*others, *self._paths().values()])
 

@@ -12,6 +12,7 @@ import numpy as np
 from ..model.spec import Spec
 from ..options import ExportOptions, NormForm, Tails
 from ..progress import Progress
+from ..quantization.stored_weights import StoredWeights
 from ..report.delegate_report import XnnpackReport
 from ..report.micro_report import MicroReport
 from ..report.npu_report import NpuReport
@@ -20,7 +21,7 @@ from ..report.unquantized import Unquantized
 if TYPE_CHECKING:  # it imports Keras, and the process that runs a file does without
     from ..model.facts import ModelFacts
 
-Options = TypeVar("Options", bound=ExportOptions, contravariant=True)
+Options = TypeVar("Options", bound=ExportOptions)
 
 
 class Runner(Protocol):
@@ -111,6 +112,20 @@ class Format(ArtifactReader, Protocol[Options]):
 
         Raises:
             ExportError: If the format has no operation for something in the model; the message names the layer.
+        """
+        ...
+
+    def in_floats(self, options: Options) -> Options:
+        """The options of the file in float32 whose weights `quantize="auto"` stores in fewer bits."""
+        ...
+
+    def stored_weights(
+        self, path: Path, examples: list[list[np.ndarray]], layers: Collection[str], say: Progress
+    ) -> StoredWeights:
+        """The weights of a file in float32; `examples` are batches of inputs that their rounding is made for.
+
+        Raises:
+            ExportError: If the file's weights cannot be stored otherwise.
         """
         ...
 

@@ -51,6 +51,12 @@ def layers_in(name: str, layers: Collection[str]) -> str:
     return "/".join(dict.fromkeys(filter(None, scopes)))
 
 
+def layer_of_result(name: str, layers: Collection[str]) -> str:
+    """The layer whose result a tensor is by its name, or what comes nearest to one in it."""
+    found = scope_of_result(name, layers)
+    return layer_of(name, layers) if found is None else found[0]
+
+
 def names_apart(names: Iterable[str], taken: Collection[str]) -> tuple[str, ...]:
     """The names, with `_1`, `_2`, ... behind those that are `taken` or came before."""
     given = list(names)

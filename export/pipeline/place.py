@@ -21,6 +21,12 @@ class Place:
     artifact: Path
     certificate: Path | None
 
+    def within(self, name: str) -> Place:
+        """A place in a folder of its own, for a file that only this export reads."""
+        folder = self.work / name
+        folder.mkdir()
+        return Place(self.work, folder / self.artifact.name, None)
+
     @classmethod
     @contextmanager
     def of(cls, request: Request) -> Iterator[Place]:

@@ -67,6 +67,14 @@ def prepare(model: keras.Model | str | os.PathLike[str], request: Request) -> Pr
     return Prepared(facts, folded, report, labels, batches, rows, given, warnings)
 
 
+def folded_for(prepared: Prepared, request: Request) -> Prepared:
+    """The same model, folded as another request wants it."""
+    if not request.options.fold:
+        return prepared
+    folded, report, _ = _fold(prepared.facts, prepared.given, request)
+    return replace(prepared, folded=folded, fold_report=report)
+
+
 def _check_numbers(sig: Signature) -> None:
     for spec in sig.inputs:
         if spec.dtype == "string":

@@ -14,6 +14,7 @@ from ..formats import format_of
 from ..formats.protocol import Format
 from ..options import ExportOptions
 from ..progress import Progress, silent
+from ..quantization.budget import Budget
 from ..quantization.modes import Mode, check_mode
 from ..verification.certificate import Certificate, certificate_path
 from ..verification.tolerance import Tolerance
@@ -36,6 +37,7 @@ class Request:
     certificate: bool
     say: Progress
     trace: bool = False
+    budget: Budget | None = None
 
     @classmethod
     def of(
@@ -61,6 +63,7 @@ class Request:
         if path.suffix != suffix:
             raise ExportError(f"The output must end in {suffix}; got '{path.name}'. Rename the output.")
         form = format_of(path)
+        budget = Budget.of(options.quantize, options.max_bytes, options.min_db)
         mode = check_mode(options.quantize, calibration, form.modes, form.name)
         form.check(options, calibrated=calibration is not None)
         Tolerance.of(options.tolerance)
@@ -68,7 +71,8 @@ class Request:
         if certificate:
             check_writable(certificate_path(path))
             Certificate.beside(path)  # refuses to write over what is none
-        return cls(path, form, options, mode, calibration, inputs, labels, certificate, progress or silent)
+        about = (calibration, inputs, labels, certificate, progress or silent)
+        return cls(path, form, options, mode, *about, budget=budget)
 
     @property
     def calibrates(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ExportError
+from .budget import AUTO
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ MODES = {
         Mode("dynamic", 12.0),
         Mode("int8", 10.0, calibrated=True),
         Mode("int16x8", 18.0, calibrated=True),
+        Mode(AUTO, 10.0, calibrated=True),
     )
 }
 
@@ -48,7 +50,8 @@ def check_mode(quantize: str | None, calibration: Any, supported: tuple[str, ...
     if quantize is None:
         if calibration is not None:
             raise ExportError(
-                "calibration is for quantize='int8', 'int16x8' or 'dynamic'; quantize is None. Leave one out or set it."
+                "calibration is for quantize='int8', 'int16x8', 'dynamic' or 'auto'; quantize is None. Leave one "
+                "out or set it."
             )
         return None
     if quantize not in supported:

@@ -12,6 +12,7 @@ from .layer_trace import LayerTrace
 from .load_report import LoadReport
 from .micro_report import MicroReport
 from .npu_report import NpuReport
+from .size_curve import SizeCurve
 from .strict_json import strict_json
 from .text_table import Block, text
 from .unquantized import Unquantized, in_words
@@ -27,7 +28,8 @@ class ExportReport:
     `xnnpack` (which operations of a TFLite file that delegate took; `lint` tells more), `chips` (what a file for an NPU
     or a microcontroller takes there, by Arm's compiler and TFLite Micro), `loaded` (how the model's file
     was read, and what proves that; None for a model that was built in Python), `in_float` (the layers of a quantized
-    file that have weights in float32, each with the reason).
+    file that have weights in float32, each with the reason), `budget` (what `quantize="auto"` tried and chose: the curve
+    of size against exactness, and the bits of every weight).
     """
 
     path: Path
@@ -42,6 +44,7 @@ class ExportReport:
     chips: tuple[MicroReport | NpuReport, ...] = ()
     loaded: LoadReport | None = None
     in_float: tuple[Unquantized, ...] = ()
+    budget: SizeCurve | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -57,6 +60,7 @@ class ExportReport:
             "chips": [chip.to_dict() for chip in self.chips],
             "loaded": self.loaded.to_dict() if self.loaded else None,
             "in_float": [asdict(layer) for layer in self.in_float],
+            "budget": self.budget.to_dict() if self.budget else None,
         }
 
     @property
@@ -92,6 +96,8 @@ class ExportReport:
         if self.xnnpack is not None:
             lines.append(str(self.xnnpack))
         lines += [Block(chip) for chip in self.chips]
+        if self.budget is not None:
+            lines.append(Block(self.budget))
         if self.certificate is not None:
             lines.append(f"certificate: {self.certificate}")
         lines += [f"warning: {warning}" for warning in self.warnings]

@@ -13,12 +13,13 @@ from typing import Any
 import keras
 
 from ..artifact.metadata import read_metadata
-from ..artifact.metadata_keys import FOLDED
+from ..artifact.metadata_keys import FOLDED, QUANTIZED
 from ..errors import ExportError, FoldError
 from ..folding.fold import fold
 from ..formats.isolated import isolated_reader
 from ..loading.load_model import load_model
 from ..model.facts import ModelFacts
+from ..quantization.budget import AUTO
 from ..quantization.modes import MODES
 from ..report.fold_report import FoldReport
 from ..report.verify_report import VerifyReport
@@ -73,11 +74,11 @@ def verify(
     facts = ModelFacts.of(load_model(model))  # the process that runs the file starts meanwhile
     runners = form.runners(path)
     quantized = form.quantized_as(path)
-    mode = None if quantized is None else MODES[quantized]
+    metadata = read_metadata(form, path)
+    mode = None if quantized is None else MODES[AUTO if metadata.get(QUANTIZED) == AUTO else quantized]
     certificate = Certificate.beside(path)
     if mode is not None and mode.calibrated and inputs is None and certificate is not None:
         mode = certificate.held(mode, path)
-    metadata = read_metadata(form, path)
     check_names(facts.declared, runners, path, metadata)
     cases = cases_to_try(facts, runners, path, given_cases(inputs, facts.declared), mode)
     report = judge_artifact(facts, form, path, runners, cases, tolerance=tolerance, mode=mode)

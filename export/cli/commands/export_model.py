@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from .. import arguments, tables
+from ..budget_options import BudgetOptions
 from ..model_file import ModelFile, model_options
 from ..session import session
 from ..terminal import Terminal
@@ -35,6 +36,16 @@ if TYPE_CHECKING:  # importing it imports Keras
 @click.argument("outs", type=PATH, nargs=-1, required=True, metavar="OUT [OUT ...]")
 @click.option("--quantize", type=click.Choice(arguments.MODES), help="Store weights, or compute, in fewer bits.")
 @click.option("--calibration", type=PATH, metavar="FILE.npz", help="Typical inputs, for a quantized file.")
+@click.option("--max-bytes", type=click.IntRange(min=1), metavar="N", help="For auto: the most bytes of a file.")
+@click.option(
+    "--min-db",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="DB",
+    help="For auto: the least signal to noise ratio of an output.",
+)
+@click.option(
+    "--size-plot", type=PATH, metavar="FILE.png", help="For auto: draw size against ratio (.png, .svg or .pdf)."
+)
 @inputs_option
 @click.option(
     "--io-dtype", type=click.Choice(["float32", "int8"]), help="Type of the inputs and outputs of an int8 .tflite file."
@@ -70,6 +81,9 @@ def export(
     outs: tuple[Path, ...],
     quantize: Quantize | None,
     calibration: Path | None,
+    max_bytes: int | None,
+    min_db: float | None,
+    size_plot: Path | None,
     inputs: Path | None,
     io_dtype: Literal["float32", "int8"] | None,
     batch_size: int | None,
@@ -98,6 +112,7 @@ def export(
         outs=outs,
         quantize=quantize,
         calibration=calibration,
+        budget=BudgetOptions(max_bytes, min_db, size_plot),
         inputs=inputs,
         io_dtype=io_dtype,
         batch_size=batch_size,
@@ -127,6 +142,7 @@ def _write_all(request: ExportRequest, terminal: Terminal, quiet: bool) -> list[
     for out in request.outs:
         check_writable(out)
     request.trace.check_writable()
+    request.budget.check_writable()
     with terminal.status(f"reading {request.model.path}"):
         model = request.model.load()
     labels = arguments.lines(request.labels) if request.labels else None
@@ -138,6 +154,7 @@ def _write_all(request: ExportRequest, terminal: Terminal, quiet: bool) -> list[
                 reports.append(request.write(model, out, labels=labels, progress=progress))
         if not quiet:
             tables.export(terminal, reports[-1], first=len(reports) == 1)
+        request.budget.write(reports[-1].budget, terminal, quiet=quiet)
         if reports[-1].trace is not None:
             request.trace.write(reports[-1].trace, terminal, quiet=quiet)
     return reports

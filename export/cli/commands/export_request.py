@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from .. import arguments
+from ..budget_options import BudgetOptions
 from ..model_file import ModelFile
 from ..trace_files import TraceFiles
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:  # importing it imports Keras
     import keras
     from keras_norms.export import ExportReport
 
-Quantize = Literal["float16", "dynamic", "int8", "int16x8"]
+Quantize = Literal["float16", "dynamic", "int8", "int16x8", "auto"]
 Target = Literal["gpu", "npu", "micro"]
 
 
@@ -30,6 +31,7 @@ class ExportRequest:
     outs: tuple[Path, ...]
     quantize: Quantize | None
     calibration: Path | None
+    budget: BudgetOptions
     inputs: Path | None
     io_dtype: Literal["float32", "int8"] | None
     batch_size: int | None
@@ -53,6 +55,7 @@ class ExportRequest:
             click.ClickException: If there is no model file.
         """
         arguments.export_options(self.model.path, self.outs, self.quantize, self.calibration, self.opset)
+        self.budget.check(self.quantize, self.model.path, self.outs)
         arguments.onnx_only(self.outs, {"--norms": self.norms, "--layout": self.layout})
         tflite = {"--io-dtype": self.io_dtype, "--target": self.target, "--allow-flex": self.allow_flex}
         arguments.tflite_only(self.outs, {**tflite, "--c-array": self.c_array})
@@ -99,6 +102,8 @@ class ExportRequest:
             allow_flex=self.allow_flex,
             quantize=self.quantize,
             calibration=self.calibration,
+            max_bytes=self.budget.max_bytes,
+            min_db=self.budget.min_db,
             inputs=self.inputs,
             batch_size=self.batch_size,
             fold=not self.no_fold,
@@ -124,6 +129,8 @@ class ExportRequest:
             layout=self.layout or "keras",
             quantize=self.quantize,
             calibration=self.calibration,
+            max_bytes=self.budget.max_bytes,
+            min_db=self.budget.min_db,
             inputs=self.inputs,
             batch_size=self.batch_size,
             fold=not self.no_fold,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -16,7 +16,9 @@ from ...errors import ExportError
 from ...model.layer_names import names_apart
 from ...options import Layout, NormForm, Norms, OnnxOptions, OnnxQuantization, Tails
 from ...progress import Progress
+from ...quantization.budget import AUTO
 from ...quantization.larger import larger_note
+from ...quantization.stored_weights import StoredWeights
 from ...report.delegate_report import XnnpackReport
 from ...report.micro_report import MicroReport
 from ...report.npu_report import NpuReport
@@ -36,7 +38,7 @@ from .unquantized_nodes import unquantized
 if TYPE_CHECKING:  # it imports Keras, and the process that runs a file does without
     from ...model.facts import ModelFacts
 
-_LAYER_NORM_SINCE = 17
+_LAYER_NORM_SINCE, _INT4_SINCE, _RMS_NORM_SINCE = 17, 21, 23
 DATA_ABOVE = 1_500_000_000  # bytes of weights that still fit into one protobuf, with room for the rest
 
 
@@ -45,7 +47,7 @@ class OnnxFormat:
 
     name = "ONNX"
     modes: tuple[str, ...] = get_args(OnnxQuantization)
-    calibrated: tuple[str, ...] = ("int8",)
+    calibrated: tuple[str, ...] = ("int8", AUTO)
     channels_first = True
     converter = "formats.onnx.convert.saved_model_to_onnx"
 
@@ -72,7 +74,7 @@ class OnnxFormat:
         """
         if options.quantize == "int8":
             return "all but RMS" if (options.opset or DEFAULT_OPSET) >= _LAYER_NORM_SINCE else "groups"
-        return "groups" if options.quantize != "dynamic" and options.norms == "fast" else "none"
+        return "groups" if options.quantize not in ("dynamic", AUTO) and options.norms == "fast" else "none"
 
     def frozen_below(self) -> int:
         return DATA_ABOVE // 3  # each step of the converter copies the graph
@@ -103,11 +105,26 @@ class OnnxFormat:
         turned_note = (f"channels first, as layout='nchw' asks: {', '.join(turned)}",) if turned else ()
         return turned_note + larger
 
-    def runners(self, path: Path) -> dict[str, Runner]:
-        return runtime.runners(path)
+    def in_floats(self, options: OnnxOptions) -> OnnxOptions:
+        """At an opset that has int4, if none was asked for."""
+        since = _RMS_NORM_SINCE if options.norms == "standard" else _INT4_SINCE
+        opset = options.opset or min(since, newest_opset())
+        return replace(options.in_mode(None), opset=opset)
+
+    def stored_weights(
+        self, path: Path, examples: list[list[np.ndarray]], layers: Collection[str], say: Progress
+    ) -> StoredWeights:
+        if data_path(path).is_file():
+            raise ExportError(f"quantize='auto' is for models of less than {DATA_ABOVE:,} bytes. Leave it out.")
+        from .quantize.fewer_bits import FewerBits  # it imports Keras
+
+        return FewerBits(onnx.load(os.fspath(path)), _in_file_layout(path, examples), layers, say)
 
     def fastest(self, path: Path) -> Runner:
         return runtime.fastest(path)
+
+    def runners(self, path: Path) -> dict[str, Runner]:
+        return runtime.runners(path)
 
     def advisers(self, path: Path) -> dict[str, Runner]:
         return runtime.advisers(path)
@@ -124,6 +141,9 @@ class OnnxFormat:
             return "dynamic"
         if "QuantizeLinear" in kinds:
             return "int8"
+        stored = {tensor.data_type for tensor in all_weights(model) if len(tensor.dims) > 1}
+        if stored & {onnx.TensorProto.INT8, onnx.TensorProto.INT4}:
+            return "dynamic"
         half = any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in all_weights(model))
         return "float16" if half else None
 
@@ -150,6 +170,11 @@ class OnnxFormat:
 
     def read_metadata(self, path: Path) -> dict[str, str]:
         return metadata.read_metadata(path)
+
+
+def _in_file_layout(path: Path, examples: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
+    names, turned = [spec.name for spec in runtime.OnnxRunner(path).inputs], channels_first(path)
+    return [list(in_file_layout(dict(zip(names, arrays, strict=True)), turned).values()) for arrays in examples]
 
 
 def _refusal(failure: ConversionError, options: OnnxOptions, layers: Collection[str]) -> ExportError:

@@ -20,6 +20,7 @@ _DTYPES = {
     schema.TensorType.INT16: np.int16,
     schema.TensorType.INT8: np.int8,
 }
+_WRITTEN = {**_DTYPES, schema.TensorType.FLOAT16: np.float16}
 _NEW = {
     "MUL": (schema.BuiltinOperator.MUL, 1, schema.MulOptionsT),
     "ADD": (schema.BuiltinOperator.ADD, 1, schema.AddOptionsT),
@@ -116,13 +117,27 @@ class Graph:
         note_skip(self.kind(op), self.name(int(op.outputs[0])), reason)
 
     def add_constant(self, values: np.ndarray, name: str, quantized: Quantized | None = None) -> int:
-        """Add a constant and return its index: floats in float32, integers in the dtype of `values`."""
+        """Add a constant and return its index: floats in float32 unless they are float16, integers in their dtype."""
         buffer = schema.BufferT()
-        kept = np.float32 if np.asarray(values).dtype.kind == "f" else values.dtype
+        given = np.asarray(values).dtype
+        kept = np.float32 if given.kind == "f" and given != np.float16 else given
         values = np.asarray(values, kept, order="C")  # a single number without an axis stays one
         buffer.data = np.frombuffer(values.tobytes(), np.uint8)
         self.model.buffers.append(buffer)
         return self.add_tensor(values.shape, name, values.dtype, quantized, len(self.model.buffers) - 1)
+
+    def to_be_computed(self, tensor: int) -> None:
+        """Make a constant what an operator gives, under the same name; its data go unless others share them."""
+        buffer, self.tensors[tensor].buffer = self.tensors[tensor].buffer, 0
+        if all(other.buffer != buffer for graph in self.model.subgraphs for other in graph.tensors):
+            self.model.buffers[buffer].data = None
+
+    def pack_int4(self, tensor: int) -> None:
+        """Make a constant of int8 that holds numbers from -8 to 7 one of int4, two of them in a byte."""
+        nibbles = (self.constant(tensor).reshape(-1) & 15).astype(np.uint8)
+        nibbles = np.append(nibbles, np.zeros(len(nibbles) % 2, np.uint8))
+        self.model.buffers[self.tensors[tensor].buffer].data = nibbles[0::2] | (nibbles[1::2] << 4)
+        self.tensors[tensor].type = schema.TensorType.INT4
 
     def add_tensor(
         self,
@@ -183,7 +198,7 @@ class Graph:
 
 
 def _type(dtype: Any) -> int:
-    return int(next(kind for kind, known in _DTYPES.items() if known == dtype))
+    return int(next(kind for kind, known in _WRITTEN.items() if known == dtype))
 
 
 def position(graph: Graph, op: Any) -> int:

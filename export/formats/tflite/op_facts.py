@@ -33,6 +33,6 @@ def quantized_as(path: Path) -> str | None:
         return "int16x8"
     if "INT8" in made:
         return "int8"
-    if "INT8" in kinds:
+    if kinds & {"INT8", "INT4"}:
         return "dynamic"
     return "float16" if "FLOAT16" in {flatbuffer_utils.type_to_name(tensor.type) for tensor in tensors} else None

@@ -11,7 +11,9 @@ import numpy as np
 from ...errors import ExportError
 from ...options import IoDtype, NormForm, Tails, Target, TFLiteOptions, TFLiteQuantization
 from ...progress import Progress
+from ...quantization.budget import AUTO
 from ...quantization.larger import larger_note
+from ...quantization.stored_weights import StoredWeights
 from ...report.delegate_report import XnnpackReport
 from ...report.micro_report import MicroReport
 from ...report.npu_report import NpuReport
@@ -35,7 +37,7 @@ class TFLiteFormat:
 
     name = "TFLite"
     modes: tuple[str, ...] = get_args(TFLiteQuantization)
-    calibrated: tuple[str, ...] = ("dynamic", "int8", "int16x8")
+    calibrated: tuple[str, ...] = ("dynamic", "int8", "int16x8", AUTO)
     channels_first = False
     converter = "formats.tflite.convert.saved_model_to_tflite"
 
@@ -51,7 +53,11 @@ class TFLiteFormat:
             raise ExportError(
                 f"io_dtype='int8' goes with quantize='int8'; quantize is {options.quantize!r}. Change one of them."
             )
-        if options.allow_flex and options.quantize in ("int8", "int16x8"):
+        if options.quantize == AUTO and options.target is not None:
+            raise ExportError(
+                f"quantize='auto' is for processors: target must be None; got {options.target!r}. Leave one out."
+            )
+        if options.allow_flex and options.quantize in ("int8", "int16x8", AUTO):
             raise ExportError(
                 f"allow_flex goes with floats: quantize must be None, 'float16' or 'dynamic'; got {options.quantize!r}."
             )
@@ -68,7 +74,7 @@ class TFLiteFormat:
 
         In "int8", where both are rounded, that gains 0 to 4 dB; where only weights are, it would lose .3 to 2.
         """
-        return "none" if options.quantize in ("dynamic", "int16x8") or options.integers else "all"
+        return "none" if options.quantize in ("dynamic", "int16x8", AUTO) or options.integers else "all"
 
     def frozen_below(self) -> int:
         return 0
@@ -99,11 +105,21 @@ class TFLiteFormat:
             + missing
         )
 
-    def runners(self, path: Path) -> dict[str, Runner]:
-        return runtime.runners(path)
+    def in_floats(self, options: TFLiteOptions) -> TFLiteOptions:
+        return options.in_mode(None)
+
+    def stored_weights(
+        self, path: Path, examples: list[list[np.ndarray]], layers: Collection[str], say: Progress
+    ) -> StoredWeights:
+        from .quantize.narrow_weights import NarrowWeights  # it imports Keras
+
+        return NarrowWeights(path.read_bytes(), examples, layers, say)
 
     def fastest(self, path: Path) -> Runner:
         return runtime.fastest(path)
+
+    def runners(self, path: Path) -> dict[str, Runner]:
+        return runtime.runners(path)
 
     def advisers(self, path: Path) -> dict[str, Runner]:
         return runtime.advisers(path)

@@ -127,7 +127,7 @@ def correlated(rows=8):
 def rounded(content):
     graph = Graph(content)
     for op in rounding.layers(graph):
-        patches = rounding.Patches(graph, op, 8)
+        patches = rounding.patches_of_kernel(graph, op, 8)
         watch(content, [[one[None]] for one in correlated()], [int(op.inputs[0])], lambda _, v, p=patches: p.add(v))
         rounding.round_kernel(graph, op, patches)
     return graph.bytes()

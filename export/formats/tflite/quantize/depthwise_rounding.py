@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from ....quantization.patches import Patches
 from ...rewrite_log import logged
 from ..flatbuffer_graph import Graph
-from .rounding import Patches
+from .rounding import window_of
 
 _ROWS = 2_048
 _LARGEST_PATCH = 200  # taps of one channel
@@ -43,23 +44,21 @@ class ChannelPatches(Patches):
     """The second moments of the patches of each channel: arrays of [channels, taps, taps] and [channels, taps]."""
 
     def __init__(self, graph: Graph, op: Any, examples: int) -> None:
-        super().__init__(graph, op, examples)
         _, height, width, outputs = graph.shape(int(op.inputs[1]))
-        channels = graph.shape(int(op.inputs[0]))[-1]
-        self._kernel, self._taps, self._times = (1, height, width, channels), height * width, outputs // channels
-        self.size = self._taps * channels
-        self._per_batch = max(1, -(-_ROWS // max(1, examples)))
-        self._sums = np.zeros((channels, self._taps, self._taps))
-        self._total = np.zeros((channels, self._taps))
+        self._channels, self._taps = graph.shape(int(op.inputs[0]))[-1], height * width
+        self._times = outputs // self._channels
+        super().__init__(self._taps * self._channels, window_of(graph, op).patches, examples)
 
-    def _multiply(self) -> None:
-        if self._waiting:
-            rows = np.concatenate(self._waiting)
-            self._waiting.clear()
-            by_channel = rows.reshape(len(rows), self._taps, -1).transpose(2, 0, 1)
-            self._sums += by_channel.transpose(0, 2, 1) @ by_channel
-            self._total += by_channel.sum(axis=1, dtype=np.float64)
-            self._count += len(rows)
+    def _wanted(self) -> int:
+        return _ROWS
+
+    def _nothing(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros((self._channels, self._taps, self._taps)), np.zeros((self._channels, self._taps))
+
+    def _sum_up(self, rows: np.ndarray) -> None:
+        by_channel = rows.reshape(len(rows), self._taps, -1).transpose(2, 0, 1)
+        self._sums += by_channel.transpose(0, 2, 1) @ by_channel
+        self._total += by_channel.sum(axis=1, dtype=np.float64)
 
     def moments(self) -> tuple[np.ndarray, np.ndarray]:
         """The means of x_i x_j and of x_i for each channel of the output."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ....quantization.patches import Patches
 from ..flatbuffer_graph import Graph
 from .depthwise_rounding import ChannelPatches, depthwise_layers, round_depthwise
-from .rounding import Patches, layers, round_kernel
+from .rounding import layers, patches_of_kernel, round_kernel
 
 
 def rounded_layers(graph: Graph) -> list[Any]:
@@ -16,8 +17,9 @@ def rounded_layers(graph: Graph) -> list[Any]:
 
 
 def patches_of(graph: Graph, op: Any, examples: int) -> Patches:
-    kind = ChannelPatches if graph.kind(op) == "DEPTHWISE_CONV_2D" else Patches
-    return kind(graph, op, examples)
+    """What gathers the moments of the patches that a layer multiplies its kernel with."""
+    depthwise = graph.kind(op) == "DEPTHWISE_CONV_2D"
+    return ChannelPatches(graph, op, examples) if depthwise else patches_of_kernel(graph, op, examples)
 
 
 def round_layer(graph: Graph, op: Any, patches: Patches) -> None:

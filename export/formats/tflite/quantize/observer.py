@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -13,11 +13,18 @@ from ..interpreter import open_interpreter
 
 
 def watch(
-    flatbuffer: bytes, batches: Iterable[Arrays], tensors: Iterable[int], see: Callable[[int, np.ndarray], None]
+    flatbuffer: bytes,
+    batches: Iterable[Arrays],
+    tensors: Iterable[int],
+    see: Callable[[int, np.ndarray], None],
+    inputs: Sequence[int] | None = None,
 ) -> None:
-    """Run every batch and call `see(tensor, values)` for each of `tensors` after it."""
+    """Run every batch and call `see(tensor, values)` for each of `tensors` after it.
+
+    `inputs` are the file's, in the order of a batch; if None, as the names that the converter gives them say.
+    """
     interpreter = open_interpreter(flatbuffer, threads=2, preserve=True)
-    inputs = _input_order(interpreter)
+    inputs = _input_order(interpreter) if inputs is None else inputs
     wanted, shapes = list(tensors), None
     for batch in batches:
         if shapes != [array.shape for array in batch]:

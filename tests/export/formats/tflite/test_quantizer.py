@@ -130,7 +130,7 @@ def test_kernels_are_rounded_for_their_output_and_stay_on_the_grid(flatbuffers, 
                 rounded = graph.add_constant(to_grid(graph.constant(int(op.inputs[1]))), "rounded")
                 op.inputs = np.array([op.inputs[0], rounded, op.inputs[2]], np.int32)
                 continue
-            patches = rounding.Patches(graph, op, len(x))
+            patches = rounding.patches_of_kernel(graph, op, len(x))
             watch(flatbuffers[4, 12], [[one[None]] for one in x], [int(op.inputs[0])], lambda _, v, p=patches: p.add(v))
             rounding.round_kernel(graph, op, patches)
             kernel = graph.constant(int(op.inputs[1]))
@@ -146,7 +146,7 @@ def test_the_bias_takes_up_what_rounding_does_to_the_mean():
     made = Op("FULLY_CONNECTED", ["x", "w", "b"], "y", (1, 3))
     graph = Graph(flatbuffer({"x": (1, 8)}, {"w": kernel, "b": bias}, [made], ["y"]))
     (op,) = graph.ops
-    patches, x = rounding.Patches(graph, op, 1), 5 + rng.normal(size=(200, 8)).astype("float32")
+    patches, x = rounding.patches_of_kernel(graph, op, 1), 5 + rng.normal(size=(200, 8)).astype("float32")
     patches.add(x)
     rounding.round_kernel(graph, op, patches)
     rounded, corrected = (graph.constant(int(i)) for i in op.inputs[1:])
@@ -164,8 +164,8 @@ def test_patches_are_what_the_convolution_multiplies(padding, strides):
     op = Op("CONV_2D", ["x", "w", "b"], "y", (1, *model.output_shape[1:]), options)
     graph = Graph(flatbuffer({"x": (1, 7, 8, 2)}, {"w": kernel.transpose(3, 0, 1, 2), "b": bias}, [op], ["y"]))
     (op,), x = rounding.layers(graph), np.random.default_rng(0).normal(size=(1, 7, 8, 2))
-    patches = rounding.Patches(graph, op, 1)
-    rows = patches._windows(x)
+    patches = rounding.patches_of_kernel(graph, op, 1)
+    rows = patches.cut(x)
     kernel = graph.constant(int(op.inputs[1])).reshape(3, -1)
     expected = model(x.astype("float32")) - model.layers[-1].bias
     np.testing.assert_allclose(rows @ kernel.T, np.reshape(expected, (-1, 3)), atol=1e-5)
@@ -181,7 +181,7 @@ def test_depthwise_kernels_are_rounded_for_what_each_channel_gets(times):
     op = Op("DEPTHWISE_CONV_2D", ["x", "w", "b"], "y", (1, 6, 7, 4 * times), options)
     graph = Graph(flatbuffer({"x": (1, 8, 9, 4)}, {"w": w, "b": b}, [op], ["y"]))
     (op,) = kernel_rounding.rounded_layers(graph)
-    patches = kernel_rounding.patches_of(graph, op, len(x))
+    patches = kernel_rounding.patches_of_kernel(graph, op, len(x))
     for one in x:
         patches.add(one[None])
     kernel_rounding.round_layer(graph, op, patches)
