@@ -57,7 +57,8 @@ def best_scale(w: np.ndarray, moments: np.ndarray | None, last: int) -> np.ndarr
     power = np.ones(w.shape[1]) if moments is None else np.diag(moments)
     largest = np.abs(w).max(axis=1)
     largest[largest == 0] = last
-    best, least = largest / last, np.full(len(w), np.inf)
+    best: np.ndarray = largest / last
+    least = np.full(len(w), np.inf)
     for share in _CLIPPED:
         scale = share * largest / last
         steps = np.clip(np.round(w / scale[:, None]), -last, last)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,14 +44,27 @@ class Quantized:
 
 
 class Graph:
-    """The main subgraph of a model. `ops` are its operators in the order in which they run."""
+    """The main subgraph of a model, or another. `ops` are its operators in the order in which they run."""
 
     def __init__(self, flatbuffer: bytes) -> None:
         self.model = flatbuffer_utils.convert_bytearray_to_object(bytearray(flatbuffer))
-        self.subgraph = self.model.subgraphs[0]
-        self.tensors, self.ops = self.subgraph.tensors, self.subgraph.operators
         self._kinds = [flatbuffer_utils.opcode_to_name(self.model, i) for i in range(len(self.model.operatorCodes))]
+        self.show(0)
+
+    def show(self, subgraph: int) -> None:
+        """Be that subgraph from now on."""
+        self.subgraph = self.model.subgraphs[subgraph]
+        self.tensors, self.ops = self.subgraph.tensors, self.subgraph.operators
         self.index()
+
+    def all_graphs(self) -> list[Graph]:
+        """This one and those of loops and branches, as views of one model: `bytes` of any is the whole file."""
+        graphs = [self]
+        for i in range(len(self.model.subgraphs)):
+            if self.model.subgraphs[i] is not self.subgraph:
+                graphs.append(view := copy(self))
+                view.show(i)
+        return graphs
 
     def index(self) -> None:
         """Find makers and users of every tensor again, after operators have changed."""
@@ -64,8 +78,9 @@ class Graph:
     def bytes(self) -> bytes:
         """The flatbuffer, without the data of constants that nothing reads any more."""
         used = {int(i) for op in self.ops for i in op.inputs} | {int(i) for i in self.subgraph.outputs}
-        in_loops = [tensor for subgraph in self.model.subgraphs[1:] for tensor in subgraph.tensors]
-        kept = {tensor.buffer for tensor in (*in_loops, *(self.tensors[i] for i in used if i >= 0))}
+        others = [graph for graph in self.model.subgraphs if graph is not self.subgraph]
+        elsewhere = [tensor for graph in others for tensor in graph.tensors]
+        kept = {tensor.buffer for tensor in (*elsewhere, *(self.tensors[i] for i in used if i >= 0))}
         for tensor in self.tensors:
             if tensor.buffer not in kept:
                 self.model.buffers[tensor.buffer].data, tensor.buffer = None, 0
@@ -126,8 +141,8 @@ class Graph:
         self.model.buffers.append(buffer)
         return self.add_tensor(values.shape, name, values.dtype, quantized, len(self.model.buffers) - 1)
 
-    def to_be_computed(self, tensor: int) -> None:
-        """Make a constant what an operator gives, under the same name; its data go unless others share them."""
+    def release(self, tensor: int) -> None:
+        """Take the data of a constant away, unless others share them: an operator gives it, or nothing reads it."""
         buffer, self.tensors[tensor].buffer = self.tensors[tensor].buffer, 0
         if all(other.buffer != buffer for graph in self.model.subgraphs for other in graph.tensors):
             self.model.buffers[buffer].data = None

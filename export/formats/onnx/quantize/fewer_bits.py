@@ -13,7 +13,6 @@ and dense layers have weights that are rounded for what the calibration data giv
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -51,53 +50,51 @@ class FewerBits:
         self.weights = tuple(
             Weight(layer_of_result(self._readers[w.name].output[0], layers), w.name, tuple(w.dims), bits) for w in found
         )
-        self._steps = lru_cache(maxsize=None)(self._steps)  # type: ignore[method-assign]
+        self._rounded: dict[tuple[str, int], tuple[np.ndarray, np.ndarray, int]] = {}
 
     def write(self, bits: Mapping[int, int], target: Path) -> None:
-        chosen = {self.weights[i].name: width for i, width in bits.items() if width != FLOAT}
+        chosen = {self.weights[i].name: (i, width) for i, width in bits.items() if width != FLOAT}
         made = onnx.ModelProto()
         made.CopyFrom(self._model)
         kept = [weight for weight in made.graph.initializer if weight.name not in chosen]
         nodes = list(made.graph.node)
         del made.graph.initializer[:], made.graph.node[:]
         made.graph.initializer.extend(kept)
-        for name, width in chosen.items():
-            self._store(made.graph, name, width)
+        for i, width in chosen.values():
+            self._store(made.graph, i, width)
         made.graph.node.extend(nodes)
         target.write_bytes(made.SerializeToString(deterministic=True))
 
-    def _store(self, graph: onnx.GraphProto, name: str, bits: int) -> None:
-        stored = f"{name}/{'float' if bits == 16 else 'int'}{bits}"
+    def _store(self, graph: onnx.GraphProto, position: int, bits: int) -> None:
+        name, new = self.weights[position].name, f"w{position}"  # names take room too
+        stored, scaled = f"{new}_{'float' if bits == 16 else 'int'}{bits}", f"{new}_scale"
         if bits == 16:
             graph.initializer.append(numpy_helper.from_array(self._values[name].astype(np.float16), stored))
-            graph.node.append(helper.make_node("Cast", [stored], [name], f"{stored}/Cast", to=onnx.TensorProto.FLOAT))
+            graph.node.append(helper.make_node("Cast", [stored], [name], new, to=onnx.TensorProto.FLOAT))
             return
         steps, scale, axis = self._steps(name, bits)
         graph.initializer.append(_integers(steps, bits, stored))
-        fused = bits == 4 and self._readers[name].op_type == "MatMul"
-        around = scale.reshape([-1 if i == axis else 1 for i in range(steps.ndim)])
-        graph.initializer.append(numpy_helper.from_array(scale if fused else around, f"{stored}/scale"))
-        if fused:
-            node = helper.make_node(
-                "DequantizeLinear", [stored, f"{stored}/scale"], [name], f"{stored}/float", axis=axis
-            )
-            graph.node.append(node)
+        if bits == 4 and self._readers[name].op_type == "MatMul":
+            graph.initializer.append(numpy_helper.from_array(scale, scaled))
+            graph.node.append(helper.make_node("DequantizeLinear", [stored, scaled], [name], new, axis=axis))
             return
-        to = onnx.TensorProto.FLOAT
-        graph.node.append(helper.make_node("Cast", [stored], [f"{stored}/float"], f"{stored}/Cast", to=to))
-        graph.node.append(helper.make_node("Mul", [f"{stored}/float", f"{stored}/scale"], [name], f"{stored}/Mul"))
+        along = scale.reshape([-1 if i == axis else 1 for i in range(steps.ndim)])
+        graph.initializer.append(numpy_helper.from_array(along, scaled))
+        graph.node.append(helper.make_node("Cast", [stored], [f"{new}_steps"], new, to=onnx.TensorProto.FLOAT))
+        graph.node.append(helper.make_node("Mul", [f"{new}_steps", scaled], [name], f"{new}_scaled"))
 
     def _steps(self, name: str, bits: int) -> tuple[np.ndarray, np.ndarray, int]:
-        values, node = self._values[name], self._readers[name]
-        axis = _axis(node, name, values.ndim)
-        rows = np.moveaxis(values, axis, 0)
-        if node.op_type == "Conv" and name in self._moments:
-            rows = rows.transpose(0, 2, 3, 1)  # channels last, as the patches have them
-        steps, scale = in_bits(rows.reshape(len(rows), -1), bits, self._moments.get(name))
-        steps = steps.reshape(rows.shape)
-        if node.op_type == "Conv" and name in self._moments:
-            steps = steps.transpose(0, 3, 1, 2)
-        return np.ascontiguousarray(np.moveaxis(steps, 0, axis)), scale, axis
+        if (name, bits) not in self._rounded:
+            values, node, moments = self._values[name], self._readers[name], self._moments.get(name)
+            axis = _axis(node, name, values.ndim)
+            rows = np.moveaxis(values, axis, 0)
+            if by_patches := node.op_type == "Conv" and moments is not None:
+                rows = rows.transpose(0, 2, 3, 1)  # channels last, as the patches have them
+            steps, scale = in_bits(rows.reshape(len(rows), -1), bits, moments)
+            steps = steps.reshape(rows.shape)
+            steps = steps.transpose(0, 3, 1, 2) if by_patches else steps
+            self._rounded[name, bits] = np.ascontiguousarray(np.moveaxis(steps, 0, axis)), scale, axis
+        return self._rounded[name, bits]
 
 
 def _is_large(weight: onnx.TensorProto) -> bool:

@@ -11,7 +11,6 @@ Convolutions and dense layers have weights that are rounded for what the calibra
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,56 +39,62 @@ class NarrowWeights:
     def __init__(
         self, flatbuffer: bytes, examples: list[Arrays], layers: Collection[str], say: Progress = silent
     ) -> None:
-        self._flatbuffer, graph = flatbuffer, Graph(flatbuffer)
-        self._found = dict(_weights(graph))
-        self._moments = _moments(graph, flatbuffer, self._found, examples[:_EXAMPLES], say)
-        self.weights = tuple(_described(graph, tensor, users, layers) for tensor, users in self._found.items())
-        self._steps = lru_cache(maxsize=None)(self._steps)  # type: ignore[method-assign]
+        self._flatbuffer = flatbuffer
+        graphs = Graph(flatbuffer).all_graphs()
+        self._places = [(k, tensor) for k, graph in enumerate(graphs) for tensor in _weights(graph)]
+        in_main = [tensor for k, tensor in self._places if k == 0]
+        self._moments = _moments(graphs[0], flatbuffer, in_main, examples[:_EXAMPLES], say)
+        self.weights = tuple(_described(graphs[k], tensor, layers) for k, tensor in self._places)
+        self._rounded: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, int]] = {}
 
     def write(self, bits: Mapping[int, int], target: Path) -> None:
-        graph = Graph(self._flatbuffer)
-        with_users = dict(_weights(graph))
-        for position, tensor in enumerate(self._found):
-            if (width := bits.get(position, FLOAT)) != FLOAT:
-                self._store(graph, tensor, with_users[tensor], width)
-        target.write_bytes(graph.bytes())
+        graphs = Graph(self._flatbuffer).all_graphs()
+        for position, width in bits.items():
+            if width != FLOAT:
+                self._store(graphs[self._places[position][0]], position, width)
+        target.write_bytes(graphs[0].bytes())
 
-    def _store(self, graph: Graph, tensor: int, users: list[Any], bits: int) -> None:
-        name = graph.name(tensor)
+    def _store(self, graph: Graph, position: int, bits: int) -> None:
+        tensor, name = self._places[position][1], f"w{position}_{'float' if bits == 16 else 'int'}{bits}"
+        users = graph.users(tensor)
         if bits == 16:
-            stored = graph.add_constant(graph.constant(tensor).astype(np.float16), f"{name}/float16")
+            stored = graph.add_constant(graph.constant(tensor).astype(np.float16), name)
         else:
-            steps, scale, axis = self._steps(tensor, bits)
-            stored = graph.add_constant(steps, f"{name}/int{bits}", Quantized(scale, axis))
+            steps, scale, axis = self._steps(graph, position, bits)
+            stored = graph.add_constant(steps, name, Quantized(scale, axis))
             if bits == 4:
                 graph.pack_int4(stored)
+        graph.release(tensor)
         if bits == 4 and all(graph.kind(op) in _HYBRID and int(op.inputs[0]) != tensor for op in users):
             for op in users:
                 replace_input(op, tensor, stored)
                 graph.code(graph.kind(op), 0, _HYBRID[graph.kind(op)])
             return
-        graph.to_be_computed(tensor)
         graph.insert("DEQUANTIZE", graph.ops[0], [stored], tensor)
 
-    def _steps(self, tensor: int, bits: int) -> tuple[np.ndarray, np.ndarray, int]:
-        graph = Graph(self._flatbuffer)
-        values, axis = graph.constant(tensor), _axis(graph, self._found[tensor][0], tensor)
-        rows = np.moveaxis(values, axis, 0)
-        steps, scale = in_bits(rows.reshape(len(rows), -1), bits, self._moments.get(tensor))
-        return np.ascontiguousarray(np.moveaxis(steps.reshape(rows.shape), 0, axis)), scale, axis
+    def _steps(self, graph: Graph, position: int, bits: int) -> tuple[np.ndarray, np.ndarray, int]:
+        if (position, bits) not in self._rounded:
+            place, tensor = self._places[position]
+            values, axis = graph.constant(tensor), _axis(graph, graph.users(tensor)[0], tensor)
+            rows = np.moveaxis(values, axis, 0)
+            moments = self._moments.get(tensor) if place == 0 else None
+            steps, scale = in_bits(rows.reshape(len(rows), -1), bits, moments)
+            in_place = np.ascontiguousarray(np.moveaxis(steps.reshape(rows.shape), 0, axis))
+            self._rounded[position, bits] = in_place, scale, axis
+        return self._rounded[position, bits]
 
 
-def _weights(graph: Graph) -> Iterator[tuple[int, list[Any]]]:
-    """The constants that are large enough, and what reads them."""
-    constants = dict.fromkeys(int(i) for op in graph.ops for i in op.inputs)
-    for tensor in constants:
+def _weights(graph: Graph) -> Iterator[int]:
+    """The constants that are large enough."""
+    for tensor in dict.fromkeys(int(i) for op in graph.ops for i in op.inputs):
         shape = graph.shape(tensor) if graph.is_float(tensor) else ()
         large = len(shape) > 1 and np.prod(shape) >= _FEWEST
         if large and graph.constant(tensor) is not None and not graph.is_output(tensor):
-            yield tensor, graph.users(tensor)
+            yield tensor
 
 
-def _described(graph: Graph, tensor: int, users: list[Any], layers: Collection[str]) -> Weight:
+def _described(graph: Graph, tensor: int, layers: Collection[str]) -> Weight:
+    users = graph.users(tensor)
     bits = (FLOAT, 16, 8) if any(graph.kind(op) in _NO_INT4 for op in users) else (FLOAT, 16, 8, 4)
     layer = layer_of_result(graph.name(int(users[0].outputs[0])), layers)
     return Weight(layer, graph.name(tensor), graph.shape(tensor), bits)
@@ -104,7 +109,7 @@ def _axis(graph: Graph, op: Any, tensor: int) -> int:
 
 
 def _moments(
-    graph: Graph, flatbuffer: bytes, found: Mapping[int, list[Any]], examples: list[Arrays], say: Progress
+    graph: Graph, flatbuffer: bytes, found: Collection[int], examples: list[Arrays], say: Progress
 ) -> dict[int, np.ndarray]:
     """By weight, the moments of what it is multiplied with."""
     kernels = {int(op.inputs[1]): op for op in rounding.layers(graph) if int(op.inputs[1]) in found}
