@@ -46,7 +46,7 @@ def choose(model: keras.Model | str | os.PathLike[str], budget: Budget, request:
         if budget.min_db is None or trials.least_db_of_all(place.artifact, rows) >= budget.min_db:
             break
     else:
-        raise ExportError(_none_fits(budget, [*along, *modes], request))
+        raise ExportError(none_fits(budget, [*along, *modes], request))
     data = f"{max(len(x) for x in rows if x.ndim)} rows of calibration data"
     tried, fixed = (tuple(each.point for each in candidates) for candidates in (along, modes))
     curve = SizeCurve(str(budget), data, candidate.point, tried, fixed, candidate.weights)
@@ -61,7 +61,8 @@ def _by_preference(budget: Budget, candidates: list[Candidate]) -> list[Candidat
     return sorted(fitting, key=lambda each: budget.prefers(each.point.size_bytes, each.point.sqnr_db))
 
 
-def _none_fits(budget: Budget, candidates: list[Candidate], request: Request) -> str:
+def none_fits(budget: Budget, candidates: list[Candidate], request: Request) -> str:
+    """What is said where no file keeps to the budget."""
     points = [each.point for each in candidates if each.made is not None]
     smallest, finest = min(points, key=lambda p: p.size_bytes), max(points, key=lambda p: p.sqnr_db)
     near = [f"the smallest file has {_figures(smallest)}", f"the most exact one {_figures(finest)}"]
