@@ -11,7 +11,7 @@ from pathlib import Path
 from ..artifact.metadata_keys import QUANTIZED
 from ..budget.spend import Spending
 from ..budget.trials import Trials
-from ..errors import ExportError
+from ..errors import ExportError, VerificationError
 from ..options import Tails
 from ..quantization.budget import AUTO, Budget
 from ..quantization.modes import MODES
@@ -76,6 +76,6 @@ def _in_mode(prepared: Prepared, trials: Trials, request: Request, place: Place)
     try:
         made = make(prepared, replace(request, say=lambda _: None), place)
         point = SizePoint(mode, place.artifact.stat().st_size, trials.db(place.artifact))
-    except ExportError as error:  # a VerificationError is one, of a file that does not run
+    except (ExportError, VerificationError) as error:  # no form in this mode, or a file that does not run
         return Candidate(SizePoint(mode, refused=str(error)), prepared, request)
     return Candidate(point, prepared, request, made, partial(shutil.copyfile, place.artifact))

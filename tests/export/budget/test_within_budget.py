@@ -1,4 +1,4 @@
-"""`quantize="auto"` from end to end: a trained network, a budget in each format, judged by the test's own arithmetic."""
+"""`quantize="auto"` from end to end: a trained network, a budget in each format, judged by arithmetic of our own."""
 
 import json
 from pathlib import Path

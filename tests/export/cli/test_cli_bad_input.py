@@ -41,12 +41,15 @@ WRONG_USAGE = [
     ("export model.keras a.tflite --tolerance 0", "--tolerance"),
     ("export model.keras a.tflite --tolerance 1", "--tolerance"),
     ("export model.keras a.tflite --opset 17", "--opset is for .onnx, and no OUT ends in .onnx"),
-    ("export model.keras a.tflite --quantize int4", "'int4' is not one of 'dynamic', 'float16', 'int16x8', 'int8'"),
+    (
+        "export model.keras a.tflite --quantize int4",
+        "'int4' is not one of 'auto', 'dynamic', 'float16', 'int16x8', 'int8'",
+    ),
     ("export model.keras a.tflite a.onnx --quantize int16x8", "--quantize int16x8 does not exist for .onnx ('a.onnx')"),
     ("export model.keras a.tflite --quantize int8", "--quantize int8 needs --calibration FILE.npz"),
     (
         "export model.keras a.tflite --calibration by_name.npz",
-        "--calibration goes with --quantize dynamic, float16, int16x8, int8 only",
+        "--calibration goes with --quantize auto, dynamic, float16, int16x8, int8 only",
     ),
     ("verify model.keras", "Missing argument 'ARTIFACT'"),
     ("verify model.keras model.h5", "'model.h5' names no format"),
