@@ -8,6 +8,7 @@ from ..artifact.hashes import array_records
 from ..errors import VerificationError
 from ..loading.loaded import load_report
 from ..model.keras_graph import layers_below
+from ..quantization.budget import AUTO
 from ..report.export_report import ExportReport
 from ..report.unquantized import Unquantized, in_words
 from ..report.verify_report import VerifyReport
@@ -54,8 +55,8 @@ def publish(prepared: Prepared, made: Made, verification: VerifyReport, request:
 
 
 def _in_float(prepared: Prepared, request: Request, place: Place) -> tuple[Unquantized, ...]:
-    """The layers with weights whose weights are not quantized."""
-    if request.mode is None:
+    """The layers with weights whose weights are not quantized; of a budget, the report has the bits of every weight."""
+    if request.mode is None or request.mode.name == AUTO:
         return ()
     facts = prepared.folded
     found = request.format.unquantized(place.artifact, request.mode.name, facts.layer_names)
