@@ -14,8 +14,8 @@ softplus(x)     max(x, 0) + log(1 + exp(-|x|)), and log_sigmoid(x) = -softplus(-
 `portable_angles` has trigonometric and hyperbolic functions, `portable_special` what neither format has,
 `portable_quantiles` medians and the like, `portable_fourier` transforms, `portable_linalg` small matrices,
 `portable_search` searches, `portable_bits` and `portable_colors` these, `portable_arrays` diagonals, windows and loops,
-`portable_repeat` repeating; `portable_spatial`, `portable_pooling` and `portable_resizing` have the operations of
-images, rows and volumes, `portable_transforms` those that move pixels.
+`portable_repeat` repeating, `portable_recurrent` loops over steps; `portable_spatial`, `portable_pooling` and
+`portable_resizing` have the operations of images, rows and volumes, `portable_transforms` those that move pixels.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src import backend as keras_backend
 from keras.src.backend.tensorflow import core as backend_core
 from keras.src.backend.tensorflow import image as backend_image
 from keras.src.backend.tensorflow import linalg as backend_linalg
@@ -46,6 +47,7 @@ from . import (
     portable_logarithms,
     portable_pooling,
     portable_quantiles,
+    portable_recurrent,
     portable_repeat,
     portable_resizing,
     portable_search,
@@ -246,6 +248,7 @@ _FOR_TFLITE = (
     (backend_numpy, "nonzero", portable_search.nonzero),
     (backend_numpy, "quantile", portable_quantiles.quantile),
     (backend_numpy, "percentile", portable_quantiles.percentile),
+    (keras_backend, "rnn", portable_recurrent.rnn),
     (backend_nn, "softplus", _softplus),
     (backend_nn, "log_sigmoid", _log_sigmoid),
     (backend_nn, "max_pool", portable_pooling.pool_volume),

@@ -271,7 +271,7 @@ def test_a_model_too_small_to_quantize_says_so(tmp_path):
 
 
 BAD = {
-    "unknown mode": ({"quantize": "int4"}, "must be None or one of float16, dynamic, int8, int16x8; got 'int4'"),
+    "unknown mode": ({"quantize": "int4"}, "must be None or one of float16, dynamic, int8, int16x8, auto; got 'int4'"),
     "none given": ({"quantize": "int8"}, "needs calibration="),
     "not needed": ({"calibration": np.zeros((1, 12, 12, 3))}, "calibration is for quantize="),
     "shape": ({"quantize": "int8", "calibration": np.zeros((2, 9, 12, 3), "float32")}, r"shape \[None, 12, 12, 3\]"),
