@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from ..progress import Progress, counted, silent
 from ..quantization.budget import Budget
 from ..quantization.stored_weights import FLOAT, StoredWeights
 from ..report.size_curve import SizePoint, WeightBits
-from .moves import Cost, Move, bits_after, in_order, undone
+from .allocation import Allocation, Cost
 from .trials import Trials
 
 _POINTS = 9  # of the curve, that are made and measured whatever is asked
-_TRIED_BEYOND = 6  # more steps that are tried behind the last that keeps to the decibels
+_FINEST = 512  # parts of what can be saved, to which the bytes are found that a number of decibels takes
 MIXED, FLOAT32 = "mixed", "float32"
 
 
@@ -34,15 +34,14 @@ class Spending:
         self._weights, self._trials, self._path = weights, trials, path
         self._trial = path.with_name(f"trial{path.suffix}")
         self._known: dict[tuple[tuple[int, int], ...], Tried] = {}
-        self.costs = self._costs(say)
-        self.moves = in_order(self.costs)
+        self._size, self.costs = self._costs(say)
+        self._allocation = Allocation(self.costs)
 
     def look_for(self, budget: Budget, say: Progress = silent) -> None:
         """Make and measure files all along the curve, and near the best one that keeps to the budget."""
         say("measuring files of several sizes")
-        count = len(self.moves)
-        for k in sorted({round(i * count / (_POINTS - 1)) for i in range(_POINTS)}):
-            self._measured(self.moves[:k])
+        for i in range(_POINTS):
+            self._saving(i * self._allocation.reachable // (_POINTS - 1))
         if budget.min_db is not None:
             self._smallest_above(budget.min_db)
         else:
@@ -69,7 +68,8 @@ class Spending:
     def write(self, tried: Tried, target: Path) -> None:
         self._weights.write(tried.bits, target)
 
-    def _costs(self, say: Progress) -> list[dict[int, Cost]]:
+    def _costs(self, say: Progress) -> tuple[int, list[dict[int, Cost]]]:
+        """The bytes of the file in floats, and what each weight costs."""
         self._weights.write({}, self._trial)
         size, own = self._trial.stat().st_size, self._trials.noise(self._trial)
         tries = [(i, bits) for i, weight in enumerate(self._weights.weights) for bits in weight.bits if bits != FLOAT]
@@ -77,49 +77,37 @@ class Spending:
         for i, bits in counted(tries, say, "weights tried in fewer bits"):
             self._weights.write({i: bits}, self._trial)
             noise = max(self._trials.noise(self._trial) - own, 0.0)
-            costs[i][bits] = Cost(self._trial.stat().st_size - size, noise)
-        return costs
+            costs[i][bits] = Cost(size - self._trial.stat().st_size, noise)
+        return size, costs
 
-    def _measured(self, moves: Sequence[Move]) -> SizePoint:
-        bits = bits_after(moves)
+    def _saving(self, saved: int) -> SizePoint:
+        """What was measured of the best file that saves so many bytes."""
+        return self._measured(self._allocation.bits(saved))
+
+    def _measured(self, bits: Mapping[int, int]) -> SizePoint:
         key = tuple(sorted(bits.items()))
         if key not in self._known:
             self._weights.write(bits, self._trial)
             name = MIXED if bits else FLOAT32
             point = SizePoint(name, self._trial.stat().st_size, self._trials.db(self._trial))
-            self._known[key] = Tried(bits, point)
+            self._known[key] = Tried(dict(bits), point)
         return self._known[key].point
 
     def _smallest_above(self, db: float) -> None:
-        """Halve towards the last step that keeps to the decibels, then leave out the steps behind it that do not."""
-        low, high = 0, len(self.moves) + 1
-        while high - low > 1:
+        """Halve between what is exact enough and what is not: noise grows with what is saved."""
+        low, high = 0, self._allocation.reachable + 1
+        while high - low > max(1, self._allocation.reachable // _FINEST):
             middle = (low + high) // 2
-            low, high = (middle, high) if self._measured(self.moves[:middle]).sqnr_db >= db else (low, middle)
-        taken = list(self.moves[:low])
-        for move in self.moves[low : low + _TRIED_BEYOND]:
-            if self._measured([*taken, move]).sqnr_db >= db:
-                taken.append(move)
+            low, high = (middle, high) if self._saving(middle).sqnr_db >= db else (low, middle)
 
     def _most_exact_below(self, size: int) -> None:
-        """The first steps that are enough, and the same without those that the bytes left over can pay for."""
-        low, high = -1, len(self.moves)
-        if self._size(self.moves) > size:
-            return
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self._size(self.moves[:middle]) <= size else (middle, high)
-        taken = self.moves[:high]
-        self._measured(taken)
-        room = size - self._size(taken)
-        while room > 0 and self._size(fuller := undone(taken, room)) > size:  # scales and names take bytes too
-            room -= self._size(fuller) - size
-        if room > 0:
-            self._measured(fuller)
-
-    def _size(self, moves: Sequence[Move]) -> int:
-        self._weights.write(bits_after(moves), self._trial)
-        return self._trial.stat().st_size
+        """The file that saves enough; a little more where the sums of what single weights save were not exact."""
+        saved = self._size - size
+        while saved <= self._allocation.reachable:
+            over = self._saving(saved).size_bytes - size
+            if over <= 0:
+                return
+            saved += over
 
 
 def _decibels(noise: float) -> float:

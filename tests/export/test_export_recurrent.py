@@ -1,10 +1,14 @@
 """Recurrent layers in both formats, and the loops that TFLite makes of them beside what is quantized."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from exports import EXPORTS
-from keras_norms.export import ExportError, to_onnx, to_tflite
+from keras_norms.export import to_onnx, to_tflite
+from keras_norms.export.saved_model.portable_recurrent import rnn
 from models import randomize
 
 import keras_norms
@@ -25,8 +29,59 @@ def test_recurrent_layers(cell, tmp_path):
     model = recurrent(cell)
     assert to_onnx(model, tmp_path / "m.onnx").verification.relative < 2e-5
     assert to_tflite(model, tmp_path / "m.tflite", batch_size=1).verification.relative < 2e-5
-    with pytest.raises(ExportError, match=r"fixed batch for recurrent layers \(both.*\). Pass batch_size=1"):
-        to_tflite(model, tmp_path / "free.tflite")
+
+
+def every_kind():
+    """Masks, states in and out, backwards, cells above each other, images, a free number of steps."""
+    steps, video, ids = keras.Input((None, 4)), keras.Input((3, 5, 5, 2)), keras.Input((6,), dtype="int32")
+    y, h, c = L.LSTM(5, return_state=True)(L.Masking()(steps))
+    z = L.GRU(5, return_sequences=True, go_backwards=True)(steps, initial_state=h)
+    cells = L.RNN([L.LSTMCell(3), L.GRUCell(4)], return_sequences=True)(z)
+    zeros = L.RNN(L.GRUCell(4), return_sequences=True, zero_output_for_mask=True)(L.Masking()(steps))
+    words = L.Bidirectional(L.LSTM(3, return_sequences=True))(L.Embedding(7, 4, mask_zero=True)(ids))
+    return keras.Model([steps, video, ids], [y, c, cells, zeros, words, L.ConvLSTM2D(2, 3, padding="same")(video)])
+
+
+def test_every_kind_of_loop_takes_any_batch_in_tflite(tmp_path):
+    """TensorFlow's converter has none of them where the batch is free."""
+    model, rng = randomize(every_kind()), np.random.default_rng(0)
+    given = []
+    for batch in (1, 3):
+        steps, ids = rng.normal(size=(batch, 4 + batch, 4)), rng.integers(0, 7, (batch, 6))
+        steps[0, 2:4], ids[:, 4:] = 0.0, 0
+        video = rng.normal(size=(batch, 3, 5, 5, 2))
+        given.append([steps.astype("float32"), video.astype("float32"), ids.astype("int32")])
+    report = to_tflite(model, tmp_path / "m.tflite", inputs=given)
+    assert report.ops["WHILE"] == 7
+    assert {check.case for check in report.verification.checks} >= {"given", "random, batch 3"}
+    assert report.verification.relative < 2e-5
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("masked", ["not", "masked", "masked with zeros"])
+@pytest.mark.parametrize("all_outputs", [False, True])
+def test_the_loop_for_tflite_is_that_of_keras(all_outputs, masked, backwards):
+    """Step by step, on a cell whose state and output differ."""
+    rng, zeros = np.random.default_rng(0), masked == "masked with zeros"
+    kernel = tf.constant(rng.normal(size=(3, 3)), tf.float32)
+
+    def step(x, states):
+        state = tf.tanh(x @ kernel + states[0])
+        return 2.0 * state + states[-1], [state]
+
+    def run(loop, x, mask):
+        how = {"go_backwards": backwards, "zero_output_for_mask": zeros, "return_all_outputs": all_outputs}
+        start = (tf.zeros_like(x[:, 0]),)
+        return loop(step, x, start, mask=None if masked == "not" else mask, constants=[tf.ones(3)], **how)
+
+    free = [tf.TensorSpec((None, 5, 3)), tf.TensorSpec((None, 5), tf.bool)]
+    given = tf.constant(rng.normal(size=(4, 5, 3)), tf.float32), tf.constant(rng.random((4, 5)) < 0.6)
+    original = keras.src.backend.rnn
+    found, expected = (
+        tf.function(partial(run, loop), input_signature=free)(*given) for loop in (rnn(original), original)
+    )
+    for ours, theirs in zip(keras.tree.flatten(found), keras.tree.flatten(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
 @pytest.mark.parametrize(("suffix", "mode"), [(".tflite", "int8"), (".tflite", "int16x8"), (".onnx", "int8")])
