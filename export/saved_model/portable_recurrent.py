@@ -38,7 +38,8 @@ def rnn(original: Operation) -> Operation:
 
         def step(t: Any, states: Any) -> tuple[Any, Any]:
             taken = tree.pack_sequence_as(asked.inputs, [tf.gather(x, t) for x in rows])
-            return asked.step_function(taken, (*states, *(asked.constants or ())))
+            made: tuple[Any, Any] = asked.step_function(taken, (*states, *(asked.constants or ())))
+            return made
 
         kept = {"zero_masked": asked.zero_output_for_mask, "all_outputs": asked.return_all_outputs}
         outputs, states = _loop(step, rows[0], mask, tuple(asked.initial_states), **kept)
@@ -59,14 +60,14 @@ def _loop(
     width = len(zeros)
 
     def body(t: Any, *carried: Any) -> Any:
-        written, before, held = carried[:width], carried[width : 2 * width], carried[2 * width :]
+        so_far, before, held = carried[:width], carried[width : 2 * width], carried[2 * width :]
         output, new = step(t, tree.pack_sequence_as(states, held))
         flat, new = tree.flatten(output), tree.flatten(new)
         if mask is not None:
             here = tf.gather(mask, t)
             flat = [_where(here, y, z) for y, z in zip(flat, zeros if zero_masked else before, strict=True)]
             new = [_where(here, y, z) for y, z in zip(new, held, strict=True)]
-        written = [_written(all_y, y, t) if all_outputs else y[None] for all_y, y in zip(written, flat, strict=True)]
+        written = [_written(all_y, y, t) if all_outputs else y[None] for all_y, y in zip(so_far, flat, strict=True)]
         return (t + 1, *written, *flat, *new)
 
     carried = (tf.constant(0), *kept, *zeros, *tree.flatten(states))
