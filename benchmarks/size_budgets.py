@@ -1,6 +1,6 @@
 """What a budget buys: weights in mixed widths beside the fixed modes, with 4 bits and without, on held-out data.
 
-    python benchmarks/size_budgets.py [NETWORK ...] [--cache FOLDER]     fills size_budgets.json
+    python benchmarks/size_budgets.py [NETWORK ...] [--formats .tflite .onnx] [--cache FOLDER]     fills size_budgets.json
     python benchmarks/size_budgets.py --render                           prints the table
 
 For each network of `quantization_zoo.py` and each format: the fixed modes, and at the bytes of each of them, and at
@@ -108,11 +108,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=NETWORKS, metavar="NETWORK", help=", ".join(map(repr, ZOO)))
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--formats", nargs="+", choices=list(EXPORTS), default=list(EXPORTS))
     parser.add_argument("--render", action="store_true")
     options = parser.parse_args()
     rows = json.loads(FIGURES.read_text()) if FIGURES.is_file() else {}
     for name in () if options.render else options.networks:
-        for suffix in EXPORTS:
+        for suffix in options.formats:
             with tempfile.TemporaryDirectory() as folder:
                 rows[f"{name} {suffix}"] = one_network(name, suffix, options.cache or Path(folder), Path(folder))
             FIGURES.write_text(json.dumps(rows, indent=1, default=float) + "\n")
