@@ -1,4 +1,4 @@
-"""The README: its code runs as printed, its output and its table are true, its commands exist."""
+"""The README and the pages it began as: code runs as printed, outputs and tables are true, commands exist."""
 
 import contextlib
 import inspect
@@ -17,10 +17,13 @@ import keras_norms
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+TOOLS, COMMAND, LIMITS = (
+    (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("trained-models", "command", "limits")
+)
 
 
-def block(language, index=0):
-    return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)[index]
+def block(language, index=0, text=TEXT):
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)[index]
 
 
 def without_figures(text):
@@ -47,7 +50,7 @@ def test_the_code_for_trained_models_runs():
     given = {"model": model, "images": np.random.default_rng(0).normal(size=(6, 8, 8, 3)).astype("float32")}
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
-        exec(compile(block("python", 1), "README.md", "exec"), given)
+        exec(compile(block("python", 0, TOOLS), "trained-models.md", "exec"), given)
     assert "1 of 1 norms converted" in out.getvalue()
     assert type(given["tiny"].layers[0].layers[1]) is keras_norms.GroupNormalization
     assert not model.layers[0].layers[1].trainable
@@ -56,9 +59,10 @@ def test_the_code_for_trained_models_runs():
 def test_the_first_screen_is_short():
     assert 10 <= len(block("python").splitlines()) <= 16
     assert len(TEXT[: TEXT.index("## ")].splitlines()) <= 60
+    assert len(TEXT.splitlines()) <= 110, "a screen and a half"
 
 
-ROWS = [[cell.strip(" `") for cell in row.split("|")[1:-1]] for row in re.findall(r"^\| `.*", TEXT, re.MULTILINE)]
+ROWS = [[cell.strip(" `") for cell in row.split("|")[1:-1]] for row in re.findall(r"^\| `.*", LIMITS, re.MULTILINE)]
 
 
 def test_the_table_has_every_public_layer():
@@ -123,7 +127,9 @@ def _export(export, model, path):
     return "yes" if report.verification.ok and path.is_file() else "no"
 
 
-@pytest.mark.parametrize("line", [line for line in block("sh", 2).splitlines() if line.startswith("keras-norms")])
+@pytest.mark.parametrize(
+    "line", [line for line in block("sh", 0, COMMAND).splitlines() if line.startswith("keras-norms")]
+)
 def test_the_commands_shown_are_taken(line):
     _, name, *arguments = shlex.split(line, comments=True)
     cli.get_command(None, name).make_context(name, arguments)
