@@ -48,7 +48,9 @@ def figures():
             "ms, Keras' layer",
             "speed-python-benchmarkslayer_speedpy",
         ),
-        _of_two("U-Net with group norms in LiteRT", *timed["models"]["UNetGN-128 .tflite"], "ms, Keras' export", models),
+        _of_two(
+            "U-Net with group norms in LiteRT", *timed["models"]["UNetGN-128 .tflite"], "ms, Keras' export", models
+        ),
         _of_two(
             "ResNet-50 with group norms in ONNX Runtime",
             *timed["models"]["ResNet50GN-128 .onnx"],

@@ -1,7 +1,7 @@
 """What a budget buys: weights in mixed widths beside the fixed modes, with 4 bits and without, on held-out data.
 
-    python benchmarks/size_budgets.py [NETWORK ...] [--formats .tflite .onnx] [--cache FOLDER]     fills size_budgets.json
-    python benchmarks/size_budgets.py --render                           prints the table
+    python benchmarks/size_budgets.py [NETWORK ...] [--formats .tflite .onnx] [--cache FOLDER]
+    python benchmarks/size_budgets.py --render       the table of size_budgets.json, which the first command fills
 
 For each network of `quantization_zoo.py` and each format: the fixed modes, and at the bytes of each of them, and at
 shares of the bytes of int8, the most exact file of mixed widths. Ratios are of the logits on examples that no rounding
@@ -89,19 +89,24 @@ def best(spending, budget, judge, target):
 
 
 def table(rows):
-    header = ["network", "file", "float32", "at the bytes of", "KB", "that mode, dB", "mixed, dB", "without 4 bits, dB"]
+    """Kilobytes and decibels of each mode, and of mixed widths at its bytes; then of shares of the smallest mode."""
+    modes, shares = ("int8", "dynamic", "int16x8", "float16"), [f"{share:.0%} of the smallest" for share in SHARES]
+    header = ["network", "file", *modes, *(share.removesuffix(" of the smallest") for share in shares)]
     lines = [header, ["---"] * len(header)]
     for key, row in rows.items():
-        name, suffix = key.rsplit(" ", 1)
-        for asked, found in row["mixed"].items():
-            fixed = row["modes"].get(asked)
-            size = fixed[0] if fixed else (found or row["without 4"][asked] or [0])[0]
-            cells = [
-                f"{fixed[1]:.1f}" if fixed else "",
-                *("-" if f is None else f"{f[1]:.1f}" for f in (found, row["without 4"][asked])),
-            ]
-            lines.append([name, suffix, f"{row['float32'] / 1000:.0f}", asked, f"{size / 1000:.0f}", *cells])
+        at_modes = [_beside(row["modes"].get(mode), row["mixed"].get(mode)) for mode in modes]
+        below = [
+            "-" if found is None else f"{found[0] / 1000:.0f}: {found[1]:.1f}"
+            for found in map(row["mixed"].get, shares)
+        ]
+        lines.append([*key.rsplit(" ", 1), *at_modes, *below])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _beside(fixed, mixed):
+    if not isinstance(fixed, list):
+        return ""
+    return f"{fixed[0] / 1000:.0f}: {fixed[1]:.1f}, {'-' if mixed is None else format(mixed[1], '.1f')}"
 
 
 def main():

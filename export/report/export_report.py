@@ -28,8 +28,8 @@ class ExportReport:
     `xnnpack` (which operations of a TFLite file that delegate took; `lint` tells more), `chips` (what a file for an NPU
     or a microcontroller takes there, by Arm's compiler and TFLite Micro), `loaded` (how the model's file
     was read, and what proves that; None for a model that was built in Python), `in_float` (the layers of a quantized
-    file that have weights in float32, each with the reason), `budget` (what `quantize="auto"` tried and chose: the curve
-    of size against exactness, and the bits of every weight).
+    file that have weights in float32, each with the reason), `budget` (what `quantize="auto"` tried and chose: the
+    curve of size against exactness, and the bits of every weight).
     """
 
     path: Path

@@ -17,9 +17,7 @@ import keras_norms
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
-TOOLS, COMMAND, LIMITS = (
-    (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("trained-models", "command", "limits")
-)
+COMMAND, LIMITS = ((ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("command", "limits"))
 
 
 def block(language, index=0, text=TEXT):
@@ -42,18 +40,6 @@ def test_the_first_code_prints_what_the_readme_says(tmp_path, monkeypatch):
     assert all(float(error) < 1e-4 for error in re.findall(r"\d\.\de-\d\d", out.getvalue()))
     assert (tmp_path / "model.tflite").is_file()
     assert (tmp_path / "model.onnx").is_file()
-
-
-def test_the_code_for_trained_models_runs():
-    layers = [keras.Input((8, 8, 3)), keras.layers.Conv2D(8, 3), keras.layers.BatchNormalization(name="norm")]
-    model = keras.Sequential([keras.Input((8, 8, 3)), keras.Sequential(layers, name="block1")])
-    given = {"model": model, "images": np.random.default_rng(0).normal(size=(6, 8, 8, 3)).astype("float32")}
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        exec(compile(block("python", 0, TOOLS), "trained-models.md", "exec"), given)
-    assert "1 of 1 norms converted" in out.getvalue()
-    assert type(given["tiny"].layers[0].layers[1]) is keras_norms.GroupNormalization
-    assert not model.layers[0].layers[1].trainable
 
 
 def test_the_first_screen_is_short():

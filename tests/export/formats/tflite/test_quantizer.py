@@ -181,7 +181,7 @@ def test_depthwise_kernels_are_rounded_for_what_each_channel_gets(times):
     op = Op("DEPTHWISE_CONV_2D", ["x", "w", "b"], "y", (1, 6, 7, 4 * times), options)
     graph = Graph(flatbuffer({"x": (1, 8, 9, 4)}, {"w": w, "b": b}, [op], ["y"]))
     (op,) = kernel_rounding.rounded_layers(graph)
-    patches = kernel_rounding.patches_of_kernel(graph, op, len(x))
+    patches = kernel_rounding.patches_of(graph, op, len(x))
     for one in x:
         patches.add(one[None])
     kernel_rounding.round_layer(graph, op, patches)

@@ -149,8 +149,9 @@ def test_every_rewrite_has_a_case_that_fires_and_one_that_must_not():
     # These call the rewrites, or only look; `sensitivity` chooses layers, and has a test of its own above.
     helpers = {"__init__", "saved_model_to_tflite", "explain_failure", "rewrite_saved_model"}
     helpers |= {"drop_unused", "calibrated", "calibration_look", "observer", "ranges", "sensitivity", "masked_scores"}
-    # Tests of these stand in `test_quantizer` and, for what takes recurrent layers, in `test_weights_in_float`.
-    helpers |= {"kernel_rounding", "own_kernels", "range_choice", "size_in_floats", "loops"}
+    # Tests of these stand in `test_quantizer`, in `test_weights_in_float` for what takes recurrent layers, and in
+    # `test_stored_weights`.
+    helpers |= {"kernel_rounding", "own_kernels", "range_choice", "size_in_floats", "loops", "narrow_weights"}
     cases = {**{name: case.becomes for name, case in CASES.items()}, **{name: f[1] for name, f in FUNCTIONS.items()}}
     for rewrite in files - helpers:
         fires = {becomes is not None for (module, _), becomes in cases.items() if module == rewrite}
