@@ -1,6 +1,6 @@
 """The six figures of the README, from files that other benchmarks write: a table, and a picture.
 
-    python benchmarks/headlines.py [--measure]     writes README.md's table and docs/pictures/headlines.svg
+    python benchmarks/headlines.py [--measure]     writes README.md's table and benchmarks/headlines.svg
 
 Each figure is ours divided by that of the peer it names. `--measure` first runs the two benchmarks of time, on a quiet
 machine, and keeps their figures in benchmarks/timed.json; the other figures are those of evidence.json,
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-HERE, README, PICTURE = ROOT / "benchmarks", ROOT / "README.md", ROOT / "docs" / "pictures" / "headlines.svg"
+HERE, README, PICTURE = ROOT / "benchmarks", ROOT / "README.md", ROOT / "benchmarks" / "headlines.svg"
 TIMED = HERE / "timed.json"
 _PLACE = re.compile(r"(<!-- written by: [^\n]* -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -94,7 +94,7 @@ def _noise(networks):
     """The noise's amplitude, as a geometric mean over networks."""
     gains = [ours["db"] - theirs["db"] for ours, theirs in _pairs(networks).values()]
     gain = sum(gains) / len(gains)
-    told = f"{gain:+.1f} dB in the mean of {len(gains)} networks, TensorFlow's converter"
+    told = f"{gain:+.1f} dB, mean of {len(gains)} networks, TensorFlow's converter"
     section = "quantized-networks-python-benchmarksquantized_networkspy"
     return Figure("noise of the outputs of int8 files", 10 ** (-gain / 20), told, section)
 
@@ -107,9 +107,11 @@ def _bytes(networks, sizes):
         enough = [size for size, db in tried if db >= theirs["db"]]
         if enough:
             logs.append(math.log(min(enough) / theirs["bytes"]))
-    told = f"at its exactness, in the mean of {len(logs)} networks, TensorFlow's converter"
+    told = f"mean of {len(logs)} networks, TensorFlow's converter in int8"
     section = "what-a-budget-buys-python-benchmarkssize_budgetspy"
-    return Figure('bytes of a `quantize="auto"` file, int8', math.exp(sum(logs) / len(logs)), told, section)
+    return Figure(
+        'bytes of a `quantize="auto"` file as exact as the peer\'s', math.exp(sum(logs) / len(logs)), told, section
+    )
 
 
 def table(rows):

@@ -130,4 +130,12 @@ def test_the_setup_commands_name_what_is_there():
 
 def test_links_lead_somewhere():
     for target in re.findall(r"\]\(([^)]+)\)", TEXT):
-        assert target.startswith("https://arxiv.org/") or (ROOT / target).exists(), target
+        path, _, anchor = target.partition("#")
+        assert target.startswith("https://arxiv.org/") or (ROOT / path).exists(), target
+        assert not anchor or anchor in anchors((ROOT / path).read_text(encoding="utf-8")), target
+
+
+def anchors(text):
+    """What a code host calls the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
