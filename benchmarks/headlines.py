@@ -95,7 +95,7 @@ def _noise(networks):
     gains = [ours["db"] - theirs["db"] for ours, theirs in _pairs(networks).values()]
     gain = sum(gains) / len(gains)
     told = f"{gain:+.1f} dB, mean of {len(gains)} networks, TensorFlow's converter"
-    section = "quantized-networks-python-benchmarksquantized_networkspy"
+    section = "quantized-networks-python-benchmarksquantized_networkspy-network----cache-dir"
     return Figure("noise of the outputs of int8 files", 10 ** (-gain / 20), told, section)
 
 

@@ -50,6 +50,7 @@ TENSORFLOW = (
     "saved_model/portable_bits.py",
     "saved_model/portable_colors.py",
     "saved_model/portable_fourier.py",
+    "saved_model/portable_integers.py",
     "saved_model/portable_linalg.py",
     "saved_model/portable_logarithms.py",
     "saved_model/portable_ops.py",

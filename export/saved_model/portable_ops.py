@@ -13,9 +13,10 @@ softplus(x)     max(x, 0) + log(1 + exp(-|x|)), and log_sigmoid(x) = -softplus(-
 
 `portable_angles` has trigonometric and hyperbolic functions, `portable_special` what neither format has,
 `portable_quantiles` medians and the like, `portable_fourier` transforms, `portable_linalg` small matrices,
-`portable_search` searches, `portable_bits` and `portable_colors` these, `portable_arrays` diagonals, windows and loops,
-`portable_repeat` repeating, `portable_recurrent` loops over steps; `portable_spatial`, `portable_pooling` and
-`portable_resizing` have the operations of images, rows and volumes, `portable_transforms` those that move pixels.
+`portable_search` searches, `portable_integers` divisors, `portable_bits` and `portable_colors` these, `portable_arrays`
+diagonals, windows and loops, `portable_repeat` repeating, `portable_recurrent` loops over steps; `portable_spatial`,
+`portable_pooling` and `portable_resizing` have the operations of images, rows and volumes, `portable_transforms` those
+that move pixels.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from . import (
     portable_bits,
     portable_colors,
     portable_fourier,
+    portable_integers,
     portable_linalg,
     portable_logarithms,
     portable_pooling,
@@ -211,6 +213,8 @@ _FORMS = (
     (backend_image, "rgb_to_hsv", portable_colors.rgb_to_hsv),
     (backend_image, "hsv_to_rgb", portable_colors.hsv_to_rgb),
     (backend_numpy, "searchsorted", portable_search.searchsorted),
+    (backend_numpy, "gcd", portable_integers.gcd),
+    (backend_numpy, "unravel_index", portable_integers.unravel_index),
     (backend_core, "associative_scan", portable_arrays.associative_scan),
     (backend_core, "switch", portable_search.switch),
     (backend_numpy, "cross", portable_arrays.cross),
