@@ -11,6 +11,7 @@ from ..errors import ExportError, VerificationError
 from ..options import ExportOptions, OnnxOptions, TFLiteOptions
 from ..pipeline import export
 from ..pipeline.request import Request
+from ..quantization.budget import AUTO
 from ..report.verify_report import VerifyReport
 from ..verification.certificate import certificate_path
 from .outcomes import Outcomes, reason
@@ -75,7 +76,7 @@ class FreshExports:
             ExportError, VerificationError: If there is none.
         """
         options = options_of(task)
-        options = replace(options, quantize=None, tolerance=None)
+        options = replace(options.in_mode(None), tolerance=None)
         if isinstance(options, TFLiteOptions):
             options = replace(options, target=None, io_dtype=None)
         key = (task["suffix"], options)
@@ -102,7 +103,9 @@ class FreshExports:
 
 
 def options_of(task: ExportTask) -> ExportOptions:
-    """The options of the pipeline that a task asks for."""
+    """The options of the pipeline that a task asks for; its limits are the budget of `quantize = "auto"`."""
+    auto = task["quantize"] == AUTO
+    max_bytes, min_db = (task["max_size"], task["min_db"]) if auto else (None, None)
     if task["suffix"] == ".tflite":
         return TFLiteOptions(
             batch_size=task["batch_size"],
@@ -112,6 +115,8 @@ def options_of(task: ExportTask) -> ExportOptions:
             io_dtype=task["io_dtype"],
             target=task["target"],
             allow_flex=task["allow_flex"],
+            max_bytes=max_bytes,
+            min_db=min_db,
         )
     assert task["quantize"] != "int16x8", "refused when the policy is read: .onnx does not have it"
     return OnnxOptions(
@@ -122,6 +127,8 @@ def options_of(task: ExportTask) -> ExportOptions:
         opset=task["opset"],
         norms=task["norms"],
         layout=task["layout"],
+        max_bytes=max_bytes,
+        min_db=min_db,
     )
 
 

@@ -79,17 +79,28 @@ def _check_together(
     for key in values:
         if EXPORT[key].suffix not in (None, suffix):
             raise wrong(key, f"is for {EXPORT[key].suffix} files; this export has the format {values['format']}.")
-    if quantize and quantize not in arguments.QUANTIZE[suffix]:
-        modes = ", ".join(arguments.QUANTIZE[suffix])
-        raise wrong("quantize", f"{quantize} does not exist for the format {values['format']}; it has {modes}.")
-    if quantize in arguments.NEED_CALIBRATION and "calibration" not in values:
-        raise wrong("quantize", f"{quantize} needs calibration, an .npz file with typical inputs.")
-    for key in ("calibration", "min-db"):
-        if key in values and quantize is None:
-            raise wrong(key, "goes with quantize only.")
+    problem = _problem_of_mode(values, suffix)
+    if problem is not None:
+        raise wrong(*problem)
     if "max-latency-ratio" in values and quantize is None and "target" not in values:
         raise wrong("max-latency-ratio", "is to the float32 file: it goes with quantize or target only.")
     if "certificate" in values and "artifact" not in values:
         raise wrong("certificate", "goes with artifact only.")
     if "artifact" in values and Path(values["artifact"]).suffix != suffix:
         raise wrong("artifact", f"must end in {suffix}, as the format {values['format']} does; got another suffix.")
+
+
+def _problem_of_mode(values: Mapping[str, Any], suffix: str) -> tuple[str, str] | None:
+    """The key that does not go with `quantize`, or that it lacks, and why."""
+    quantize = values.get("quantize")
+    if quantize is None:
+        wrong = next((key for key in ("calibration", "min-db") if key in values), None)
+        return None if wrong is None else (wrong, "goes with quantize only.")
+    if quantize not in arguments.QUANTIZE[suffix]:
+        modes = ", ".join(arguments.QUANTIZE[suffix])
+        return "quantize", f"{quantize} does not exist for the format {values['format']}; it has {modes}."
+    if quantize in arguments.NEED_CALIBRATION and "calibration" not in values:
+        return "quantize", f"{quantize} needs calibration, an .npz file with typical inputs."
+    if quantize == "auto" and not {"max-size", "min-db"} & set(values):
+        return "quantize", "auto needs max-size, min-db or both, which are its budget."
+    return None

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from keras_norms.export.check.export_fresh import FreshExports
+from keras_norms.export.check.export_fresh import FreshExports, options_of
 from keras_norms.export.check.kept_artifact import check_kept
 from keras_norms.export.check.latency import median_ms, median_ratio
 from keras_norms.export.check.outcomes import Outcomes
@@ -227,6 +227,16 @@ TASK = {
     "certificate": True,
     "try_missing": False,
 }
+
+
+@pytest.mark.parametrize("suffix", [".tflite", ".onnx"])
+def test_the_limits_of_a_policy_are_the_budget_of_auto(suffix):
+    task = {**TASK, "suffix": suffix, "opset": None, "norms": "fast", "layout": "keras"}
+    limits = {"max_size": 900, "min_db": 30.0}
+    options = options_of({**task, **limits, "quantize": "auto"})
+    assert (options.max_bytes, options.min_db) == (900, 30.0)
+    options = options_of({**task, **limits, "quantize": "dynamic"})
+    assert (options.max_bytes, options.min_db) == (None, None)
 
 
 def test_a_file_without_a_certificate(repository, tmp_path):

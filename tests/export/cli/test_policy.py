@@ -161,6 +161,10 @@ NOT_TOGETHER = [
         "int16x8 does not exist for the format onnx; it has float16",
     ),
     ("[exports.a]\nformat = 'onnx'\nquantize = 'int8'", "[exports.a] quantize int8 needs calibration, an .npz file"),
+    (
+        "[exports.a]\nformat = 'onnx'\nquantize = 'auto'\ncalibration = 'typical.npz'",
+        "[exports.a] quantize auto needs max-size, min-db or both, which are its budget.",
+    ),
     ("[exports.a]\nformat = 'onnx'\nmin-db = 9", "[exports.a] min-db goes with quantize only."),
     ("[exports.a]\nformat = 'onnx'\nmax-latency-ratio = 9", "is to the float32 file: it goes with quantize or target"),
     ("[exports.a]\nformat = 'onnx'\ncertificate = true", "[exports.a] certificate goes with artifact only."),
