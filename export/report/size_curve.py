@@ -100,8 +100,9 @@ class SizeCurve:
     @property
     def title(self) -> str:
         """What was asked for and what was chosen, in a line."""
-        size, db = self.chosen.size_bytes, decibels(self.chosen.sqnr_db)
-        return f"Budget: {self.budget}. Written: {self.chosen.name}, {size:,} bytes, {db} dB on {self.data}"
+        size, ratio = self.chosen.size_bytes, decibels(self.chosen.sqnr_db)
+        exactness = ratio if ratio == "exact" else f"{ratio} dB"
+        return f"Budget: {self.budget}. Written: {self.chosen.name}, {size:,} bytes, {exactness} on {self.data}"
 
     def __str__(self) -> str:
         parts = [self.title, Block(table(self.FILES, self.points()))]
