@@ -33,8 +33,8 @@ def model(data):
     keras.utils.set_random_seed(0)
     x = image = keras.Input((8, 8, 1), name="image")
     for channels, norm in ((16, keras_norms.BatchNormalization), (32, lambda: keras_norms.GroupNormalization(8))):
-        x = L.ReLU()(norm()(L.Conv2D(channels, 3, padding="same", use_bias=False)(x)))
-    x = L.Dense(64, activation="relu")(L.Flatten()(L.MaxPooling2D(4)(x)))
+        x = L.ReLU()(norm()(L.Conv2D(channels, 3, padding="same", use_bias=False, name=f"conv_{channels}")(x)))
+    x = L.Dense(64, activation="relu", name="hidden")(L.Flatten()(L.MaxPooling2D(4)(x)))
     net = keras.Model(image, L.Dense(10, name="logits")(x))
     net.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     net.fit(data[0][:1000], data[1][:1000], epochs=3, verbose=0)
@@ -106,7 +106,7 @@ def test_the_bits_in_the_report_are_those_in_the_file(made):
     found = [(widths.get(kind), numbers) for kind, numbers in constants]
     for weight in report.budget.weights:
         assert (weight.bits, weight.numbers) in found
-    assert {weight.layer for weight in report.budget.weights} == {"conv2d_1", "dense", "logits"}
+    assert {weight.layer for weight in report.budget.weights} == {"conv_32", "hidden", "logits"}
     assert min(weight.bits for weight in report.budget.weights) == 4
 
 

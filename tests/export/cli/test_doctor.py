@@ -147,8 +147,8 @@ def test_the_shells_get_their_completion(shell, line):
     command = [sys.executable, "-m", "keras_norms_cli"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert line in done.stdout
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"{shell}_source" in readme
+    page = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
+    assert f"{shell}_source" in page
 
 
 @pytest.mark.runtime

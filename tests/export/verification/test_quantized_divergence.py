@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.tools import flatbuffer_utils
 from keras_norms.export import VerificationError, lowerings, to_onnx, to_tflite, verify
+from keras_norms.export.quantization.budget import AUTO
 from keras_norms.export.quantization.modes import MODES
 from keras_norms.export.report.check import Check
 from keras_norms.export.report.verify_report import VerifyReport
@@ -15,7 +16,7 @@ import keras_norms
 
 onnx = pytest.importorskip("onnx")
 pytestmark = pytest.mark.usefixtures("read_here")
-CASES = [*((to_tflite, ".tflite", mode) for mode in MODES), (to_onnx, ".onnx", "int8")]
+CASES = [*((to_tflite, ".tflite", mode) for mode in MODES if mode != AUTO), (to_onnx, ".onnx", "int8")]
 
 
 @pytest.fixture(scope="module")

@@ -157,7 +157,8 @@ def _write_ranges(graph: Graph, ranges: dict[int, tuple[float, float]]) -> None:
 def _throughout_in_sixteen_bits(graph: Graph, extremes: Extremes) -> bytes:
     """The converter's own 16-bit form, with the ranges of `int16x8`: its calibrator would clip what goes beyond."""
     _write_ranges(graph, {tensor: sixteen.range_of(extremes.largest(tensor)) for tensor in extremes.low})
-    calibrator = Calibrator(graph.bytes())._calibrator  # noqa: SLF001  (the rest wants data)
+    kept = Calibrator(graph.bytes())  # it owns the bytes that the next line's object reads
+    calibrator = kept._calibrator  # noqa: SLF001  (the rest wants data)
     calibrator.Prepare()
     float_io, activations, biases = (np.dtype(kind).num for kind in (np.float32, np.int16, np.int64))
     return bytes(calibrator.QuantizeModel(float_io, float_io, True, activations, biases, False, False))
