@@ -75,9 +75,10 @@ class NarrowWeights:
     def _steps(self, graph: Graph, position: int, bits: int) -> tuple[np.ndarray, np.ndarray, int]:
         if (position, bits) not in self._rounded:
             place, tensor = self._places[position]
-            values, axis = graph.constant(tensor), _axis(graph, graph.users(tensor)[0], tensor)
-            rows = np.moveaxis(values, axis, 0)
             moments = self._moments.get(tensor) if place == 0 else None
+            # What has moments is a kernel of rows, whatever else reads it too.
+            axis = 0 if moments is not None else _axis(graph, graph.users(tensor)[0], tensor)
+            rows = np.moveaxis(graph.constant(tensor), axis, 0)
             steps, scale = in_bits(rows.reshape(len(rows), -1), bits, moments)
             in_place = np.ascontiguousarray(np.moveaxis(steps.reshape(rows.shape), 0, axis))
             self._rounded[position, bits] = in_place, scale, axis
