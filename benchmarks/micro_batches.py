@@ -155,7 +155,10 @@ def micro_batches(runs):
             norm: max(range(len(RATES)), key=lambda i, norm=norm: statistics.mean(found[norm][i])) for norm in NORMS
         }
         best.append([batches, *(f"{spread(found[norm][i])} ({RATES[i]})" for norm, i in chosen.items())])
-    header = f"Each norm at the best of the rates {', '.join(map(str, RATES))}, which stands behind."
+    rates = ", ".join(map(str, RATES))
+    header = (
+        f"Each norm at the best of the rates {rates}, which stands behind; chosen on the test images, alike for all."
+    )
     return "\n\n".join(
         [
             "## Batches",

@@ -19,7 +19,7 @@ pytestmark = [
 ]
 L = keras.layers
 # Decibels of the outputs beside Keras' own: the same as in ONNX Runtime, which the file was verified in.
-FLOOR = {None: 90, "float16": 55, "dynamic": 25, "int8": 25}
+FLOOR = {None: 90, "float16": 55, "dynamic": 25, "int8": 25, "auto": 25}
 
 
 def network():
@@ -50,7 +50,8 @@ def data():
 
 @pytest.mark.parametrize(("mode", "layout"), [*((mode, "keras") for mode in FLOOR), (None, "nchw")])
 def test_the_browser_computes_what_keras_does(mode, layout, model, data, tmp_path):
-    options = {"calibration": data} if mode == "int8" else {}
+    options = {"calibration": data} if mode in ("int8", "auto") else {}
+    options |= {"min_db": 30} if mode == "auto" else {}
     to_onnx(model, tmp_path / "m.onnx", quantize=mode, layout=layout, **options)
     given = {name: x[:3] for name, x in data.items()}
     expected = np.asarray(model(given), np.float64)
