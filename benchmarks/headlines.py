@@ -74,7 +74,7 @@ def _of_two(what, ours, peer, unit, section):
 
 
 def _wrong(rows):
-    """By norm, the share of test images that is wrong at the end, in per cent: the mean over seeds, at the best rate."""
+    """By norm, the share of test images that is wrong at the end, in per cent: the mean of seeds, at the best rate."""
     found = {}
     for row in rows:
         ends = [run["test"][-1] for run in row["runs"]]
