@@ -31,7 +31,7 @@ class Spending:
     """The search over one file in floats, which lies at `path`; other files are made beside it."""
 
     def __init__(self, weights: StoredWeights, trials: Trials, path: Path, say: Progress = silent) -> None:
-        self._weights, self._trials, self._path = weights, trials, path
+        self._weights, self._trials = weights, trials
         self._trial = path.with_name(f"trial{path.suffix}")
         self._known: dict[tuple[tuple[int, int], ...], Tried] = {}
         self._size, self.costs = self._costs(say)

@@ -74,3 +74,11 @@ def in_bits(w: np.ndarray, bits: int, moments: np.ndarray | None = None) -> tupl
     nearest = np.clip(np.round(w / scale[:, None]), -last, last)
     steps = nearest if moments is None else to_grid(w, moments, scale, last)
     return steps.astype(np.int8), scale.astype(np.float32)
+
+
+def packed(steps: np.ndarray) -> np.ndarray:
+    """Steps of 4 bits as bytes, the first of two in the lower half, as both formats keep them."""
+    halves = (steps.reshape(-1) & 15).astype(np.uint8)
+    halves = np.append(halves, np.zeros(len(halves) % 2, np.uint8))
+    both: np.ndarray = halves[0::2] | (halves[1::2] << 4)
+    return both

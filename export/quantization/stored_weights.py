@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 FLOAT = 32  # bits
+FEWEST = 512  # numbers in a weight that is worth storing otherwise
+EXAMPLES = 64  # that roundings are made for: more gain little
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
+from ...quantization.grid import packed
 from ..rewrite_log import note_skip
 
 _DTYPES = {
@@ -149,9 +150,7 @@ class Graph:
 
     def pack_int4(self, tensor: int) -> None:
         """Make a constant of int8 that holds numbers from -8 to 7 one of int4, two of them in a byte."""
-        nibbles = (self.constant(tensor).reshape(-1) & 15).astype(np.uint8)
-        nibbles = np.append(nibbles, np.zeros(len(nibbles) % 2, np.uint8))
-        self.model.buffers[self.tensors[tensor].buffer].data = nibbles[0::2] | (nibbles[1::2] << 4)
+        self.model.buffers[self.tensors[tensor].buffer].data = packed(self.constant(tensor))
         self.tensors[tensor].type = schema.TensorType.INT4
 
     def add_tensor(

@@ -22,13 +22,11 @@ from onnx import helper, numpy_helper
 from ....model.layer_names import layer_of_result
 from ....model.user_inputs import Arrays
 from ....progress import Progress, silent
-from ....quantization.grid import in_bits
-from ....quantization.stored_weights import FLOAT, Weight
+from ....quantization.grid import in_bits, packed
+from ....quantization.stored_weights import EXAMPLES, FEWEST, FLOAT, Weight
 from ..nested_graphs import all_nodes
 from .multiplied import attribute, moments
 
-_FEWEST = 512  # numbers in a weight worth storing otherwise
-_EXAMPLES = 64
 _INT4_SINCE = 21
 
 
@@ -44,7 +42,7 @@ class FewerBits:
         self._readers = {weight.name: readers[weight.name] for weight in found}
         self._values = {weight.name: numpy_helper.to_array(weight) for weight in found}
         shapes = {weight.name: tuple(weight.dims) for weight in found}
-        self._moments = moments(model, self._readers, shapes, examples[:_EXAMPLES], say)
+        self._moments = moments(model, self._readers, shapes, examples[:EXAMPLES], say)
         opset = next(entry.version for entry in model.opset_import if not entry.domain)
         bits = (FLOAT, 16, 8, 4) if opset >= _INT4_SINCE else (FLOAT, 16, 8)
         self.weights = tuple(
@@ -99,16 +97,13 @@ class FewerBits:
 
 def _is_large(weight: onnx.TensorProto) -> bool:
     floats = weight.data_type == onnx.TensorProto.FLOAT
-    return floats and len(weight.dims) > 1 and int(np.prod(weight.dims)) >= _FEWEST
+    return floats and len(weight.dims) > 1 and int(np.prod(weight.dims)) >= FEWEST
 
 
 def _integers(steps: np.ndarray, bits: int, name: str) -> onnx.TensorProto:
     if bits == 8:
         return numpy_helper.from_array(steps, name)
-    nibbles = (steps.reshape(-1) & 15).astype(np.uint8)
-    nibbles = np.append(nibbles, np.zeros(len(nibbles) % 2, np.uint8))
-    packed = (nibbles[0::2] | (nibbles[1::2] << 4)).tobytes()
-    return helper.make_tensor(name, onnx.TensorProto.INT4, steps.shape, packed, raw=True)
+    return helper.make_tensor(name, onnx.TensorProto.INT4, steps.shape, packed(steps).tobytes(), raw=True)
 
 
 def _axis(node: onnx.NodeProto, name: str, rank: int) -> int:

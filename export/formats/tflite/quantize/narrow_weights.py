@@ -20,13 +20,11 @@ from ....model.layer_names import layer_of_result
 from ....model.user_inputs import Arrays
 from ....progress import Progress, counted, silent
 from ....quantization.grid import in_bits
-from ....quantization.stored_weights import FLOAT, Weight
+from ....quantization.stored_weights import EXAMPLES, FEWEST, FLOAT, Weight
 from ..flatbuffer_graph import Graph, Quantized, replace_input
 from . import rounding
 from .observer import watch
 
-_FEWEST = 512  # numbers in a weight worth storing otherwise
-_EXAMPLES = 64
 # The kernel's axis of output channels; the last one for all other operations.
 _AXES = {"CONV_2D": 0, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0, "CONV_3D": 4, "DEPTHWISE_CONV_2D": 3, "GATHER": 0}
 _HYBRID = {"CONV_2D": 5, "FULLY_CONNECTED": 9}  # and the version of the operator that takes int4
@@ -43,7 +41,7 @@ class NarrowWeights:
         graphs = Graph(flatbuffer).all_graphs()
         self._places = [(k, tensor) for k, graph in enumerate(graphs) for tensor in _weights(graph)]
         in_main = [tensor for k, tensor in self._places if k == 0]
-        self._moments = _moments(graphs[0], flatbuffer, in_main, examples[:_EXAMPLES], say)
+        self._moments = _moments(graphs[0], flatbuffer, in_main, examples[:EXAMPLES], say)
         self.weights = tuple(_described(graphs[k], tensor, layers) for k, tensor in self._places)
         self._rounded: dict[tuple[int, int], tuple[np.ndarray, np.ndarray, int]] = {}
 
@@ -89,7 +87,7 @@ def _weights(graph: Graph) -> Iterator[int]:
     """The constants that are large enough."""
     for tensor in dict.fromkeys(int(i) for op in graph.ops for i in op.inputs):
         shape = graph.shape(tensor) if graph.is_float(tensor) else ()
-        large = len(shape) > 1 and np.prod(shape) >= _FEWEST
+        large = len(shape) > 1 and np.prod(shape) >= FEWEST
         if large and graph.constant(tensor) is not None and not graph.is_output(tensor):
             yield tensor
 
