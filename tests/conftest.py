@@ -1,4 +1,4 @@
-"""What holds for every test: the marker `runtime` for whatever starts a process, and two savings between exports."""
+"""What holds for every test: the marker `runtime` for whatever starts a process, one thread, and savings of garbage."""
 
 import gc
 import os
@@ -13,6 +13,10 @@ CLIENT = "keras_norms.export.worker.client"
 # What libraries start as they are imported, for a moment.
 ASK_THE_SYSTEM = {"uname", "lscpu", "ldconfig", "/sbin/ldconfig"}
 
+# The other cores are for the other tests. In two threads, sums over the few rows of a small batch take TensorFlow five
+# times as long, as they mostly wait for each other. It reads this as it starts, here and in every child process.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
 started = subprocess.Popen.__init__
 unmarked = None  # the running test, if it may not start a process
 
@@ -25,6 +29,7 @@ def start(self, args, *others, **options):
 
 
 def pytest_configure(config):
+    gc.disable()  # until all is imported: nothing of it is garbage, and it would be looked through again and again
     subprocess.Popen.__init__ = start
     # The files in their own order, which ends with quick ones: by the number of its tests, a file of one long test
     # would come last, and the other core would wait for it.
@@ -33,6 +38,7 @@ def pytest_configure(config):
 
 
 def pytest_unconfigure():
+    gc.enable()  # where the collection failed
     subprocess.Popen.__init__ = started
 
 
@@ -40,6 +46,7 @@ def pytest_collection_finish():
     if CLIENT in sys.modules:
         sys.modules[CLIENT]._JOBS_PER_CHILD = JOBS_PER_CHILD
     _keep_what_is_left()
+    gc.enable()
 
 
 def _keep_what_is_left():

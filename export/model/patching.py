@@ -31,7 +31,8 @@ def patched_calls(
 
 def _own(layer: Any, method: str) -> dict[str, Any]:
     """The method that a layer has beside that of its class, if any, by its name."""
-    return {name: value for name, value in vars(layer).items() if name == method}
+    own = vars(layer)
+    return {method: own[method]} if method in own else {}
 
 
 def _restore(layer: Any, method: str, before: dict[str, Any]) -> None:

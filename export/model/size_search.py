@@ -12,13 +12,14 @@ sizes these leave is found by working through the layers' shapes, without number
 The first that suits is taken, so a model keeps its size as long as it is what it was.
 
 On TensorFlow Keras adds the bias of a layer that is channels first along the columns where there are as many of them as
-channels: such a size says nothing of others, and is tried last.
+channels: such a size says nothing of others, and is tried last. Where the model itself fixes the columns no size helps.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import wraps
 from itertools import islice
@@ -172,13 +173,30 @@ class _Trial:
     """How far a model gets with given shapes. What a layer made of a shape, or why it refused it, is remembered."""
 
     def __init__(self, model: keras.Model, sig: Signature, apart: bool) -> None:
-        self._model, self._sig, self._apart = model, sig, apart
+        self._model, self._sig = model, sig
         self._layers = layers_below(model)
         self._asked = {id(layer): self._asked_once(layer) for layer in self._layers}
         self._watched = {id(layer): self._counted(layer) for layer in self._layers}
+        self._start_anew()
+        self._excused = {id(layer) for layer in self._layers}  # may have as many columns as channels
+        if apart:
+            self._excused = self._with_fixed_columns()
+            self._start_anew()
+
+    def _start_anew(self) -> None:
         self._known: dict[Any, tuple[Any, int, Exception | None]] = {}
         self._done, self._work, self._best = 0, 0, -1
         self.reason: str | None = None
+
+    def _with_fixed_columns(self) -> set[int]:
+        """The layers that have as many columns as channels whatever the free sizes are, as far as Keras can say."""
+        rows = (concrete_shape(spec)[:1] for spec in self._sig.inputs)
+        shapes = [(*row, *spec.shape[1:]) for row, spec in zip(rows, self._sig.inputs, strict=True)]
+        kinds = (spec.dtype for spec in self._sig.inputs)
+        with suppress(Exception):  # a layer wants numbers; those before it are known
+            self._outputs([keras.KerasTensor(shape, kind) for shape, kind in zip(shapes, kinds, strict=True)])
+        outputs = {key[0]: outputs for key, (outputs, _, _) in self._known.items()}
+        return {id(layer) for layer in self._layers if _ambiguous(layer, outputs.get(id(layer)))}
 
     def reach(self, sig: Signature) -> float:
         """How many layers take what they get, up to the first that does not; infinite if all do."""
@@ -186,12 +204,7 @@ class _Trial:
         self._done = 0
         self._count(1 + len(self._layers) // 10)
         try:
-            with (
-                patched_calls(self._layers, lambda layer: self._asked[id(layer)], "compute_output_spec"),
-                patched_calls(self._layers, lambda layer: self._watched[id(layer)]),
-            ):
-                outputs = self._model.compute_output_spec(keras.tree.pack_sequence_as(self._sig.structure, symbols))
-            _check_filled(outputs, self._model.name)
+            _check_filled(self._outputs(symbols), self._model.name)
         except _SpentError:
             raise
         except Exception as error:  # whichever layer finds a size too small or not divisible
@@ -199,6 +212,13 @@ class _Trial:
                 self._best, self.reason = self._done, reason_of(error)
             return self._done
         return math.inf
+
+    def _outputs(self, symbols: list[keras.KerasTensor]) -> Any:
+        with (
+            patched_calls(self._layers, lambda layer: self._asked[id(layer)], "compute_output_spec"),
+            patched_calls(self._layers, lambda layer: self._watched[id(layer)]),
+        ):
+            return self._model.compute_output_spec(keras.tree.pack_sequence_as(self._sig.structure, symbols))
 
     def _asked_once(self, layer: Any) -> Callable[..., Any]:
         compute = layer.compute_output_spec
@@ -213,7 +233,7 @@ class _Trial:
                 self._count(1)
                 before = self._done
                 outputs, problem = _outputs_or_problem(compute, layer.name, *args, **kwargs)
-                if self._apart and problem is None:
+                if problem is None and id(layer) not in self._excused:
                     problem = _ambiguous(layer, outputs)
                 self._done += problem is None
                 self._known[key] = outputs, self._done - before, problem

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import os
 import signal
@@ -22,10 +23,13 @@ def main(module: str, memory: int) -> None:
     os.dup2(2, 1)  # what the libraries print goes nowhere
     _limit(memory)
     requests, jobs, missing = sys.stdin.buffer, None, ""
+    gc.disable()  # what is imported stays: the collector need not look through it again and again
     try:
         jobs = importlib.import_module(f"{_EXPORT}.{module}")
     except Exception as error:
         missing = f"{type(error).__name__}: {error}"
+    gc.freeze()
+    gc.enable()
     with suppress(BrokenFrameError, BrokenPipeError):
         while True:
             request, arrays = receive(requests)

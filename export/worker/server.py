@@ -19,9 +19,11 @@ def main(module: str) -> None:
     """Import `module` of this package, which the first job will want, and serve."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the libraries print to standard output joins the log
+    gc.disable()  # what is imported stays, and to look through it again and again takes a second
     with suppress(Exception):  # the job will meet it again, and tell
         importlib.import_module(f"{_EXPORT}.{module}")
-    gc.freeze()  # what was imported stays: the TFLite converter collects garbage at every job, and need not look at it
+    gc.freeze()  # the TFLite converter collects garbage at every job, and need not look at it either
+    gc.enable()
 
     def tell(answer: dict[str, Any]) -> None:
         print(json.dumps(answer), file=answers, flush=True)

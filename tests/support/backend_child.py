@@ -7,12 +7,15 @@ derivatives, transforms and exporters. Importing a backend takes seconds, so thi
 for its replicas, which tests/backends/test_backends.py asks for.
 """
 
+import gc
 import json
 import sys
 import traceback
 from pathlib import Path
 
-import keras
+gc.disable()  # what is imported stays: the collector need not look through it again and again
+
+import keras  # noqa: E402
 
 before = set(sys.modules)
 import keras_norms  # noqa: E402, F401 - before all others, to see what it imports
@@ -26,6 +29,9 @@ import transforms  # noqa: E402
 from layer_cases import BN  # noqa: E402
 from layer_replicas import Workers, mirrored, sharded  # noqa: E402
 from layer_results import layer_results  # noqa: E402
+
+gc.freeze()
+gc.enable()
 
 
 class InTheScript(keras.layers.Layer):
@@ -70,7 +76,9 @@ def main(path):
     workers = Workers() if keras.backend.backend() == "tensorflow" else None
     told = {"imported": IMPORTED, "replicas": wrong(replicas), "workers": workers.wrong() if workers else ""}
     np.savez(f"{path}.npz", **layer_results())
-    told |= {"derivatives": derivatives.sample(), "transforms": transforms.sample(), "exporters": exporters.table()}
+    told |= {"derivatives": derivatives.sample(), "transforms": transforms.sample()}
+    gc.freeze()  # what backends keep of the programs so far: the converters collect garbage with each model
+    told["exporters"] = exporters.table()
     told["exports"] = wrong(exports)
     Path(f"{path}.json").write_text(json.dumps(told, indent=1))
 

@@ -183,6 +183,14 @@ def test_no_size_gives_as_many_columns_as_channels(filters, size):
     assert spec.shape[2:] == (size, size)
 
 
+def test_columns_that_the_model_fixes_do_not_matter():
+    """No size changes them: those of the other input are chosen as if they were not there."""
+    fixed, free = keras.Input((3, 16, 16)), channels_first(16)
+    conv = L.Conv2D(16, 3, padding="same", data_format="channels_first", bias_initializer="normal")
+    model = keras.Model([fixed, free.input], [conv(fixed), free.output])
+    assert [spec.shape for spec in sized(model, signature(model)).inputs] == [(None, 3, 16, 16), (None, 3, 32, 32)]
+
+
 def test_as_many_columns_as_channels_are_taken_where_there_is_no_other_size():
     x = keras.Input((16, 16, None))
     y = L.Conv2D(16, 1, data_format="channels_first")(x)
