@@ -1,4 +1,4 @@
-"""What holds for every test: the marker `runtime` for whatever starts a process, one thread, and savings of garbage."""
+"""What holds for every test: the marker `runtime` for whatever starts a process, and three savings."""
 
 import gc
 import os
@@ -12,10 +12,6 @@ JOBS_PER_CHILD = 300
 CLIENT = "keras_norms.export.worker.client"
 # What libraries start as they are imported, for a moment.
 ASK_THE_SYSTEM = {"uname", "lscpu", "ldconfig", "/sbin/ldconfig"}
-
-# The other cores are for the other tests. In two threads, sums over the few rows of a small batch take TensorFlow five
-# times as long, as they mostly wait for each other. It reads this as it starts, here and in every child process.
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 started = subprocess.Popen.__init__
 unmarked = None  # the running test, if it may not start a process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import tempfile
@@ -47,7 +48,7 @@ def session(show_traceback: bool, *, libraries: bool = True) -> Iterator[Termina
             terminal = Terminal(out, err)
             if libraries:
                 with terminal.status("starting TensorFlow"):
-                    import keras_norms.export  # noqa: F401
+                    _import_libraries()
             yield terminal
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -55,6 +56,19 @@ def session(show_traceback: bool, *, libraries: bool = True) -> Iterator[Termina
             if show_traceback:
                 print(visible(traceback.format_exc(), keep="\n"), file=err)
             _refuse(error)
+
+
+def _import_libraries() -> None:
+    """Without collecting garbage: what is imported stays, and to look through it again and again takes a second."""
+    collects = gc.isenabled() and "keras_norms.export" not in sys.modules
+    if collects:
+        gc.disable()
+    try:
+        import keras_norms.export  # noqa: F401
+    finally:
+        if collects:
+            gc.freeze()
+            gc.enable()
 
 
 def _refuse(error: Exception) -> NoReturn:
