@@ -1,4 +1,4 @@
-"""The demo: train on real images with four norms, export, verify and time; write the figures down."""
+"""The demo: train on real images with and without norms, export, verify and time; write the figures down."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def run(out: Path, terminal: Terminal, *, quick: bool = False) -> Record:
         one_thread=one_thread,
         seconds=time.perf_counter() - start,
     )
-    for name, text in (("demo.json", strict_json(record.to_dict())), ("report.html", page(record))):
+    for name, text in (("demo.json", strict_json(record.to_dict())), ("report.html", page(record, digits))):
         with atomic_write(out / name) as partial:
             partial.write_text(text, encoding="utf-8")
     _show(record, out, terminal)
@@ -85,7 +85,7 @@ def _make_directory(out: Path) -> Path:
 
 
 def _train_all(digits: Digits, recipes: tuple[Recipe, ...], models: Path, terminal: Terminal, quick: bool) -> list[Run]:
-    """Every norm at every batch size."""
+    """Every norm with every recipe."""
     from .network import NORMS
     from .train_and_export import train_and_export
 
@@ -96,10 +96,10 @@ def _train_all(digits: Digits, recipes: tuple[Recipe, ...], models: Path, termin
     runs = []
     for recipe in recipes:
         for norm in NORMS:
-            with terminal.status(f"{norm}, batches of {recipe.batch_size}") as update:
+            with terminal.status(f"{norm}, {recipe.batches}") as update:
                 run = train_and_export(norm, recipe, digits, models, passes=1 if quick else 3, update=update)
             terminal.line(
-                f"{run.norm}, batches of {run.batch_size}: {run.steps} steps in {run.training_seconds:.0f} s, "
+                f"{run.norm}, {run.batches}: {run.steps} steps in {run.training_seconds:.0f} s, "
                 f"{100 * run.test_accuracy[-1]:.1f} % of the test images right"
             )
             runs.append(run)

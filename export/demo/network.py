@@ -1,4 +1,4 @@
-"""The network of the demo: a residual CNN in which a norm follows every convolution."""
+"""The network of the demo: a residual CNN in which a norm, or none, follows every convolution."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from keras_norms import (
     BatchNormalization,
     BatchRenormalization,
     GroupNormalization,
-    LayerNormalization,
     RenormSchedule,
 )
 
 Norm = Callable[[str], keras.layers.Layer]
 
 
-NORMS = ("batch norm", "batch renorm", "group norm", "layer norm")
+NORMS = ("no norm", "batch norm", "batch renorm", "group norm")
 
 
-def make_norm(kind: str, momentum: float, total_steps: int) -> Norm:
+def make_norm(kind: str, momentum: float, total_steps: int) -> Norm | None:
     """A function that makes a layer of the kind `kind`, one of `NORMS`, with the name that it is given."""
+    if kind == "no norm":
+        return None
     schedule = RenormSchedule.for_training(total_steps)
     makers: dict[str, Norm] = {
         "batch norm": lambda name: BatchNormalization(momentum=momentum, name=name),
         "batch renorm": lambda name: BatchRenormalization(momentum=momentum, schedule=schedule, name=name),
         "group norm": lambda name: GroupNormalization(groups=8, name=name),
-        "layer norm": lambda name: LayerNormalization(name=name),
     }
     return makers[kind]
 
 
-def residual_cnn(norm: Norm, widths: tuple[int, ...] = (16, 32, 64)) -> keras.Model:
+def residual_cnn(norm: Norm | None, widths: tuple[int, ...] = (16, 32, 64)) -> keras.Model:
     """A stem and one residual block for each width; every block but the first halves the image. Gives ten logits."""
     image = keras.Input((8, 8, 1), name="image")
     x = layers.ReLU(name="stem_relu")(_conv_norm(image, widths[0], 3, 1, norm, "stem"))
@@ -47,6 +47,11 @@ def residual_cnn(norm: Norm, widths: tuple[int, ...] = (16, 32, 64)) -> keras.Mo
     return keras.Model(image, layers.Dense(10, name="logits")(x), name="residual_cnn")
 
 
-def _conv_norm(x: keras.KerasTensor, width: int, kernel: int, strides: int, norm: Norm, name: str) -> keras.KerasTensor:
-    convolution = layers.Conv2D(width, kernel, strides=strides, padding="same", use_bias=False, name=f"{name}_conv")
-    return norm(f"{name}_norm")(convolution(x))
+def _conv_norm(
+    x: keras.KerasTensor, width: int, kernel: int, strides: int, norm: Norm | None, name: str
+) -> keras.KerasTensor:
+    """A convolution and its norm; without one it has a bias."""
+    convolution = layers.Conv2D(
+        width, kernel, strides=strides, padding="same", use_bias=norm is None, name=f"{name}_conv"
+    )
+    return convolution(x) if norm is None else norm(f"{name}_norm")(convolution(x))

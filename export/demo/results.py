@@ -28,12 +28,13 @@ class Artifact:
 class Run:
     """One trained model and its exported files.
 
-    `norms` counts its norm layers; `artifacts` has the keys "tflite" and "onnx".
+    `norms` counts its norm layers, `batches` says what it was trained on, `artifacts` has the keys "tflite" and "onnx".
     """
 
     norm: str
     norms: int
     batch_size: int
+    batches: str
     epochs: int
     steps: int
     training_seconds: float

@@ -14,10 +14,10 @@ class Table(NamedTuple):
 
 
 def accuracy(record: Record) -> Table:
-    """One row for each norm, one column for each batch size."""
+    """One row for each norm, one column for each kind of batches."""
     return Table(
         f"Right out of {record.test_images} test images, %, after training",
-        ["norm", *(f"batches of {size}" for size in record.batch_sizes)],
+        ["norm", *(recipe.batches for recipe in record.recipes)],
         [
             [norm, *(f"{100 * record.run(norm, size).test_accuracy[-1]:.1f}" for size in record.batch_sizes)]
             for norm in record.norms

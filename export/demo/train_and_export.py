@@ -33,7 +33,7 @@ def train_and_export(
 
     `passes` is the number of passes over the test images that are timed.
     """
-    label = f"{norm}, batches of {recipe.batch_size}"
+    label = f"{norm}, {recipe.batches}"
     update(f"{label}: training")
     trained = training.train(norm, recipe, digits)
     stem = f"{norm.replace(' ', '_')}_{recipe.batch_size}"
@@ -52,6 +52,7 @@ def train_and_export(
         norm=norm,
         norms=sum(layer.name.endswith("_norm") for layer in trained.model.layers),
         batch_size=recipe.batch_size,
+        batches=recipe.batches,
         epochs=recipe.epochs,
         steps=trained.steps,
         training_seconds=trained.seconds,

@@ -1,13 +1,17 @@
-"""Train one network. All norms share the recipe of a batch size; nothing is tuned for one norm."""
+"""Train one network. All norms share a recipe; nothing is tuned for one norm."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 import keras
+import numpy as np
+import tensorflow as tf
 
-from .data import Digits
+from .batches import mixed, of_one_class
+from .data import Array, Digits
 from .network import make_norm, residual_cnn
 
 SEED = 0
@@ -15,21 +19,31 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Recipe:
-    """The settings that differ between the batch sizes.
+    """The settings of one kind of batches; `batch_size` tells the recipes apart.
 
     The learning rate grows with the square root of the batch size, as is usual with Adam. The moving statistics should
     average over a similar number of images at each batch size, so the small batches get the higher momentum.
     """
 
     batch_size: int
+    order: Literal["mixed", "of one digit"]
     learning_rate: float
     momentum: float
     epochs: int
 
+    @property
+    def batches(self) -> str:
+        return f"batches of {self.batch_size}, {self.order}"
+
+    def indices(self, labels: Array, rng: np.random.Generator) -> Array:
+        """Of the images, in the order of the whole training: (steps, batch_size)."""
+        arrange = mixed if self.order == "mixed" else of_one_class
+        return np.concatenate([arrange(labels, self.batch_size, rng) for _ in range(self.epochs)])
+
 
 RECIPES: tuple[Recipe, ...] = (
-    Recipe(batch_size=32, learning_rate=4e-3, momentum=0.9, epochs=6),
-    Recipe(batch_size=2, learning_rate=1e-3, momentum=0.99, epochs=6),
+    Recipe(batch_size=32, order="mixed", learning_rate=4e-3, momentum=0.9, epochs=6),
+    Recipe(batch_size=2, order="of one digit", learning_rate=1e-3, momentum=0.99, epochs=6),
 )
 
 
@@ -47,10 +61,8 @@ class Training:
 def train(norm: str, recipe: Recipe, digits: Digits) -> Training:
     """Train a new network with the named norm; the same seed gives the same start and the same order of images."""
     keras.utils.set_random_seed(SEED)
-    # Whole batches only: a smaller last batch would train at another batch size.
-    steps_an_epoch = len(digits.train_images) // recipe.batch_size
-    used = steps_an_epoch * recipe.batch_size
-    steps = steps_an_epoch * recipe.epochs
+    indices = recipe.indices(digits.train_labels, np.random.default_rng(SEED))
+    steps, steps_an_epoch = len(indices), len(indices) // recipe.epochs
     model = residual_cnn(make_norm(norm, recipe.momentum, steps))
     model.compile(
         optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(recipe.learning_rate, steps)),
@@ -63,12 +75,13 @@ def train(norm: str, recipe: Recipe, digits: Digits) -> Training:
     # Keras makes the variables of an optimizer, and of a metric that is named only, while it traces the first step:
     # TensorFlow would then trace it all a second time, which takes seconds.
     model.optimizer.build(model.trainable_variables)
+    images, labels = digits.train_images[indices], digits.train_labels[indices]
     start = time.perf_counter()
     history = model.fit(
-        digits.train_images[:used],
-        digits.train_labels[:used],
-        batch_size=recipe.batch_size,
+        tf.data.Dataset.from_tensor_slices((images, labels)),
         epochs=recipe.epochs,
+        steps_per_epoch=steps_an_epoch,
+        shuffle=False,
         validation_data=(digits.test_images, digits.test_labels),
         validation_batch_size=len(digits.test_images),
         verbose=0,

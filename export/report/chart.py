@@ -1,31 +1,20 @@
-"""Charts by matplotlib, as inline SVG that takes its colours from the page and carries its description as text."""
+"""Charts by matplotlib, as inline SVG."""
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib import style
 from matplotlib.axis import Axis as MatplotlibAxis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from .html_text import escape
+from .inline_svg import SERIES, drawn_as, inline
 
 _WIDTH, _HEIGHT = 345, 240  # points, of which matplotlib has 72 to an inch
-# Matplotlib knows no CSS, so these stand for the page's colours until the drawing is text. Not black: it is left out.
-_INK = "#010101"
-_SERIES = {f"#0000a{i}": f"var(--series-{i})" for i in range(1, 5)}
 # Dashes too, so that the lines differ in print and to the colour-blind.
-_LOOKS = list(zip(_SERIES, ("-", "--", ":", "-."), strict=True))
-_STYLE = {
-    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"), _INK),
-    **{"legend.frameon": False, "legend.fontsize": 8.5, "legend.columnspacing": 1, "legend.handletextpad": 0.5},
-    **{"grid.alpha": 0.2, "lines.linewidth": 1.75, "svg.fonttype": "none"},
-}
+_LOOKS = list(zip(SERIES, ("-", "--", ":", "-."), strict=True))
 
 
 @dataclass(frozen=True)
@@ -42,8 +31,7 @@ class Axis:
 
 def line_chart(caption: str, x: Axis, y: Axis, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
     """A figure with one line a series and their legend; what lies outside of `y` stops at its edge."""
-    # From the defaults, whatever the user's own settings say; should anything need an id, the caption makes it unique.
-    with style.context(["default", _STYLE, {"svg.hashsalt": caption}]):
+    with drawn_as(caption):
         figure = Figure(figsize=(_WIDTH / 72, _HEIGHT / 72), layout="constrained")
         axes = figure.subplots()
         axes.set(xscale="log" if x.log else "linear", xlim=(x.low, x.high), xlabel=x.label)
@@ -58,14 +46,14 @@ def line_chart(caption: str, x: Axis, y: Axis, series: Mapping[str, Sequence[tup
             axes.plot(across, np.clip(up, y.low, y.high), dashes, color=color, label=name, clip_on=False)
         figure.legend(loc="outside lower center", ncols=4)
         ends = ", ".join(f"{name} {points[-1][1]:.4g}{y.unit}" for name, points in series.items())
-        return _inline(figure, caption, f"{y.label} against {x.label}; last values: {ends}.")
+        return inline(figure, caption, f"{y.label} against {x.label}; last values: {ends}.")
 
 
 def bar_chart(caption: str, label: str, groups: Mapping[str, Mapping[str, float]]) -> str:
     """A figure of horizontal bars: a group of them a row, in each one a series; what has no value leaves a gap."""
     series = list(dict.fromkeys(name for values in groups.values() for name in values))
     height = 60 + len(groups) * (14 + 11 * len(series))
-    with style.context(["default", _STYLE, {"svg.hashsalt": caption}]):
+    with drawn_as(caption):
         figure = Figure(figsize=(_WIDTH / 72, height / 72), layout="constrained")
         axes = figure.subplots()
         axes.set(xlabel=label, frame_on=False)
@@ -83,23 +71,7 @@ def bar_chart(caption: str, label: str, groups: Mapping[str, Mapping[str, float]
             f"{group}: " + ", ".join(f"{name} {value:.3g}" for name, value in values.items())
             for group, values in groups.items()
         )
-        return _inline(figure, caption, f"{label}. {told}.", height)
-
-
-def _inline(figure: Figure, caption: str, text: str, height: float = _HEIGHT) -> str:
-    """The drawing as markup that takes its colours from the page."""
-    file = io.StringIO()
-    no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    figure.savefig(file, format="svg", transparent=True, metadata=no_metadata)
-    # All groups are numbered alike in every chart, and nothing refers to them.
-    drawing = re.sub(r'<g id="[^"]*"', "<g", re.split(r"<svg[^>]*>", file.getvalue())[1])
-    for stand_in, color in {_INK: "currentColor", **_SERIES}.items():
-        drawing = drawing.replace(stand_in, color)
-    description = escape(text)
-    return (
-        f'<figure><figcaption>{escape(caption)}</figcaption>\n<svg viewBox="0 0 {_WIDTH} {height:g}" role="img" '
-        f'aria-label="{escape(caption)}. {description}">\n<desc>{description}</desc>{drawing}</figure>'
-    )
+        return inline(figure, caption, f"{label}. {told}.")
 
 
 def _mark(drawn: MatplotlibAxis, axis: Axis) -> None:

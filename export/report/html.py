@@ -42,6 +42,9 @@ figure { margin: 0; padding: .9rem 1rem; background: var(--wash); border: 1px so
 figcaption { color: var(--ink); font-weight: 600; margin-bottom: .25rem; }
 svg { display: block; width: 100%; height: auto; color: var(--soft); }
 svg text { font-family: system-ui, sans-serif !important; }
+.wide svg { min-width: 44rem; }
+.digit { width: 2.1rem; color: var(--ink); }
+td.wrong { color: var(--series-2); font-weight: 600; }
 details { margin: .75rem 0; }
 summary { cursor: pointer; color: var(--series-1); }
 code { font: .9em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
@@ -117,6 +120,11 @@ def table(
         + "\n".join(body)
         + "\n</tbody>\n</table></div>"
     )
+
+
+def wide(figure: str) -> str:
+    """A figure that a narrow screen scrolls instead of shrinking it; `figure` is markup."""
+    return f'<div class="scroll wide" tabindex="0">{figure}</div>'
 
 
 def folded_away(summary: str, *parts: str) -> str:

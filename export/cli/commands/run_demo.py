@@ -17,7 +17,7 @@ from .common_options import PATH, traceback_option
 )
 @traceback_option
 def demo(out: Path, quick: bool, show_traceback: bool) -> None:
-    """Train on scanned digits with four norms, export, verify, time; write a report.
+    """Train on scanned digits without a norm and with three, export, verify, time; write a report.
 
     Takes up to four minutes. DIR gets the models, demo.json and report.html.
     """

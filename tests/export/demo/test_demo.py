@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from keras_norms.export.demo import data, network, training
+from keras_norms.export.demo import batches, data, network, predictions, training
 from keras_norms_cli.commands import cli
 
 NORMS = ("batch norm", "group norm")  # one that folds and one that stays; the others differ in their layer only
@@ -130,7 +130,7 @@ def test_a_training_can_be_repeated(monkeypatch):
     """Few layers and test images, as only the training is looked at."""
     monkeypatch.setattr(training, "residual_cnn", partial(network.residual_cnn, widths=WIDTHS[:1]))
     digits = data.Digits(*(part[:64] for part in data.load()))
-    recipe = training.Recipe(batch_size=16, learning_rate=1e-3, momentum=0.9, epochs=1)
+    recipe = training.Recipe(batch_size=16, order="mixed", learning_rate=1e-3, momentum=0.9, epochs=1)
     first, second = (training.train("batch renorm", recipe, digits) for _ in range(2))
     assert first.loss == pytest.approx(second.loss, rel=1e-4)
     assert first.steps == 4
@@ -141,14 +141,73 @@ def test_the_network_has_the_named_norm_after_each_convolution(kind):
     model = network.residual_cnn(network.make_norm(kind, momentum=0.9, total_steps=100))
     norms = [layer for layer in model.layers if layer.name.endswith("_norm")]
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
-    assert len(norms) == len(convolutions) == 9
-    words = {
-        "batch norm": "BatchNorm",
-        "batch renorm": "BatchRenorm",
-        "group norm": "GroupNorm",
-        "layer norm": "LayerNorm",
-    }
-    assert {type(layer).__name__ for layer in norms} == {f"{words[kind]}alization"}
+    words = {"batch norm": "BatchNorm", "batch renorm": "BatchRenorm", "group norm": "GroupNorm"}
+    if kind == "no norm":
+        assert norms == []
+    else:
+        assert {type(layer).__name__ for layer in norms} == {f"{words[kind]}alization"}
+        assert len(norms) == 9
+    assert [layer.use_bias for layer in convolutions] == [kind == "no norm"] * 9
+
+
+def test_an_epoch_shows_every_image_once_whole_batches_only():
+    labels = data.load().train_labels
+    for arrange in (batches.mixed, batches.of_one_class):
+        indices = arrange(labels, 4, np.random.default_rng(0))
+        assert indices.shape[1] == 4
+        assert len(np.unique(indices)) == indices.size > 1300
+    digits = labels[indices]
+    assert (digits == digits[:, :1]).all(), "one digit in a batch"
+    assert np.mean(digits[1:, 0] == digits[:-1, 0]) < 0.2, "the batches are mixed"
+
+
+def test_epochs_differ_in_their_order():
+    recipe = training.Recipe(batch_size=2, order="of one digit", learning_rate=1e-3, momentum=0.9, epochs=2)
+    labels = data.load().train_labels[:100]
+    first, second = np.split(recipe.indices(labels, np.random.default_rng(0)), 2)
+    assert not np.array_equal(first, second)
+    assert (labels[first][:, 0] == labels[first][:, 1]).all()
+
+
+def test_a_drawing_has_the_grey_of_its_pixels():
+    image = np.zeros((8, 8, 1), "float32")
+    image[2, 5], image[3, 0] = 1, 0.25
+    markup = predictions.drawing(image)
+    assert 'd="M5 2h1v1h-1z" fill="currentColor" fill-opacity="1"' in markup
+    assert 'd="M0 3h1v1h-1z" fill="currentColor" fill-opacity="0.25"' in markup
+    assert markup.count("<path") == 2
+
+
+@pytest.mark.runtime
+def test_the_page_marks_what_a_file_takes_for_another_digit(demo):
+    out, _, record = demo
+    page = (out / "report.html").read_text()
+    section = page.partition("What the files say")[2].partition("<tbody>")[2].partition("</tbody>")[0]
+    rows = re.findall(r"<tr><th[^>]*>([^<]*)</th>(.*?)</tr>", section)
+    labels = data.load(test_size=IMAGES).test_labels
+    said = np.array([run["artifacts"]["tflite"]["predicted"] for run in record["runs"]])
+    disputed = [i for i in range(5, IMAGES) if len(set(said[:, i])) > 1]
+    shown = [*range(5), *disputed[:5]]
+    assert rows[0][1] == "".join(f"<td>{labels[i]}</td>" for i in shown)
+    for (name, cells), run, found in zip(rows[1:], record["runs"], said, strict=True):
+        assert name == f"{run['norm']}, {run['batches']}"
+        marked = [
+            f"<td>{found[i]}</td>" if found[i] == labels[i] else f'<td class="wrong">{found[i]} ✗</td>' for i in shown
+        ]
+        assert cells == "".join(marked)
+
+
+@pytest.mark.runtime
+def test_the_picture_tells_the_recorded_figures(demo):
+    out, _, record = demo
+    told = (out / "report.html").read_text().partition("<desc>")[2].partition("</desc>")[0]
+    for norm in NORMS:
+        both = [run for run in record["runs"] if run["norm"] == norm]
+        right = ", ".join(f"{100 * run['test_accuracy'][-1]:.1f}%" for run in both)
+        left = 0 if norm == "batch norm" else CONVOLUTIONS
+        assert f"{norm}: right {right}; norms left {left} of {CONVOLUTIONS}; errors " in told
+        times = [both[1]["keras"], *both[1]["artifacts"].values()]
+        assert ", ".join(f"{time['image_us']:.0f}" for time in times) + " microseconds" in told
 
 
 # What the demo imports only when it runs, and what that imports of the two packages.
