@@ -241,6 +241,7 @@ _FOR_ONNX = (
 _ANGLES = ("arctan", "arcsin", "arccos", "tan", "sinh", "cosh", "arcsinh", "arccosh", "arctanh")
 _BITS = ("bitwise_and", "bitwise_or", "bitwise_invert", "bitwise_left_shift")
 _FOR_TFLITE = (
+    (backend_core, "scan", portable_recurrent.scan),
     *((backend_numpy, name, _by(getattr(portable_angles, name))) for name in _ANGLES),
     (backend_math, "rfft", portable_fourier.rfft_of_other_lengths),
     (backend_numpy, "einsum", lambda original: portable_arrays.einsum(_in_floats(original))),

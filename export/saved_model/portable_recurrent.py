@@ -1,4 +1,4 @@
-"""Recurrent loops over a batch of free size, in a form that TFLite has: outputs in one tensor, not in a list.
+"""Recurrent loops, and `ops.scan`, over a batch of free size as TFLite has them: outputs in one tensor, not in a list.
 
 TensorFlow keeps the outputs of the steps in a list, whose elements need a shape that is known before the loop; a free
 batch has none, and the converter refuses. Here step t writes row t of a tensor (time, batch, ...), which is an
@@ -45,6 +45,40 @@ def rnn(original: Operation) -> Operation:
         outputs, states = _loop(step, rows[0], mask, tuple(asked.initial_states), **kept)
         last = tree.map_structure(lambda y: y[-1], outputs)
         return last, outputs if time_major else tree.map_structure(_turned, outputs), list(states)
+
+    return call
+
+
+def scan(original: Operation) -> Operation:
+    """`keras.ops.scan` whose carry, or whose results, have a free size."""
+
+    def call(
+        f: Operation, init: Any, xs: Any = None, length: int | None = None, reverse: bool = False, unroll: Any = 1
+    ) -> Any:
+        rows = [tf.convert_to_tensor(x) for x in tree.flatten(xs)] if xs is not None else []
+        carry = tree.map_structure(tf.convert_to_tensor, init)
+        if all(None not in x.shape for x in tree.flatten(carry)) and all(None not in x.shape[1:] for x in rows):
+            return original(f, init, xs, length, reverse, unroll)
+        known = length if length is not None else rows[0].shape[0]
+        count = tf.shape(rows[0])[0] if known is None else known
+
+        def taken(t: Any) -> Any:
+            return tree.pack_sequence_as(xs, [tf.gather(x, t) for x in rows]) if rows else None
+
+        _, first = f(carry, taken(0))
+        if first is None:  # nothing but the carry is wanted
+            return original(f, init, xs, length, reverse, unroll)
+        kept = [_room(y, known, count) for y in tree.flatten(first)]
+
+        def body(t: Any, *carried: Any) -> Any:
+            place = count - 1 - t if reverse else t
+            new, made = f(tree.pack_sequence_as(carry, carried[len(kept) :]), taken(place))
+            written = [_written(ys, y, place) for ys, y in zip(carried, tree.flatten(made), strict=False)]
+            return (t + 1, *written, *tree.flatten(new))
+
+        given = (tf.constant(0), *kept, *tree.flatten(carry))
+        done = tf.while_loop(lambda t, *_: t < count, body, given)[1:]
+        return tree.pack_sequence_as(carry, done[len(kept) :]), tree.pack_sequence_as(first, done[: len(kept)])
 
     return call
 

@@ -41,7 +41,8 @@ def test_every_refusal_that_was_recorded_is_found_by_its_words():
         "`momentum` has to be between 0 and 1. Received: momentum=2. 0.99 is usual.",
         "The number of channels has to be a multiple of `groups`. Received: 6 channels (axis -1 of input shape (2, 6)) "
         "and groups=4. Use a divisor of 6, or -1 for one channel in each group.",
-        "TFLite needs a fixed batch for recurrent layers (lstm). Pass batch_size=1, or the batch size you will run.",
+        "TFLite needs a fixed batch for a loop that keeps all of its results (lstm). Pass batch_size=1, or the batch "
+        "size you will run.",
         "'a.tflite' was not written: the TFLite file does not reproduce its model. Output 'y' differs",
         "pads its input with zeros (padding='same'), which the norm would have shifted",
         "takes a maximum, and the norm's gamma is negative in some channel",

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from exports import EXPORTS
+from keras.src.backend.tensorflow import core as backend_core
 from keras_norms.export import to_onnx, to_tflite
-from keras_norms.export.saved_model.portable_recurrent import rnn
+from keras_norms.export.saved_model.portable_recurrent import rnn, scan
 from models import randomize
 
 import keras_norms
@@ -94,3 +95,49 @@ def test_loops_are_quantized_around(norm, suffix, mode, tmp_path):
     model = randomize(keras.Sequential([keras.Input((3, 4, 4, 2)), *layers, L.Dense(3)]))
     report = EXPORTS[suffix](model, tmp_path / f"m{suffix}", batch_size=1, quantize=mode, calibration=video)
     assert report.verification.checks[0].sqnr_db > 25
+
+
+def traced_loop(form, step, length=None, reverse=False, batch=2):
+    """`ops.scan` in one of its forms, traced for any batch, run for 2 rows."""
+    rng = np.random.default_rng(0)
+    init = {"a": rng.normal(size=(batch, 3)).astype("float32"), "b": np.float32(0.5)}
+    xs = None if length else [rng.normal(size=(5, batch, 3)).astype("float32"), np.arange(5.0, dtype="float32")]
+    shapes = ({"a": tf.TensorSpec([None, 3]), "b": tf.TensorSpec([])},)
+    if xs:
+        shapes += ([tf.TensorSpec([5, None, 3]), tf.TensorSpec([5])],)
+    run = tf.function(lambda init, xs=None: form(step, init, xs, length, reverse), input_signature=shapes)
+    return run(init, *([xs] if xs else []))
+
+
+def with_results(carry, given):
+    """Keras' own loop on TensorFlow wants results of the carry's shapes."""
+    x, i = given
+    new = {"a": carry["a"] * 0.5 + x, "b": carry["b"] + i}
+    return new, {"a": new["a"] * new["b"], "b": i + 1}
+
+
+STEPS = {
+    "results": (with_results, None),
+    "no input": (lambda carry, _: ({"a": carry["a"] * 2, "b": carry["b"] + 1}, carry), 4),
+}
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", STEPS)
+def test_a_scan_over_any_batch_is_that_of_keras(name, reverse):
+    step, length = STEPS[name]
+    original = backend_core.scan
+    expected, found = (traced_loop(form, step, length, reverse) for form in (original, scan(original)))
+    keras.tree.assert_same_structure(expected, found)
+    for one, other in zip(keras.tree.flatten(expected), keras.tree.flatten(found), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_a_scan_takes_any_batch_in_tflite(tmp_path):
+    x = keras.Input((None, 3), name="x")
+    first = keras.ops.zeros_like(x[:, 0])
+    carry, steps = keras.ops.scan(
+        lambda c, t: (c * 0.5 + t, keras.ops.tanh(c)), first, keras.ops.swapaxes(x, 0, 1), reverse=True
+    )
+    report = to_tflite(keras.Model(x, [carry, keras.ops.swapaxes(steps, 0, 1)]), tmp_path / "m.tflite")
+    assert report.verification.relative < 1e-5

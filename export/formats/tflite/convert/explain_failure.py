@@ -34,7 +34,7 @@ def explain(failure: ConversionError, known: Collection[str], fixed_batch: bool 
         if fixed_batch:
             remedy = "Theirs depends on a free size of an input, such as the steps of TimeDistributed: fix that size."
         named = ", ".join(recurrent) or "one is in the model"
-        return f"TFLite needs a fixed batch for recurrent layers ({named}). {remedy}"
+        return f"TFLite needs a fixed batch for a loop that keeps all of its results ({named}). {remedy}"
     return _fault(failure, known)
 
 

@@ -28,7 +28,8 @@ CASES = {
     ),
     "a free batch": (
         'TensorListReserve: see "net_1/both_1/forward_1/TensorArrayV2_1@__inference_serve_40"',
-        "TFLite needs a fixed batch for recurrent layers (both/forward). Pass batch_size=1, or the batch size you will "
+        "TFLite needs a fixed batch for a loop that keeps all of its results (both/forward). Pass batch_size=1, or the "
+        "batch size you will "
         "run.",
     ),
 }
