@@ -55,6 +55,7 @@ TENSORFLOW = (
     "saved_model/portable_logarithms.py",
     "saved_model/portable_ops.py",
     "saved_model/portable_quantiles.py",
+    "saved_model/portable_infinities.py",
     "saved_model/portable_recurrent.py",
     "saved_model/portable_repeat.py",
     "saved_model/portable_spatial.py",

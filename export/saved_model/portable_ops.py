@@ -13,10 +13,10 @@ softplus(x)     max(x, 0) + log(1 + exp(-|x|)), and log_sigmoid(x) = -softplus(-
 
 `portable_angles` has trigonometric and hyperbolic functions, `portable_special` what neither format has,
 `portable_quantiles` medians and the like, `portable_fourier` transforms, `portable_linalg` small matrices,
-`portable_search` searches, `portable_integers` divisors, `portable_bits` and `portable_colors` these, `portable_arrays`
-diagonals, windows and loops, `portable_repeat` repeating, `portable_recurrent` loops over steps; `portable_spatial`,
-`portable_pooling` and `portable_resizing` have the operations of images, rows and volumes, `portable_transforms` those
-that move pixels.
+`portable_search` searches, `portable_integers` divisors, `portable_infinities` tests for them, `portable_bits` and
+`portable_colors` these, `portable_arrays` diagonals, windows and loops, `portable_repeat` repeating,
+`portable_recurrent` loops over steps; `portable_spatial`, `portable_pooling` and `portable_resizing` have the
+operations of images, rows and volumes, `portable_transforms` those that move pixels.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from . import (
     portable_bits,
     portable_colors,
     portable_fourier,
+    portable_infinities,
     portable_integers,
     portable_linalg,
     portable_logarithms,
@@ -239,9 +240,11 @@ _FOR_ONNX = (
     (backend_nn, "conv_transpose", portable_spatial.conv_transpose(for_tflite=False)),
 )
 _ANGLES = ("arctan", "arcsin", "arccos", "tan", "sinh", "cosh", "arcsinh", "arccosh", "arctanh")
+_INFINITIES = ("isinf", "isposinf", "isneginf", "isfinite")
 _BITS = ("bitwise_and", "bitwise_or", "bitwise_invert", "bitwise_left_shift")
 _FOR_TFLITE = (
     (backend_core, "scan", portable_recurrent.scan),
+    *((backend_numpy, name, getattr(portable_infinities, name)) for name in _INFINITIES),
     *((backend_numpy, name, _by(getattr(portable_angles, name))) for name in _ANGLES),
     (backend_math, "rfft", portable_fourier.rfft_of_other_lengths),
     (backend_numpy, "einsum", lambda original: portable_arrays.einsum(_in_floats(original))),

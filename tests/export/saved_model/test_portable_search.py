@@ -10,7 +10,13 @@ from keras.src.backend.tensorflow import image as backend_image
 from keras.src.backend.tensorflow import linalg as backend_linalg
 from keras.src.backend.tensorflow import math as backend_math
 from keras.src.backend.tensorflow import numpy as backend_numpy
-from keras_norms.export.saved_model import portable_bits, portable_colors, portable_linalg, portable_search
+from keras_norms.export.saved_model import (
+    portable_bits,
+    portable_colors,
+    portable_infinities,
+    portable_linalg,
+    portable_search,
+)
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="forms of TensorFlow's operations")
 
@@ -52,6 +58,25 @@ def test_places_that_are_not_zero_and_products_so_far():
 def test_one_of_several_branches(index):
     branches = [lambda x, i=i: x * i for i in (2, 3, 5)]
     same(portable_search.switch, backend_core.switch, index, branches, ops.convert_to_tensor(drawn(4)))
+
+
+INFINITIES = ("isinf", "isposinf", "isneginf", "isfinite")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int32"])
+@pytest.mark.parametrize("name", INFINITIES)
+def test_infinities(name, dtype):
+    numbers = [0.0, 1.0, -2.0, 6e4] + ([] if dtype == "int32" else [np.inf, -np.inf, np.nan])
+    same(getattr(portable_infinities, name), getattr(backend_numpy, name), ops.convert_to_tensor(numbers, dtype))
+
+
+@pytest.mark.runtime
+def test_infinities_are_found_in_tflite(tmp_path):
+    """Of quotients LiteRT's own kernels make the largest number, XNNPACK infinity."""
+    x = keras.Input((6,))
+    quotients = {name: (-1.0 if name == "isneginf" else 1.0) / ops.relu(x) for name in INFINITIES}
+    tests = [getattr(ops, name)(found) for name, found in quotients.items()] + [ops.isneginf(ops.log(ops.relu(x)))]
+    assert EXPORTS[".tflite"](keras.Model(x, tests), tmp_path / "m.tflite").verification.relative == 0
 
 
 @pytest.mark.parametrize("name", ["bitwise_and", "bitwise_or", "bitwise_left_shift"])
