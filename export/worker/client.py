@@ -65,6 +65,11 @@ def stop_child() -> None:
 atexit.register(stop_child)
 
 
+# Half of the time of the imports: what they bring is no garbage, which Python looks for again and again, and Keras and
+# TensorFlow import these, where they are installed, for wrappers that no job uses. The server shows them again.
+_LEAN = "import gc; gc.disable(); sys.modules.update(dict.fromkeys(('sklearn', 'matplotlib', 'jax')))"
+
+
 class _Child:
     def __init__(self, module: str) -> None:
         self._jobs = 0
@@ -82,7 +87,7 @@ class _Child:
         path = f"import sys; sys.path[:] = {sys.path!r}"
         # The parent gets an interrupt of the terminal too, and ends this process.
         path += "; import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-        code = f"{path}; from keras_norms.export.worker.server import main; main({module!r})"
+        code = f"{path}; {_LEAN}; from keras_norms.export.worker.server import main; main({module!r})"
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,

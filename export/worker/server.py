@@ -19,10 +19,11 @@ def main(module: str) -> None:
     """Import `module` of this package, which the first job will want, and serve."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what the libraries print to standard output joins the log
-    gc.disable()  # what is imported stays, and to look through it again and again takes a second
     with suppress(Exception):  # the job will meet it again, and tell
         importlib.import_module(f"{_EXPORT}.{module}")
-    gc.freeze()  # the TFLite converter collects garbage at every job, and need not look at it either
+    for name in [name for name, found in sys.modules.items() if found is None]:
+        del sys.modules[name]  # what the client hid from the imports
+    gc.freeze()  # what was imported stays: the TFLite converter collects garbage at every job, and need not look at it
     gc.enable()
 
     def tell(answer: dict[str, Any]) -> None:
