@@ -5,7 +5,6 @@ import functools
 import keras
 import numpy as np
 import tensorflow as tf
-from micro_batches import digits
 
 import keras_norms as kn
 
@@ -40,8 +39,12 @@ def network(norm, steps=1000, wrap=WRAPS["plain"]):
 
 
 def images():
-    x, x_test, y, y_test = digits()
-    return x.reshape(-1, 8, 8, 1), x_test.reshape(-1, 8, 8, 1), y, y_test
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    x, y = load_digits(return_X_y=True)
+    x, y = (x.reshape(-1, 8, 8, 1) / 16).astype("float32"), y.astype("int32")
+    return train_test_split(x, y, test_size=450, random_state=0, stratify=y)
 
 
 class Loop:

@@ -19,7 +19,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import keras
 import numpy as np
-from micro_batches import spread, table
+from evidence_tables import spread, table
 from training_loop import Loop, images, network, trained
 
 import keras_norms as kn
