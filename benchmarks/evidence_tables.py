@@ -61,36 +61,30 @@ def steps_to(curve, percent):
     return next((CHUNK * (i + 1) for i, value in enumerate(curve) if value >= percent), None)
 
 
+def _by_task(tasks, norms, cell):
+    """A row for each task, cell(task, norm) for each of its norms."""
+    rows = [[task.name, *(cell(task, norm) if norm in task.norms else "-" for norm in norms)] for task in tasks]
+    return table(["network, data", *norms], rows)
+
+
 def stability(runs, tasks, norms, way, rates):
     """The largest rate whose validation accuracy is within five points of that of the best rate."""
-    rows = []
-    for task in tasks:
-        row = [task.name]
-        for norm in norms:
-            if norm not in task.norms:
-                row.append("-")
-                continue
-            found = {
-                rate: statistics.mean(r["validation"] for r in runs.tried(task, norm, way, rate)) for rate in rates
-            }
-            row.append(f"{max(rate for rate, value in found.items() if value >= max(found.values()) - 5):g}")
-        rows.append(row)
-    return table(["network, data", *norms], rows)
+
+    def largest(task, norm):
+        found = {rate: statistics.mean(r["validation"] for r in runs.tried(task, norm, way, rate)) for rate in rates}
+        return f"{max(rate for rate, value in found.items() if value >= max(found.values()) - 5):g}"
+
+    return _by_task(tasks, norms, largest)
 
 
 def regularization(runs, tasks, norms, way, share):
     """With this share of the samples: test accuracy, and how much higher that on the training samples is."""
-    rows = []
-    for task in tasks:
-        row = [task.name]
-        for norm in norms:
-            if norm not in task.norms:
-                row.append("-")
-                continue
-            found = runs.tuned(task, norm, way, share=share)
-            row.append(f"{spread(ends(found))} (+{statistics.mean(r['training'] - r['test'][-1] for r in found):.1f})")
-        rows.append(row)
-    return table(["network, data", *norms], rows)
+
+    def accuracies(task, norm):
+        found = runs.tuned(task, norm, way, share=share)
+        return f"{spread(ends(found))} (+{statistics.mean(r['training'] - r['test'][-1] for r in found):.1f})"
+
+    return _by_task(tasks, norms, accuracies)
 
 
 def initialization(runs, tasks, norms, way, scales):

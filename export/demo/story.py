@@ -10,6 +10,7 @@ from .results import Record, Run
 
 _WIDTH, _ROW, _MARGIN = 760, 44, 96  # points, of which matplotlib has 72 to an inch
 _CAPTION = "From training to the device"
+_FORMATS = {"tflite": ("TFLite file", "LiteRT", SERIES[2], "^"), "onnx": ("ONNX file", "ONNX Runtime", SERIES[0], "v")}
 
 
 def story(record: Record) -> str:
@@ -62,7 +63,7 @@ def _folding(axes: Axes, runs: list[Run]) -> None:
 
 def _errors(axes: Axes, runs: list[Run]) -> None:
     axes.set_title("3 verify: error of the file", fontsize=9)
-    for (kind, label), color, marker in zip(_FORMATS.items(), SERIES[2:1:-1] + SERIES[:1], "^v", strict=False):
+    for kind, (label, _, color, marker) in _FORMATS.items():
         for row, run in enumerate(runs):
             axes.plot(_error(run, kind), row, marker, color=color, label=label if row == 0 else None)
     allowed = max(run.artifacts[kind].report.verification.tolerance for run in runs for kind in _FORMATS)
@@ -74,17 +75,13 @@ def _errors(axes: Axes, runs: list[Run]) -> None:
 def _times(axes: Axes, runs: list[Run]) -> None:
     axes.set_title("4 run: microseconds", fontsize=9)
     for row, run in enumerate(runs):
-        measured = [run.keras, *(run.artifacts[kind].measured for kind in _FORMATS)]
-        for i, (one, name, color) in enumerate(zip(measured, _RUNTIMES, _RUNTIME_COLORS, strict=True)):
-            at = row + 0.24 * (i - 1)
-            axes.barh(at, one.image_us, 0.2, color=color, alpha=0.5 if i == 0 else 1, label=name if row == 0 else None)
-            axes.text(one.image_us, at, f" {one.image_us:.0f}", va="center", fontsize=7)
+        bars = [(run.keras, "Keras", INK)]
+        bars += [(run.artifacts[kind].measured, name, color) for kind, (_, name, color, _) in _FORMATS.items()]
+        for i, (measured, name, color) in enumerate(bars):
+            at, label = row + 0.24 * (i - 1), name if row == 0 else None
+            axes.barh(at, measured.image_us, 0.2, color=color, alpha=0.5 if i == 0 else 1, label=label)
+            axes.text(measured.image_us, at, f" {measured.image_us:.0f}", va="center", fontsize=7)
     axes.set_xlim(0, 1.15 * max(run.keras.image_us for run in runs))
-
-
-_FORMATS = {"tflite": "TFLite file", "onnx": "ONNX file"}
-_RUNTIMES = ("Keras", "LiteRT", "ONNX Runtime")
-_RUNTIME_COLORS = (INK, SERIES[2], SERIES[0])
 
 
 def _error(run: Run, kind: str) -> float:
