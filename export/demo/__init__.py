@@ -91,7 +91,7 @@ def _train_all(digits: Digits, recipes: tuple[Recipe, ...], models: Path, termin
 
     terminal.line(
         f"{len(digits.train_images)} scanned digits to train on, {len(digits.test_images)} to test on; "
-        f"{len(NORMS) * len(recipes)} models, up to {'one minute' if quick else 'four minutes'}."
+        f"{len(NORMS) * len(recipes)} models, up to {'one minute' if quick else 'three minutes'}."
     )
     runs = []
     for recipe in recipes:

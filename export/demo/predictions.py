@@ -21,7 +21,7 @@ def predictions(record: Record, digits: Digits) -> str:
     for recipe in record.recipes:
         for norm in record.norms:
             said = np.asarray(record.run(norm, recipe.batch_size).artifacts["tflite"].measured.predicted)
-            rows.append(_row(f"{norm}, {recipe.batches}", said[shown], labels))
+            rows.append(_row(f"{norm}, {recipe.batches.removeprefix('batches of ')}", said[shown], labels))
     caption = (
         f"In LiteRT: the first {FIRST} test images, and the first {len(shown) - FIRST} others that the files do not "
         "all take for the same; \u2717 is wrong"

@@ -19,7 +19,7 @@ from .common_options import PATH, traceback_option
 def demo(out: Path, quick: bool, show_traceback: bool) -> None:
     """Train on scanned digits without a norm and with three, export, verify, time; write a report.
 
-    Takes up to four minutes. DIR gets the models, demo.json and report.html.
+    Takes up to three minutes. DIR gets the models, demo.json and report.html.
     """
     with session(show_traceback) as terminal:
         from keras_norms.export.demo import run
