@@ -10,17 +10,18 @@ quantized_networks.json and size_budgets.json.
 import argparse
 import json
 import math
-import re
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from written_tables import write
+
 ROOT = Path(__file__).parents[1]
 HERE, README, PICTURE = ROOT / "benchmarks", ROOT / "README.md", ROOT / "benchmarks" / "headlines.svg"
 TIMED = HERE / "timed.json"
-_PLACE = re.compile(r"(<!-- written by: [^\n]* -->\n).*?(<!-- end -->)", re.DOTALL)
+PLACE = "written by: python benchmarks/headlines.py"
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def main():
     if parser.parse_args().measure:
         measure()
     rows = figures()
-    README.write_text(_PLACE.sub(lambda found: f"{found[1]}{table(rows)}{found[2]}", README.read_text()))
+    write(README, PLACE, table(rows))
     draw(rows, PICTURE)
     print(table(rows))
 

@@ -16,7 +16,6 @@ import argparse
 import importlib.metadata
 import json
 import os
-import re
 import tempfile
 import time
 from pathlib import Path
@@ -29,6 +28,7 @@ from quantization_peers import PEERS, Peers, in_one_line
 from quantization_zoo import ZOO, right, trained
 from quantized_norms import decibels
 from runtimes import runner
+from written_tables import write
 
 HERE = Path(__file__).parent
 JSON, PAGE = HERE / "quantized_networks.json", HERE / "README.md"
@@ -162,12 +162,6 @@ def table(known):
     return "\n".join([*rows, "", *(f"- {', '.join(names)}. {said}" for said, names in failures.items())]).rstrip()
 
 
-def render(known):
-    marked = re.compile(r"(<!-- quantized_networks.json -->\n).*?(<!-- end -->)", re.DOTALL)
-    page = PAGE.read_text()
-    PAGE.write_text(marked.sub(lambda found: found[1] + table(known) + "\n" + found[2], page))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("networks", nargs="*", default=list(ZOO), metavar="NETWORK", help=", ".join(map(repr, ZOO)))
@@ -192,7 +186,7 @@ def main():
                 writers = {"ours": OURS} if options.only else {"ours": OURS, **PEERS}
                 merged(known, name, one_network(name, options.cache, writers, options.rounds, Path(folder)))
             JSON.write_text(json.dumps(known, indent=1) + "\n")
-    render(known)
+    write(PAGE, JSON.name, table(known))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What a budget buys: weights in mixed widths beside the fixed modes, with 4 bits and without, on held-out data.
 
     python benchmarks/size_budgets.py [NETWORK ...] [--formats .tflite .onnx] [--cache FOLDER]
-    python benchmarks/size_budgets.py --render       the table of size_budgets.json, which the first command fills
+    python benchmarks/size_budgets.py --render       README.md's table, from size_budgets.json, which the first fills
 
 For each network of `quantization_zoo.py` and each format: the fixed modes, and at the bytes of each of them, and at
 shares of the bytes of int8, the most exact file of mixed widths. Ratios are of the logits on examples that no rounding
@@ -21,6 +21,7 @@ from keras_norms.export.formats import format_of
 from keras_norms.export.model.facts import ModelFacts
 from keras_norms.export.quantization.budget import Budget
 from quantization_zoo import ZOO, right, trained
+from written_tables import write
 
 NETWORKS = ("ResNet, batch norm", "ResNet, group norm", "MobileNetV3-Small", "ViT", "text encoder, padded", "GRU")
 FIGURES = Path(__file__).with_suffix(".json")
@@ -122,7 +123,7 @@ def main():
             with tempfile.TemporaryDirectory() as folder:
                 rows[f"{name} {suffix}"] = one_network(name, suffix, options.cache or Path(folder), Path(folder))
             FIGURES.write_text(json.dumps(rows, indent=1, default=float) + "\n")
-    print(table(rows))
+    write(FIGURES.with_name("README.md"), FIGURES.name, table(rows))
 
 
 if __name__ == "__main__":
