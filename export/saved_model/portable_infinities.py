@@ -2,7 +2,7 @@
 
 isinf |x| >= max, isposinf x >= max, isneginf x <= -max, isfinite |x| < max. TensorFlow's converter writes the first as
 |x| = max, which no infinity is, and the next two as x = inf. LiteRT's own kernels clip sums, products and quotients to
-the largest number, XNNPACK's do not: that number stands for an infinity too.
+the largest number, XNNPACK's do not: that number stands for an infinity too. nan_to_num makes its choices by these.
 """
 
 from __future__ import annotations
@@ -35,3 +35,16 @@ isinf = _of_floats(lambda x, most: tf.abs(x) >= most)
 isposinf = _of_floats(lambda x, most: x >= most)
 isneginf = _of_floats(lambda x, most: x <= -most)
 isfinite = _of_floats(lambda x, most: tf.abs(x) < most)
+
+
+def nan_to_num(original: Operation) -> Operation:
+    def call(x: Any, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None) -> Any:
+        x = tf.convert_to_tensor(x)
+        if not x.dtype.is_floating:
+            return original(x, nan, posinf, neginf)
+        above, below = isposinf(original)(x), isneginf(original)(x)
+        x = tf.where(tf.math.is_nan(x), tf.constant(nan, x.dtype), x)
+        x = tf.where(above, tf.constant(x.dtype.max if posinf is None else posinf, x.dtype), x)
+        return tf.where(below, tf.constant(x.dtype.min if neginf is None else neginf, x.dtype), x)
+
+    return call

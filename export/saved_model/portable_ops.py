@@ -240,7 +240,7 @@ _FOR_ONNX = (
     (backend_nn, "conv_transpose", portable_spatial.conv_transpose(for_tflite=False)),
 )
 _ANGLES = ("arctan", "arcsin", "arccos", "tan", "sinh", "cosh", "arcsinh", "arccosh", "arctanh")
-_INFINITIES = ("isinf", "isposinf", "isneginf", "isfinite")
+_INFINITIES = ("isinf", "isposinf", "isneginf", "isfinite", "nan_to_num")
 _BITS = ("bitwise_and", "bitwise_or", "bitwise_invert", "bitwise_left_shift")
 _FOR_TFLITE = (
     (backend_core, "scan", portable_recurrent.scan),

@@ -10,6 +10,7 @@ from keras.src.backend.tensorflow import image as backend_image
 from keras.src.backend.tensorflow import linalg as backend_linalg
 from keras.src.backend.tensorflow import math as backend_math
 from keras.src.backend.tensorflow import numpy as backend_numpy
+from keras_norms.export.formats.tflite.runtime import TFLiteRunner
 from keras_norms.export.saved_model import (
     portable_bits,
     portable_colors,
@@ -60,14 +61,41 @@ def test_one_of_several_branches(index):
     same(portable_search.switch, backend_core.switch, index, branches, ops.convert_to_tensor(drawn(4)))
 
 
+NONE = [np.inf, -np.inf, np.nan]
 INFINITIES = ("isinf", "isposinf", "isneginf", "isfinite")
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "int32"])
 @pytest.mark.parametrize("name", INFINITIES)
 def test_infinities(name, dtype):
-    numbers = [0.0, 1.0, -2.0, 6e4] + ([] if dtype == "int32" else [np.inf, -np.inf, np.nan])
+    numbers = [0.0, 1.0, -2.0, 6e4] + ([] if dtype == "int32" else NONE)
     same(getattr(portable_infinities, name), getattr(backend_numpy, name), ops.convert_to_tensor(numbers, dtype))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "int32"])
+@pytest.mark.parametrize("named", [{}, {"nan": 1.5, "posinf": 9.0, "neginf": -7.0}], ids=["defaults", "given"])
+def test_numbers_for_what_is_none(named, dtype):
+    numbers = ops.convert_to_tensor([0.0, 1.0, -2.0, 6e4] + ([] if dtype == "int32" else NONE), dtype)
+    same(portable_infinities.nan_to_num, backend_numpy.nan_to_num, numbers, **named)
+
+
+@pytest.mark.runtime
+def test_infinities_become_numbers_in_tflite(tmp_path):
+    x = keras.Input((7,))
+    EXPORTS[".tflite"](keras.Model(x, ops.nan_to_num(x, posinf=9.0, neginf=-7.0)), tmp_path / "m.tflite")
+    runner = TFLiteRunner(tmp_path / "m.tflite")
+    given = np.array([[0.0, 1.0, -2.0, 6e4, *NONE]], np.float32)
+    found = next(iter(runner.run({runner.inputs[0].name: given}).values()))
+    np.testing.assert_array_equal(found, [[0.0, 1.0, -2.0, 6e4, 9.0, -7.0, 0.0]])
+
+
+@pytest.mark.runtime
+def test_in_8_bits_the_comparisons_stay_in_float(tmp_path):
+    x = keras.Input((10, 8))
+    given = np.random.default_rng(0).normal(size=(32, 10, 8)).astype(np.float32)
+    model = keras.Model(x, {"sums": ops.nancumsum(x, axis=1), "same": ops.nan_to_num(x)})
+    report = EXPORTS[".tflite"](model, tmp_path / "m.tflite", batch_size=1, quantize="int8", calibration=given)
+    assert min(output.sqnr_db for output in report.verification.outputs.values()) > 38
 
 
 @pytest.mark.runtime

@@ -43,6 +43,7 @@ from .ranges import Extremes, Histograms
 
 # Operations without weights that cost a float kernel little. Resizing, which makes more of what is quantized behind it,
 # is not among them.
+_ENDLESS = 1e37
 _LIGHT = ("ADD", "SUB", "MUL", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "RELU", "RELU6")
 
 
@@ -89,7 +90,14 @@ def quantize(
         for op in layers:
             kernels.restore(op, scaled.get(id(op)))
     names = [graph.name(int(i)) for op in graph.ops for i in op.outputs if in_norm(graph, i)]
-    floats = (*sums, *layers, *around(graph, masked), *_dividing(graph, divisors), *_of_two(graph))
+    floats = (
+        *sums,
+        *layers,
+        *around(graph, masked),
+        *_dividing(graph, divisors),
+        *_of_two(graph),
+        *_of_infinities(graph),
+    )
     names += [graph.name(int(op.outputs[0])) for op in floats]
 
     def made(ranges: Ranges, io_dtype: str | None = None) -> bytes:
@@ -134,6 +142,17 @@ def _dividing(graph: Graph, divisors: set[int]) -> list[Any]:
 def _of_two(graph: Graph) -> list[Any]:
     """Convolutions with kernels that are computed, which in 8 bits have no zero at the middle of their steps."""
     return [op for op in graph.ops if "CONV" in graph.kind(op) and graph.constant(int(op.inputs[1])) is None]
+
+
+def _of_infinities(graph: Graph) -> list[Any]:
+    """Comparisons with, and choices of, the largest number there is: beside it all others are one step."""
+
+    def largest(tensor: int) -> float:
+        constant = graph.constant(tensor)
+        floats = constant is not None and constant.size and np.issubdtype(constant.dtype, np.floating)
+        return float(np.abs(constant).max()) if floats else 0.0
+
+    return [op for op in graph.ops if any(largest(int(i)) > _ENDLESS for i in op.inputs)]
 
 
 def _sums_of(graph: Graph, norms: set[int]) -> set[int]:
