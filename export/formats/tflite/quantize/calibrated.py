@@ -41,9 +41,9 @@ from .own_kernels import OwnKernels
 from .range_choice import Ranges, chosen
 from .ranges import Extremes, Histograms
 
+_ENDLESS = 1e37  # a constant beyond it stands for an infinity
 # Operations without weights that cost a float kernel little. Resizing, which makes more of what is quantized behind it,
 # is not among them.
-_ENDLESS = 1e37
 _LIGHT = ("ADD", "SUB", "MUL", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "RELU", "RELU6")
 
 
